@@ -1,0 +1,45 @@
+# vsr-kit in two commands: `make run` and `make test`. Every target is also a `vsr` command once the environment exists.
+#   make run                      the main job: notebooks 00-03 on the embedded miniature; look at site/index.html
+#   make run PYTHON=python3.12    with another Python (3.11-3.13)
+#   make run PIP_ARGS="..."       extra arguments for pip, say an index with smaller torch wheels
+#   make train ARGS="--steps 20"  arguments of the vsr command behind a target
+
+PYTHON   ?= python3
+VENV     ?= .venv
+PIP_ARGS ?=
+ARGS     ?=
+
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.ready
+VSR   := $(BIN)/vsr
+
+.DEFAULT_GOAL := help
+.PHONY: help env run course test lab build score pretrain eval train report bench lint clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
+	@echo "targets: env run course test lab build score pretrain eval train report bench lint clean"
+
+# The stamp is written last: an interrupted installation is taken up again. A .venv whose Python went away is made anew.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "vsr-kit is tested on Python 3.11 to 3.13; $(PYTHON) is %d.%d. Name another one: make PYTHON=python3.12 ..." % v)'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@echo "installing into $(VENV) (minutes the first time: torch alone is a few hundred MB or more)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e ".[lab,test]"
+	@touch $(STAMP)
+
+env: $(STAMP)
+
+run course lab build score pretrain eval train report bench: $(STAMP)
+	$(VSR) $@ $(ARGS)
+
+# One thread in tests: with other work on the machine, OpenMP threads spin, and a step takes ten times as long.
+test: export OMP_NUM_THREADS ?= 1
+test: $(STAMP) lint
+	$(VSR) test $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+
+clean:
+	rm -rf $(VENV) site build dist .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,29 @@
+"""Settings and fixtures every test shares: one thread, no network, one tiny checkpoint per session."""
+
+import os
+
+# before torch is imported: OpenMP threads that wait for a core spin, and a shared machine then crawls
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("ACCELERATE_USE_CPU", "true")
+
+import pytest  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def tiny_path(tmp_path_factory):
+    """Folder of a random tiny Qwen2-VL (read only: tests that write make their own)."""
+    from tests.tiny import tiny_checkpoint
+
+    return tiny_checkpoint(tmp_path_factory.mktemp("tiny") / "tiny-qwen2-vl")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_torch_thread():
+    """Only where torch is loaded already or will be: importing it here would slow down the tests that need none."""
+    import sys
+
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)

@@ -1,0 +1,173 @@
+"""The laws of the house, read from the source: imports go downward, heavy ones stay out, code stays short."""
+
+import ast
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
+
+# A line imports from the lines above it and, within the line, from the names to its left.
+LAYERS = [
+    ["budget", "shipped", "journals", "provenance"],
+    ["rooms"],
+    ["videos"],
+    ["questions"],
+    ["data"],
+    ["prompts"],
+    ["rewards"],
+    ["evaluation"],
+    ["vision", "checkpoints", "models"],
+    ["grpo"],
+    ["trainers"],
+    ["recipes"],
+    ["claims"],
+    ["plots"],
+    ["widgets"],
+    ["checks"],
+    ["runs", "asking", "bench", "pretrain", "study"],
+    ["report", "site"],
+    ["cli"],
+]
+ORDER = {name: place for place, name in enumerate(name for layer in LAYERS for name in layer)}
+HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets", "plotly", "ipywidgets", "av"}
+HEAVY |= {"nbclient", "nbconvert", "jupyter_client", "pandas", "pyarrow", "matplotlib", "IPython"}
+# These import without torch, and without anything else that takes its time.
+LIGHT = ["rooms", "videos", "questions", "data", "prompts", "rewards", "evaluation"]
+LIGHT += ["runs", "asking", "report", "site", "bench", "cli"]
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+
+def module_of(path: Path) -> str:
+    """The module of the package a file belongs to: rooms for rooms.py and rooms/geometry.py, "" for __init__.py."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return "" if first == "__init__.py" else first.removesuffix(".py")
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """Modules of the package that a file imports anywhere, inside functions too."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the layer; write vsr_kit.…"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        found |= {name.split(".")[1] for name in names if name.startswith("vsr_kit.")}
+    return found - {"__version__"}
+
+
+def violations(trees: dict[Path, ast.Module]) -> list[str]:
+    wrong = []
+    for path, tree in trees.items():
+        here = module_of(path)
+        for there in sorted(imported(tree) - {here}):
+            if there not in ORDER:
+                wrong.append(f"{path.name} imports vsr_kit.{there}, which has no layer")
+            elif here == "" or ORDER[there] > ORDER.get(here, -1):
+                wrong.append(f"{here or '__init__'} ({path.name}) imports {there}, which is above it")
+    return wrong
+
+
+def test_every_module_has_a_layer():
+    unknown = {module_of(path) for path in FILES} - {""} - ORDER.keys()
+    assert not unknown, f"name the layer of {sorted(unknown)} in LAYERS"
+
+
+def test_imports_go_downward():
+    assert violations(TREES) == []
+
+
+@pytest.mark.parametrize(
+    "module, line, wrong",
+    [
+        ("rooms", "from vsr_kit.videos import render", True),
+        ("rooms", "def late():\n    import vsr_kit.cli", True),
+        ("rooms", "from vsr_kit import evaluation", True),
+        ("videos", "from vsr_kit.rooms import Room", False),
+        ("cli", "from vsr_kit import data, __version__", False),
+        ("models", "import vsr_kit.nonsense", True),
+    ],
+)
+def test_the_law_of_imports_tells_right_from_wrong(module, line, wrong):
+    assert bool(violations({PACKAGE / f"{module}.py": ast.parse(line)})) is wrong
+
+
+def loaded_by(module: str) -> set[str]:
+    """Top-level packages in a fresh interpreter after importing the module."""
+    code = f"import sys, {module}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["vsr_kit", *(f"vsr_kit.{name}" for name in LIGHT)])
+def test_a_light_module_loads_nothing_heavy(module):
+    assert loaded_by(module) & HEAVY == set()
+
+
+def test_the_heavy_are_seen_when_they_are_there():
+    assert "pandas" in loaded_by("pandas") & HEAVY
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_a_module_opens_with_its_story_and_stays_short(path):
+    text = path.read_text(encoding="utf-8")
+    story = ast.get_docstring(TREES[path]) or ""
+    assert len(story.split()) >= 10, "the docstring tells what the module is for"
+    assert len(text.splitlines()) <= 300
+
+
+def functions() -> list[tuple[str, int]]:
+    """(where, lines without the docstring) of every function."""
+    found = []
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                has_docstring = ast.get_docstring(node, clean=False) is not None
+                doc = node.body[0].end_lineno - node.body[0].lineno + 1 if has_docstring else 0
+                found.append((f"{path.name}:{node.lineno} {node.name}", node.end_lineno - node.lineno + 1 - doc))
+    return found
+
+
+def test_functions_are_short():
+    lengths = functions()
+    assert [where for where, lines in lengths if lines > 60] == []
+    assert statistics.median(lines for _, lines in lengths) <= 10
+
+
+def test_public_functions_and_classes_are_documented():
+    silent = [
+        f"{path.name}:{node.lineno} {node.name}"
+        for path, tree in TREES.items()
+        for node in tree.body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+        and not node.name.startswith("_")
+        and ast.get_docstring(node) is None
+    ]
+    assert silent == []
+
+
+def test_no_module_is_called_utils():
+    assert [path.name for path in FILES if path.stem in {"utils", "util", "helpers", "misc", "common"}] == []
+
+
+def test_weights_are_never_trusted_to_run_code():
+    """trust_remote_code is never set to anything but False; torch.load and pickle are not used."""
+    wrong = []
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.keyword) and node.arg == "trust_remote_code":
+                trusted = not (isinstance(node.value, ast.Constant) and node.value.value is False)
+                wrong += [f"{path.name}:{node.lineno}"] if trusted else []
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                names = [getattr(node, "module", None), *(alias.name for alias in node.names)]
+                wrong += [f"{path.name}:{node.lineno} pickle"] if "pickle" in names else []
+    assert wrong == []

@@ -1,0 +1,65 @@
+"""`vsr`: the kit from the command line.
+
+The story: build questions from rooms, score predictions, ask and train models, read what a run left, and work through
+the course. Every command is a thin layer over a function of the package of the same purpose; what a command can do, a
+notebook can do. Commands that train or evaluate leave a run folder (runs.py) and can be killed and taken up again.
+
+Errors that a person can mend are one line on stderr and exit code 2; `vsr --debug` shows where they came from. Nothing
+heavy is imported before a command runs, so that help is quick. Left out: configuration files; a run folder's
+config.json records what was chosen.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from vsr_kit import __version__
+from vsr_kit.cli import course, questions, studies
+
+app = typer.Typer(
+    name="vsr",
+    help="Visual-spatial reasoning by R1-Zero-like training: rooms, clips, questions, scores, QLoRA GRPO, a course.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (course.run, course.course, course.lab):
+    app.command(rich_help_panel="Course")(command)
+# pytest's own options need no -- before them
+app.command(rich_help_panel="Course", context_settings={"ignore_unknown_options": True})(course.test)
+for command in (questions.build, questions.score):
+    app.command(rich_help_panel="Questions and scores")(command)
+for command in (studies.pretrain, studies.eval_, studies.train, studies.report):
+    app.command(command.__name__.rstrip("_"), rich_help_panel="Models and runs")(command)
+app.add_typer(questions.bench, name="bench", rich_help_panel="Questions and scores")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vsr-kit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+def main() -> None:
+    """Entry point of the `vsr` script: errors with a remedy become one line and exit code 2."""
+    try:
+        app()
+    except (ValueError, OSError, ImportError) as err:
+        if "--debug" in sys.argv:
+            raise
+        typer.echo(f"error: {err}", err=True)
+        sys.exit(2)

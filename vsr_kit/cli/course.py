@@ -1,0 +1,138 @@
+"""Commands around the course: run, course, lab, test.
+
+The story: `vsr run` executes the main job's notebooks and leaves a site, `vsr course` every notebook; `vsr lab` opens
+them to be worked through; `vsr test` proves the checkout. Left out: a server; the site is files.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Out = Annotated[Path, typer.Option(help="Folder of the site; its index.html is what to look at.")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="The smoke budget: every cell runs, the numbers mean nothing.")]
+Timeout = Annotated[int, typer.Option(help="Seconds a single cell may take; 0 keeps the budget's own limit.")]
+
+
+def run(
+    notebooks: Annotated[
+        list[str] | None, typer.Argument(help="Notebooks by the start of their names.", show_default="00 01 02 03")
+    ] = None,
+    out: Out = Path("site"),
+    smoke: Smoke = False,
+    cell_timeout: Timeout = 0,
+) -> None:
+    """Run the main job: execute notebooks 00 to 03 on the miniature and leave a site with a report."""
+    from vsr_kit.site import MAIN_JOB, course_notebooks
+
+    _build(course_notebooks(notebooks or MAIN_JOB), out, smoke, cell_timeout)
+
+
+def course(out: Out = Path("site"), smoke: Smoke = False, cell_timeout: Timeout = 0) -> None:
+    """Execute every notebook of the course and leave a site with a report."""
+    from vsr_kit.site import course_notebooks
+
+    _build(course_notebooks(), out, smoke, cell_timeout)
+
+
+def _build(notebooks: list[Path], out: Path, smoke: bool, cell_timeout: int) -> None:
+    """Execute with a bar per notebook on a terminal, a line per notebook anywhere; exit 1 where one failed."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from vsr_kit.site import build_site
+
+    console = Console()
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("", total=1)
+
+        def on_start(path: Path, cells: int) -> None:
+            progress.reset(bar, total=cells, description=path.stem)
+
+        def on_done(done) -> None:
+            state = "FAILED" if done.error else "ran"
+            console.print(f"{done.name}: {state}, {done.cells} code cells, {done.seconds:.0f} s", highlight=False)
+            if done.error:
+                console.print(done.error, markup=False, highlight=False)
+
+        site = build_site(
+            notebooks,
+            out,
+            smoke=smoke,
+            cell_timeout_s=cell_timeout or None,
+            on_start=on_start,
+            on_cell=lambda: progress.advance(bar),
+            on_done=on_done,
+        )
+    _tell(console, site, smoke)
+    if site.failed:
+        raise typer.Exit(1)
+
+
+def _tell(console, site, smoke: bool) -> None:
+    from vsr_kit.report import number
+
+    measured = [(run.name, what, number(v)) for run in site.runs for what, v in run.summary.get("headline", {}).items()]
+    if measured:
+        caveat = " (smoke budget: these numbers mean nothing)" if smoke else ""
+        console.print(f"measured{caveat}:", highlight=False)
+    for name, what, value in measured:
+        console.print(f"  {name}: {what}: {value}", markup=False, highlight=False)
+    console.print(f"look at {site.index}", markup=False, highlight=False, soft_wrap=True)
+
+
+def lab(
+    notebook: Annotated[str, typer.Argument(help="The notebook to open, by the start of its name.")] = "00",
+    browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
+) -> None:
+    """Open JupyterLab on the first notebook.
+
+    From an installed wheel, the notebooks are copied to ./vsr-notebooks first and stay yours to edit.
+    """
+    from importlib.util import find_spec
+
+    from vsr_kit.site import course_notebooks
+
+    if find_spec("jupyterlab") is None:
+        raise ValueError("JupyterLab is not installed; pip install 'vsr-kit[lab]'")
+    (opened,) = course_notebooks([notebook])[:1]
+    opened = _own_copy(opened)
+    words = [sys.executable, "-m", "jupyterlab", str(opened), *([] if browser else ["--no-browser"])]
+    raise typer.Exit(subprocess.run(words).returncode)
+
+
+def _own_copy(notebook: Path) -> Path:
+    """The notebook itself in a checkout; else a copy of the whole course, which never overwrites an edited one."""
+    from vsr_kit.shipped import checkout
+
+    if checkout() is not None:
+        return notebook
+    folder = Path("vsr-notebooks")
+    folder.mkdir(exist_ok=True)
+    for path in notebook.parent.glob("*.ipynb"):
+        if not (folder / path.name).exists():
+            shutil.copyfile(path, folder / path.name)
+    return folder / notebook.name
+
+
+def test(
+    pytest_arguments: Annotated[list[str] | None, typer.Argument(help="Passed on to pytest.")] = None,
+) -> None:
+    """Run the tests, every notebook on its smoke budget included. Needs a checkout."""
+    from importlib.util import find_spec
+
+    from vsr_kit.shipped import checkout
+
+    top = checkout()
+    if top is None or not (top / "tests").is_dir():
+        raise ValueError("the tests live in the repository, not in the wheel; run vsr test from a checkout")
+    if find_spec("pytest") is None:
+        raise ValueError("pytest is not installed; pip install -e '.[test]'")
+    words = [sys.executable, "-m", "pytest", *(pytest_arguments or [])]
+    raise typer.Exit(subprocess.run(words, cwd=top).returncode)

@@ -1,0 +1,81 @@
+"""Commands around questions: build a data set, score predictions, measure how fast rooms become clips and questions.
+
+Left out: downloading VSI-Bench's videos, which need an account; put them where DESIGN's folder layout says and they are
+read from there.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Phrasing(StrEnum):
+    """The two ways a question is put."""
+
+    vsi_bench = "vsi-bench"
+    vsi_100k = "vsi-100k"
+
+
+class Harness(StrEnum):
+    """The three scorers; see evaluation.py for what each does to the same text."""
+
+    official = "official"
+    lenient = "lenient"
+    lmms_eval = "lmms-eval"
+
+
+def build(
+    rooms: Annotated[str, typer.Option(help="A geometry file, or the number of procedural rooms to make.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; an earlier build there is replaced.")],
+    phrasing: Annotated[Phrasing, typer.Option(help="VSI-Bench's wording, or VSI-100k's.")] = Phrasing.vsi_bench,
+    seed: Annotated[int, typer.Option(help="Fixes the procedural rooms, drawn options and their order.")] = 0,
+    video: Annotated[bool, typer.Option("--video", help="Film every room: mp4 clips, and appearance order.")] = False,
+) -> None:
+    """Make questions from rooms: questions.jsonl with VSI-Bench's fields, rooms.json and, with --video, clips."""
+    from vsr_kit import data
+    from vsr_kit.rooms import read_rooms
+
+    geometry = read_rooms(rooms, seed)
+    built = data.build(
+        geometry.rooms, out, phrasing.value, seed, video=video, skipped=geometry.skipped, progress=True
+    )
+    for line in built.skipped:
+        typer.echo(f"skipped {line}", err=True)
+    counts = ", ".join(f"{count} {kind}" for kind, count in built.counts.items())
+    typer.echo(f"{built.questions} questions about {built.rooms} rooms in {built.seconds:.1f} s: {counts}")
+    if built.clips:
+        typer.echo(f"{built.clips} clips")
+    typer.echo(f"{len(built.skipped)} scenes skipped; written to {built.folder}")
+
+
+bench = typer.Typer(help="Measure how fast the kit is on this machine.", no_args_is_help=True)
+
+
+@bench.callback()
+def _bench() -> None:
+    """Benchmarks."""
+
+
+@bench.command("rooms")
+def bench_rooms(
+    seconds: Annotated[float, typer.Option(help="How long to measure each.")] = 3.0,
+    frames: Annotated[int, typer.Option(help="Frames of a clip.")] = 8,
+    size: Annotated[int, typer.Option(help="Width and height of a frame in pixels.")] = 84,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Clips and questions a second, on one core."""
+    from dataclasses import asdict
+
+    from vsr_kit.bench import bench_rooms as measure
+
+    speeds = measure(seconds, frames, size)
+    if as_json:
+        typer.echo(json.dumps(asdict(speeds)))
+        return
+    typer.echo(f"{speeds.clips_per_s:.1f} clips/s of {frames} frames at {size} px ({speeds.clips} filmed)")
+    typer.echo(f"{speeds.questions_per_s:.0f} questions/s from geometry alone ({speeds.questions} asked)")

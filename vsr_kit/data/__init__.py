@@ -1,0 +1,43 @@
+"""Data: splits by room, rows with VSI-Bench's fields, clips beside them, and the benchmark itself.
+
+Left out: anything a model sees; prompts and processing come later.
+"""
+
+from vsr_kit.data.folders import (
+    BuildReport,
+    ClipFolder,
+    build,
+    clip_path,
+    film,
+    load_clips,
+    make_samples,
+    sample_clips,
+    sample_rooms,
+    sample_rows,
+)
+from vsr_kit.data.rows import FIELDS, HUB_ID, balanced, check_row, load_vsi_bench, make_rows, read_rows, write_rows
+from vsr_kit.data.splits import SPLITS, assign_splits, split_rooms
+
+__all__ = [
+    "FIELDS",
+    "HUB_ID",
+    "SPLITS",
+    "BuildReport",
+    "ClipFolder",
+    "assign_splits",
+    "balanced",
+    "build",
+    "check_row",
+    "clip_path",
+    "film",
+    "load_clips",
+    "load_vsi_bench",
+    "make_rows",
+    "make_samples",
+    "read_rows",
+    "sample_clips",
+    "sample_rooms",
+    "sample_rows",
+    "split_rooms",
+    "write_rows",
+]

@@ -1,0 +1,118 @@
+"""Files that survive a kill: JSON that appears whole, JSON lines that lose at most a torn last one, parquet by column.
+
+The story: a process may be killed between any two instructions. A whole file is written beside its place and renamed
+over it; a journal is only ever appended to, so that a kill leaves a prefix, and everything up to the last line break of
+a prefix is good.
+
+Left out: fsync (a power failure is not a kill), compression, and several writers of one journal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+
+
+def plain(value):
+    """What json.dumps cannot write itself: arrays and tensors as lists, records as dicts, paths and sets."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    if isinstance(value, type) or callable(value):
+        return getattr(value, "__name__", repr(value))
+    raise TypeError(f"a run cannot record {value!r} of type {type(value).__name__}; record numbers, text, lists, dicts")
+
+
+def write_json(path: Path, value) -> None:
+    """Write `value` so that readers see the old file or the new one, never half of it."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=plain) + "\n"
+    replace(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+
+
+def replace(path: Path, write) -> None:
+    """Call `write(beside)` with a path beside `path`, then rename the result over it."""
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.part")
+    write(beside)
+    os.replace(beside, path)
+
+
+def read_json(path: Path):
+    """The value in a JSON file; ValueError naming the file where it is malformed."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as err:
+        raise ValueError(f"{path} is not JSON ({err}); it was cut or edited") from None
+
+
+def append_lines(path: Path, rows: Iterable[Mapping]) -> None:
+    """Append one JSON line a row and hand them to the operating system. A row that cannot be written writes none."""
+    text = "".join(json.dumps(row, ensure_ascii=False, default=plain) + "\n" for row in rows)
+    with Path(path).open("a", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def read_lines(path: Path) -> list[dict]:
+    """Rows of a journal, without a torn last line; an empty list where there is no file.
+
+    A malformed line before the last is damage, not a kill: ValueError naming file and line.
+    """
+    path = Path(path)
+    if not path.exists():
+        return []
+    whole, _, _torn = path.read_bytes().rpartition(b"\n")
+    rows = []
+    for number, line in enumerate(whole.split(b"\n"), start=1):
+        if not line:
+            continue
+        try:
+            rows.append(json.loads(line))
+        except ValueError as err:
+            raise ValueError(f"{path}, line {number}, is not JSON ({err}); mend or remove the line") from None
+    return rows
+
+
+def drop_torn_line(path: Path) -> None:
+    """Cut a journal back to its last line break, before it is appended to again."""
+    path = Path(path)
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        with path.open("r+b") as stream:
+            stream.truncate(whole)
+
+
+def write_parquet(path: Path, rows: list[dict]) -> None:
+    """Rows as a parquet table. Columns are the union of the rows' keys; one of mixed types is kept as JSON text."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: _column([row.get(name) for row in rows], pa) for name in names}
+    replace(Path(path), lambda beside: pq.write_table(pa.table(columns), beside))
+
+
+def _column(values: list, pa):
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        return pa.array([v if isinstance(v, str) or v is None else json.dumps(v, ensure_ascii=False) for v in values])
+
+
+def read_parquet(path: Path) -> list[dict]:
+    """Rows of a parquet table; an empty list where there is no file."""
+    if not Path(path).exists():
+        return []
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path).to_pylist()

@@ -1,0 +1,35 @@
+"""Questions: the ten VSI-Bench question types, with templates, ground truths and ambiguity rules.
+
+Eight come from geometry alone in either of two phrasings: VSI-Bench's (options with letters, closest points) and
+VSI-100k's (no options, centre to centre), which vsGRPO trained on. Route planning and appearance order exist only in
+VSI-Bench's phrasing and are held out of all training here as they were there.
+Left out: human filtering; a question is dropped by stated rules or not at all.
+"""
+
+from vsr_kit.questions.geometric import make_questions
+from vsr_kit.questions.records import (
+    CHOICE_TYPES,
+    HELD_OUT_TYPES,
+    NUMERIC_TYPES,
+    PHRASINGS,
+    QUESTION_TYPES,
+    TASKS,
+    TRAINED_TASKS,
+    TRAINED_TYPES,
+    Question,
+    task_of,
+)
+
+__all__ = [
+    "CHOICE_TYPES",
+    "HELD_OUT_TYPES",
+    "NUMERIC_TYPES",
+    "PHRASINGS",
+    "QUESTION_TYPES",
+    "TASKS",
+    "TRAINED_TASKS",
+    "TRAINED_TYPES",
+    "Question",
+    "make_questions",
+    "task_of",
+]

@@ -1,0 +1,169 @@
+"""Rooms on disk: VSI-Bench's released geometry, and a JSON format of our own.
+
+The release gives, for each scene, the floor area and oriented boxes by category; it gives no walls and no floor. The
+lowest box marks the floor, and a rectangle of the stated area around all boxes, turned the way most boxes are turned,
+stands for the walls (larger where the boxes reach further). Labels never come from that stand-in.
+Left out: the release's videos, which are not redistributable.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vsr_kit.rooms.generator import make_rooms
+from vsr_kit.rooms.geometry import Box, Room, yaw_axes
+
+_WALL_MARGIN_M = 0.25
+_CEILING_M = 2.7
+
+
+@dataclass(frozen=True)
+class GeometryFile:
+    """What a geometry file held: the rooms that could be read, and one line for each scene that could not."""
+
+    rooms: tuple[Room, ...]
+    skipped: tuple[str, ...]
+
+
+def read_geometry(path: str | Path) -> GeometryFile:
+    """Read a `*_meta_info_*.json` of VSI-Bench.
+
+    A malformed scene is left out and named in `skipped` with file, scene, object and field; the other scenes load.
+
+    Raises:
+        ValueError: if the file is not JSON, not an object of scenes, or holds no readable scene at all.
+    """
+    path = Path(path)
+    try:
+        scenes = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not readable as JSON ({error}); give a VSI-Bench *_meta_info_*.json") from error
+    if not isinstance(scenes, dict):
+        raise ValueError(f"{path}: holds a {type(scenes).__name__}, must be an object that maps scene names to scenes")
+    rooms, skipped = [], []
+    for name, scene in scenes.items():
+        try:
+            rooms.append(_read_scene(name, scene, path.stem.split("_")[0]))
+        except _BadField as error:
+            skipped.append(f"{path.name}: scene {name!r}: {error}")
+    if not rooms:
+        first = skipped[0] if skipped else "it holds no scene"
+        raise ValueError(f"{path}: none of {len(scenes)} scenes could be read: {first}")
+    return GeometryFile(tuple(rooms), tuple(skipped))
+
+
+class _BadField(Exception):
+    """A scene's field that breaks a rule; the message names object, field and rule."""
+
+
+def _read_scene(name: str, scene: object, dataset: str) -> Room:
+    if not isinstance(scene, dict):
+        raise _BadField(f"is a {type(scene).__name__}, must be an object")
+    area = _numbers(scene.get("room_size"), 1, "room_size")[0]
+    if area <= 0:
+        raise _BadField(f"field 'room_size' is {area}, must be above 0 m²")
+    by_category = scene.get("object_bbox")
+    if not isinstance(by_category, dict) or not by_category:
+        raise _BadField("field 'object_bbox' is missing or empty, must map categories to lists of boxes")
+    boxes = []
+    for category, records in by_category.items():
+        if not isinstance(records, list):
+            raise _BadField(f"object {category!r}: is a {type(records).__name__}, must be a list of boxes")
+        boxes += [_read_box(category, i, record) for i, record in enumerate(records)]
+    if not boxes:
+        raise _BadField("field 'object_bbox' lists no box")
+    return Room(name, str(scene.get("dataset", dataset)), tuple(boxes), _shell_around(boxes, area), area)
+
+
+def _read_box(category: str, index: int, record: object) -> Box:
+    where = f"object {category!r}[{index}]"
+    if not isinstance(record, dict):
+        raise _BadField(f"{where}: is a {type(record).__name__}, must be an object")
+    center = _numbers(record.get("centroid"), 3, "centroid", where)
+    size = _numbers(record.get("axesLengths"), 3, "axesLengths", where)
+    axes = np.reshape(_numbers(record.get("normalizedAxes"), 9, "normalizedAxes", where), (3, 3))
+    try:
+        return Box(category, tuple(center), tuple(size), tuple(map(tuple, axes.tolist())))
+    except ValueError as error:
+        raise _BadField(f"{where}: {error}") from error
+
+
+def _numbers(value: object, count: int, field: str, where: str = "") -> list[float]:
+    values = value if isinstance(value, list) else [value]
+    good = [isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in values]
+    if len(values) != count or not all(good):
+        place = f"{where}: " if where else ""
+        raise _BadField(f"{place}field {field!r} is {value!r}, must be {count} finite number{'s' * (count > 1)}")
+    return [float(v) for v in values]
+
+
+def _shell_around(boxes: list[Box], area_m2: float) -> Box:
+    """Stand-in walls: a rectangle of `area_m2` around all boxes, turned the way their longer sides turn."""
+    yaw = _common_yaw_deg(boxes)
+    axes = np.asarray(yaw_axes(yaw))
+    corners = np.concatenate([box.corners() for box in boxes])
+    local = corners @ axes.T
+    low, high = local.min(0) - [_WALL_MARGIN_M, _WALL_MARGIN_M, 0], local.max(0) + [_WALL_MARGIN_M, _WALL_MARGIN_M, 0]
+    side = high - low
+    grow = max(1.0, math.sqrt(area_m2 / (side[0] * side[1])))  # never smaller than what the boxes need
+    height = max(_CEILING_M, side[2] + 0.1)
+    middle = np.array([*(low + high)[:2] / 2, low[2] + height / 2]) @ axes
+    return Box("room", tuple(middle.tolist()), (side[0] * grow, side[1] * grow, height), yaw_axes(yaw))
+
+
+def _common_yaw_deg(boxes: list[Box]) -> float:
+    """Mean yaw modulo 90 degrees, weighted by footprint, on the circle that four turns make."""
+    total = 0j
+    for box in boxes:
+        x, y, _ = box.axes[0]
+        total += box.size[0] * box.size[1] * np.exp(4j * math.atan2(y, x)) * math.hypot(x, y)
+    return math.degrees(np.angle(total)) / 4
+
+
+def save_rooms(path: str | Path, rooms: Iterable[Room]) -> None:
+    """Write rooms as one JSON list, the format `load_rooms` reads."""
+    Path(path).write_text(json.dumps([room.to_dict() for room in rooms]) + "\n", encoding="utf-8")
+
+
+def load_rooms(path: str | Path) -> list[Room]:
+    """Read what `save_rooms` wrote.
+
+    Raises:
+        ValueError: naming the record and the rule it breaks.
+    """
+    try:
+        records = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not readable as JSON ({error}); write rooms with save_rooms") from error
+    if not isinstance(records, list):
+        raise ValueError(f"{path}: holds a {type(records).__name__}, must be a list of rooms as save_rooms writes them")
+    rooms = []
+    for i, record in enumerate(records):
+        try:
+            rooms.append(Room.from_dict(record))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: room {i}: {type(error).__name__}: {error}; write it with save_rooms") from error
+    return rooms
+
+
+def read_rooms(source: str | int | Path, seed: int = 0) -> GeometryFile:
+    """Rooms from wherever they are: a number (procedural), our own file, or VSI-Bench's geometry.
+
+    Args:
+        source: how many rooms to make, or a path.
+        seed: of the procedural rooms.
+    """
+    if isinstance(source, int) or str(source).isdigit():
+        return GeometryFile(tuple(make_rooms(int(source), seed)), ())
+    path = Path(source)
+    if not path.is_file():
+        raise ValueError(f"no file {path}: give a geometry file, or a number of procedural rooms to make")
+    if path.read_text(encoding="utf-8", errors="replace").lstrip().startswith("["):
+        return GeometryFile(tuple(load_rooms(path)), ())
+    return read_geometry(path)

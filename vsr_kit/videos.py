@@ -1,0 +1,299 @@
+"""Clips: a camera walks through a room and every pixel asks which box it sees.
+
+The renderer casts one ray a pixel against oriented boxes, so occlusion is exact, and it needs nothing but NumPy. The
+picture carries the cues a small network can use and real film has in its own way: every category has one colour, each
+wall its own tint (so that a view tells where it looks), the floor a half-metre grid (so that depth can be read), and a
+lamp at the camera lets far things fade. Video files go through PyAV.
+Left out: shadows, textures, reflections, motion blur, rolling shutter, doors and anything but boxes.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vsr_kit.rooms import CATEGORIES, Box, Room
+
+CAMERA_HEIGHT_M = 1.75
+PITCH_DEG = -26.0
+FOV_DEG = 90.0
+SWEEP_DEG = 140.0
+_NEAR_M = 0.05
+_ENCODING = {"crf": "12", "preset": "veryslow", "tune": "animation"}  # mean error below one grey level
+_FACE_SHADE = np.array([0.82, 0.94, 1.08], dtype=np.float32)
+_LAMP_REACH_M = 11.0
+# Tints of the walls at the low and high end of the shell's first and second axis, paler than any object.
+_WALLS = np.array([[200, 168, 160], [160, 196, 170], [166, 172, 206], [204, 200, 156]], dtype=np.float32)
+_FLOOR = np.array([112, 112, 112], dtype=np.float32)
+_FLOOR_ODD = np.array([136, 136, 136], dtype=np.float32)
+_CEILING = np.array([236, 236, 236], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class CameraPath:
+    """Where the camera stands and looks in each of F frames; all frames share pitch and field of view.
+
+    Attributes:
+        positions_m_F3: x, y, z in metres.
+        yaw_deg_F: heading, counter-clockwise from the room's x axis, seen from above.
+        pitch_deg: below zero looks down.
+        fov_deg: of the width and the height of the square picture.
+    """
+
+    positions_m_F3: np.ndarray
+    yaw_deg_F: np.ndarray
+    pitch_deg: float = PITCH_DEG
+    fov_deg: float = FOV_DEG
+
+    def __len__(self) -> int:
+        return len(self.yaw_deg_F)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A rendered walk.
+
+    Attributes:
+        frames_FHW3: uint8 pictures.
+        object_ids_FHW: int16 index into `room.boxes`, -1 for floor, walls and ceiling.
+        depth_m_FHW: float32 distance from the camera along each pixel's ray.
+        path: the camera's.
+    """
+
+    frames_FHW3: np.ndarray
+    object_ids_FHW: np.ndarray
+    depth_m_FHW: np.ndarray
+    path: CameraPath
+
+
+def camera_walk(room: Room, num_frames: int = 8, seed: int = 0) -> CameraPath:
+    """A slow walk along the walls that keeps looking at the middle of the room.
+
+    The start and the direction of the walk follow from `seed`; any number of frames samples the same walk evenly.
+    """
+    if num_frames < 1:
+        raise ValueError(f"num_frames is {num_frames}: a clip needs at least 1 frame")
+    rng = np.random.default_rng([seed, 7])
+    start, turn = rng.uniform(0, 360), rng.choice([-1.0, 1.0])
+    angle = np.radians(start + turn * SWEEP_DEG * np.linspace(0, 1, num_frames))
+    # A rounded rectangle: a circle pushed outwards until it nearly meets the walls.
+    reach = 0.9 / np.maximum(np.abs(np.cos(angle)), np.abs(np.sin(angle))).clip(0.78)
+    half = np.asarray(room.shell.size[:2]) / 2
+    local = np.stack([np.cos(angle), np.sin(angle)], 1) * reach[:, None] * np.maximum(half - 0.25, half * 0.6)
+    axes = np.asarray(room.shell.axes)
+    plan = np.asarray(room.shell.center)[:2] + local @ axes[:2, :2]
+    heading = np.asarray(room.shell.center)[:2] - plan
+    positions = np.column_stack([plan, np.full(num_frames, room.floor_z_m + CAMERA_HEIGHT_M)])
+    return CameraPath(positions, np.degrees(np.arctan2(heading[:, 1], heading[:, 0])))
+
+
+def render(room: Room, path: CameraPath, size_px: int = 112) -> Clip:
+    """Cast every ray of every frame.
+
+    Args:
+        room: what to film.
+        path: F camera poses.
+        size_px: width and height of the square frames.
+    """
+    if size_px < 8:
+        raise ValueError(f"size_px is {size_px}: frames need at least 8 pixels a side")
+    colors = object_colors(room)
+    views = [_render_frame(room, path, f, size_px, colors) for f in range(len(path))]
+    frames, ids, depth = (np.stack(part) for part in zip(*views, strict=True))
+    return Clip(frames, ids, depth, path)
+
+
+def category_color(category: str) -> tuple[float, float, float]:
+    """One colour for each category, 0 to 255: twelve hues, full and pale. Unknown names hash to a hue between them."""
+    known = category in CATEGORIES
+    index = CATEGORIES.index(category) if known else sum(category.encode()) % 24
+    hue = ((index % 12) + (0.0 if known else 0.5)) / 12
+    return tuple(255 * c for c in colorsys.hsv_to_rgb(hue, 1.0 if index < 12 else 0.5, 0.92))
+
+
+def object_colors(room: Room) -> np.ndarray:
+    """Colours of all boxes, shape (N, 3): the category's, with a brightness of each object's own."""
+    shade = [0.84 + 0.16 * ((31 * i + len(room.boxes)) % 7) / 6 for i in range(len(room.boxes))]
+    tints = [np.multiply(category_color(box.category), s) for box, s in zip(room.boxes, shade, strict=True)]
+    return np.array(tints, np.float32).reshape(-1, 3)
+
+
+def _camera_axes(path: CameraPath, frame: int) -> np.ndarray:
+    """Rows: right, up, forward."""
+    yaw, pitch = math.radians(path.yaw_deg_F[frame]), math.radians(path.pitch_deg)
+    forward = np.array([math.cos(yaw) * math.cos(pitch), math.sin(yaw) * math.cos(pitch), math.sin(pitch)])
+    right = np.array([math.sin(yaw), -math.cos(yaw), 0.0])
+    return np.stack([right, np.cross(right, forward), forward])
+
+
+def _pixel_rays(axes: np.ndarray, fov_deg: float, size_px: int) -> np.ndarray:
+    """Unit ray directions, shape (H, W, 3), float32."""
+    span = (np.arange(size_px) + 0.5) / size_px * 2 - 1
+    u, v = np.meshgrid(span, -span)
+    rays = np.stack([u, v, np.full_like(u, 1 / math.tan(math.radians(fov_deg) / 2))], -1) @ axes
+    return (rays / np.linalg.norm(rays, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def _render_frame(room: Room, path: CameraPath, frame: int, size_px: int, colors: np.ndarray) -> tuple:
+    axes, eye = _camera_axes(path, frame), path.positions_m_F3[frame]
+    rays = _pixel_rays(axes, path.fov_deg, size_px)
+    image, depth = _shell_view(room.shell, eye, rays)
+    ids = np.full(depth.shape, -1, np.int16)
+    for i, box in enumerate(room.boxes):
+        window = _screen_window(box, eye, axes, path.fov_deg, size_px)
+        if window is None:
+            continue
+        near, face = _box_hits(box, eye, rays[window])
+        closer = near < depth[window]
+        depth[window] = np.where(closer, near, depth[window])
+        ids[window][closer] = i
+        image[window][closer] = colors[i] * _FACE_SHADE[face[closer], None]
+    image *= (1 / (1 + (depth / _LAMP_REACH_M) ** 2))[..., None]
+    return np.clip(image, 0, 255).astype(np.uint8), ids, depth
+
+
+def _local(box: Box, eye: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eye and inverse ray directions in a box's own axes."""
+    frame = np.asarray(box.axes)
+    along = rays @ frame.T.astype(np.float32)
+    inverse = 1 / np.where(along == 0, np.float32(1e-20), along)  # 0 * inf would be no number
+    return (frame @ (eye - np.asarray(box.center))).astype(np.float32), inverse
+
+
+def _shell_view(shell: Box, eye: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Colour (H, W, 3) and depth (H, W) of the floor, walls and ceiling, seen from inside."""
+    start, inverse = _local(shell, eye, rays)
+    half = np.asarray(shell.size, np.float32) / 2
+    leave = (np.where(inverse > 0, half, -half) - start) * inverse
+    axis = leave.argmin(-1)
+    depth = np.take_along_axis(leave, axis[..., None], -1)[..., 0]
+    positive = np.take_along_axis(inverse, axis[..., None], -1)[..., 0] > 0
+    image = _WALLS[np.minimum(2 * axis + positive, 3)]
+    ceiling, floor = (axis == 2) & positive, (axis == 2) & ~positive
+    image[ceiling] = _CEILING
+    spot = start[:2] + half[:2] + depth[floor, None] / inverse[floor][:, :2]
+    odd = np.floor(2 * spot).astype(np.int32).sum(-1) % 2 == 1
+    image[floor] = np.where(odd[:, None], _FLOOR_ODD, _FLOOR)
+    return image, depth
+
+
+def _box_hits(box: Box, eye: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Slab test: depth of the entry point (infinite where the ray misses) and the axis of the face it enters."""
+    start, inverse = _local(box, eye, rays)
+    half = np.asarray(box.size, np.float32) / 2
+    side = np.abs(inverse) * half
+    middle = -start * inverse
+    enter, leave = middle - side, middle + side
+    face = enter.argmax(-1)
+    near = enter.max(-1)
+    return np.where((near < leave.min(-1)) & (near > _NEAR_M), near, np.float32(np.inf)), face
+
+
+def _screen_window(box: Box, eye: np.ndarray, axes: np.ndarray, fov_deg: float, size_px: int) -> tuple | None:
+    """The rectangle of pixels a box can cover, or None where it lies outside the view."""
+    seen = (box.corners() - eye) @ axes.T
+    if (seen[:, 2] <= _NEAR_M).all():
+        return None
+    if (seen[:, 2] <= _NEAR_M).any():
+        return slice(0, size_px), slice(0, size_px)
+    scale = size_px / 2 / math.tan(math.radians(fov_deg) / 2)
+    columns = size_px / 2 + scale * seen[:, 0] / seen[:, 2]
+    rows = size_px / 2 - scale * seen[:, 1] / seen[:, 2]
+    left, right = max(0, int(columns.min()) - 1), min(size_px, int(columns.max()) + 2)
+    top, bottom = max(0, int(rows.min()) - 1), min(size_px, int(rows.max()) + 2)
+    return None if left >= right or top >= bottom else (slice(top, bottom), slice(left, right))
+
+
+def visible_objects(clip: Clip, min_pixels: int = 12) -> tuple[int, ...]:
+    """Indices of the boxes that cover at least `min_pixels` pixels in some frame."""
+    seen = [int(i) for i in np.unique(clip.object_ids_FHW) if i >= 0]
+    return tuple(i for i in seen if _pixels(clip, i).max() >= min_pixels)
+
+
+def first_appearance(clip: Clip, index: int, min_pixels: int = 12) -> int | None:
+    """First frame in which box `index` covers at least `min_pixels` pixels; None where it never does."""
+    frames = np.flatnonzero(_pixels(clip, index) >= min_pixels)
+    return int(frames[0]) if len(frames) else None
+
+
+def _pixels(clip: Clip, index: int) -> np.ndarray:
+    return (clip.object_ids_FHW == index).sum(axis=(1, 2))
+
+
+def sample_frame_indices(total: int, num_frames: int) -> np.ndarray:
+    """Uniform frame indices, first and last included, as qwen-vl-utils takes them for Qwen2-VL, to the last rounding.
+
+    (The sampler inside transformers steps by `total / num_frames` instead and never takes the last frame.)
+    """
+    if total < 1 or num_frames < 1:
+        raise ValueError(f"cannot take {num_frames} of {total} frames: both must be at least 1")
+    place, last = np.arange(num_frames, dtype=np.float32), np.float32(total - 1)
+    step = last / np.float32(max(num_frames - 1, 1))
+    from_the_end = last - step * (num_frames - 1 - place)  # torch.linspace fills its second half backwards, in float32
+    return np.where(place < max(num_frames // 2, 1), step * place, from_the_end).round().astype(int)
+
+
+def write_mp4(path: str | Path, frames_FHW3: np.ndarray, fps: int = 4) -> None:
+    """Write uint8 frames as H.264 (4:4:4, near lossless, so that small pictures keep their colours)."""
+    import av
+
+    frames = np.asarray(frames_FHW3)
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or len(frames) == 0:
+        got = f"shape {frames.shape} and type {frames.dtype}"
+        raise ValueError(f"frames have {got}: give uint8 of shape (F, H, W, 3) with F of at least 1")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt, stream.options = "yuv444p", _ENCODING
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+
+
+def read_mp4(path: str | Path, num_frames: int | None = None, max_side_px: int | None = None) -> np.ndarray:
+    """Read a video as uint8 frames, shape (F, H, W, 3).
+
+    Args:
+        path: any file PyAV can read.
+        num_frames: sample so many frames uniformly; only these are kept in memory.
+        max_side_px: shrink frames whose longer side is above it.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            said = container.streams.video[0].frames  # the header's word; some containers leave it at 0
+        frames, total = _decode(path, _wanted(said, num_frames), max_side_px)
+        if num_frames is not None and total != said:
+            frames, total = _decode(path, _wanted(total, num_frames), max_side_px)
+    except (OSError, IndexError, av.error.FFmpegError) as error:
+        raise ValueError(f"{path}: not readable as video ({error}); write one with write_mp4, say") from error
+    if not total:
+        raise ValueError(f"{path}: holds no frame; write it again with write_mp4")
+    picked = range(total) if num_frames is None else sample_frame_indices(total, num_frames)
+    return np.stack([frames[i] for i in picked])
+
+
+def _wanted(total: int, num_frames: int | None) -> set[int] | None:
+    """Indices of the frames to keep; None for all. Of an unknown total none are kept, the frames are just counted."""
+    if num_frames is None:
+        return None
+    return set(sample_frame_indices(total, num_frames).tolist()) if total else set()
+
+
+def _decode(path: str | Path, wanted: set[int] | None, max_side_px: int | None) -> tuple[dict[int, np.ndarray], int]:
+    """Wanted frames by index, and how many frames there are."""
+    import av
+
+    frames, total = {}, 0
+    with av.open(str(path)) as container:
+        for total, frame in enumerate(container.decode(video=0), 1):
+            if wanted is None or total - 1 in wanted:
+                shrink = min(1.0, (max_side_px or math.inf) / max(frame.width, frame.height))
+                width, height = max(1, round(frame.width * shrink)), max(1, round(frame.height * shrink))
+                frames[total - 1] = frame.to_ndarray(format="rgb24", width=width, height=height)
+    return frames, total
