@@ -1,6 +1,8 @@
 """The wording of every question, verbatim from VSI-Bench (arXiv 2412.14171) and VSI-100k (vsGRPO, Fig. 2).
 
-VSI-100k's missing spaces ("(s)in", ")is", ",width") are the paper's own and are kept.
+VSI-100k's missing spaces ("(s)in", ")is", ",width") are the paper's own and are kept. These are the wordings the papers
+print; VSI-Bench's released rows put it a little differently in places ("what is the distance" for "what is the direct
+distance", "The directions refer …" for "Directions refer …"), and are used as they are where they are loaded.
 """
 
 VSI_BENCH = {
