@@ -1,0 +1,248 @@
+"""95 % intervals over rooms and seeds, by bootstrap, for every task and overall.
+
+Questions about one room stand or fall together, so rooms are drawn, not questions; and a training run is one draw of
+its seed, so with several runs seeds are drawn as well. Differences are taken question by question on the same rooms.
+All figures are in per cent, and a percentile interval is widened to its own mean where a skewed sample would leave it
+out. With three seeds, intervals over seeds are rough and rather too narrow: say how many there were.
+Left out: tests of significance, and corrections for looking at many tasks at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vsr_kit.evaluation.tables import ScoreTable, score
+from vsr_kit.questions import QUESTION_TYPES, TASKS, TRAINED_TASKS, task_of
+
+RESAMPLES = 1000
+
+# one set of predictions: a scored table, or rows with `prediction`
+Predictions = ScoreTable | Sequence[Mapping]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and its 95 % interval in per cent (points, for a difference).
+
+    Attributes:
+        mean, low, high: low <= mean <= high.
+        n: questions it rests on, each counted once, however many seeds answered it.
+        rooms, seeds: how many were drawn from.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    rooms: int
+    seeds: int
+
+    @property
+    def band(self) -> tuple[float, float, float, int]:
+        """(mean, low, high, n), as the plots take a score."""
+        return self.mean, self.low, self.high, self.n
+
+
+def intervals(
+    sets: Predictions | Sequence[Predictions], harness: str = "lenient", resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Interval]:
+    """Intervals of `overall`, `trained` and every task present.
+
+    Args:
+        sets: one set of predictions, or one for each seed.
+        harness: the scorer of sets that are not scored yet.
+        resamples: draws of the bootstrap.
+        seed: of these draws.
+    """
+    return _bootstrap([_Term(1.0, _scored(sets, harness), 0)], resamples, seed)
+
+
+def interval(
+    sets: Predictions | Sequence[Predictions],
+    harness: str = "lenient",
+    task: str = "overall",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """The interval of one task, or of `overall` or `trained`; arguments as in `intervals`."""
+    return _pick(intervals(sets, harness, resamples, seed), task)
+
+
+def differences(
+    a_sets: Predictions | Sequence[Predictions],
+    b_sets: Predictions | Sequence[Predictions],
+    harness: str = "lenient",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    same_seeds: bool = False,
+) -> dict[str, Interval]:
+    """Intervals of a minus b in points, paired: both must have answered the same rows.
+
+    Args:
+        a_sets, b_sets: one set of predictions each, or one for each seed; their numbers may differ.
+        same_seeds: set i of both comes from the same trained network (say, with its own and with another room's clip),
+            so seeds are drawn together.
+
+    Raises:
+        ValueError: where the rows differ, or a set holds a row twice.
+    """
+    a, b = _scored(a_sets, harness), _scored(b_sets, harness)
+    _check_pairs([*a, *b])
+    return _bootstrap([_Term(1.0, a, 0), _Term(-1.0, b, 0 if same_seeds else 1)], resamples, seed)
+
+
+def difference(
+    a_sets: Predictions | Sequence[Predictions],
+    b_sets: Predictions | Sequence[Predictions],
+    harness: str = "lenient",
+    task: str = "overall",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    same_seeds: bool = False,
+) -> Interval:
+    """The interval of one task's a minus b; arguments as in `differences`."""
+    return _pick(differences(a_sets, b_sets, harness, resamples, seed, same_seeds), task)
+
+
+def gap_change(
+    after: tuple[Sequence[Predictions], Sequence[Predictions]],
+    before: tuple[Sequence[Predictions], Sequence[Predictions]],
+    harness: str = "lenient",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Intervals of (own - other) after minus (own - other) before: did a gap, such as to a wrong clip, grow?
+
+    Args:
+        after, before: pairs (own, other) of sets; set i of own and of other comes from the same network.
+    """
+    terms = []
+    for sign, group, (own, other) in ((1.0, 0, after), (-1.0, 1, before)):
+        terms += [_Term(sign, _scored(own, harness), group), _Term(-sign, _scored(other, harness), group)]
+    _check_pairs([table for term in terms for table in term.tables])
+    return _bootstrap(terms, resamples, seed)
+
+
+@dataclass(frozen=True)
+class _Term:
+    """A summand: its sign, a table for each seed, and the group of summands whose seeds are drawn together."""
+
+    sign: float
+    tables: list[ScoreTable]
+    group: int
+
+
+def _scored(sets, harness: str) -> list[ScoreTable]:
+    if isinstance(sets, ScoreTable):
+        return [sets]
+    if not len(sets):
+        raise ValueError("there is no set of predictions: give rows with `prediction`, or a list of such sets")
+    if isinstance(sets[0], Mapping):
+        return [score(sets, harness)]
+    return [one if isinstance(one, ScoreTable) else score(one, harness) for one in sets]
+
+
+def _check_pairs(tables: Sequence[ScoreTable]) -> None:
+    """Raise ValueError unless every table is about the same rows, each once."""
+    wanted = set(_keys(tables[0]))
+    for number, table in enumerate(tables):
+        keys = Counter(_keys(table))
+        key, times = keys.most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"set {number} holds row {key[2]!r} of {key[1]!r} {times} times: pairing needs each once")
+        if other := wanted ^ keys.keys():
+            raise ValueError(
+                f"set {number} and set 0 differ by {len(other)} rows, {min(other, key=str)[2]!r} among them: "
+                "a difference needs the same rows on both sides; ask both the same questions"
+            )
+
+
+def _keys(table: ScoreTable) -> list[tuple]:
+    return [(*room, ident) for room, (_, ident) in zip(table.rooms, table.ids, strict=True)]
+
+
+def _bootstrap(terms: Sequence[_Term], resamples: int, seed: int) -> dict[str, Interval]:
+    """Draw rooms once for all terms, seeds once for each group, and take percentiles of the signed sum."""
+    if resamples < 1:
+        raise ValueError(f"resamples is {resamples}: must be at least 1, such as {RESAMPLES}")
+    rng = np.random.default_rng(seed)
+    rooms = sorted({room for term in terms for table in term.tables for room in table.rooms})
+    rooms_BR = _draws(rng, len(rooms), resamples)
+    seeds_BS: dict[tuple[int, int], np.ndarray] = {}
+    total_BC: np.ndarray | float = 0.0
+    for term in terms:
+        count = len(term.tables)
+        draw = (term.group, count)
+        if draw not in seeds_BS:
+            seeds_BS[draw] = _draws(rng, count, resamples) / count
+        total_BC = total_BC + term.sign * _columns(term.tables, rooms, rooms_BR, seeds_BS[draw])
+    seeds = max(len(term.tables) for term in terms)
+    return _percentiles(np.asarray(total_BC), terms[0].tables[0], len(rooms), seeds)
+
+
+def _draws(rng: np.random.Generator, count: int, resamples: int) -> np.ndarray:
+    """How often each of `count` things is drawn in each resample (B, count); the first line is the sample itself."""
+    return np.vstack([np.ones(count), rng.multinomial(count, np.full(count, 1 / count), resamples)])
+
+
+def _columns(tables: list[ScoreTable], rooms: list, rooms_BR: np.ndarray, seeds_BS: np.ndarray) -> np.ndarray:
+    """Every resample's scores (B, C), one column for each task, then trained and overall; nan where none was drawn."""
+    place, kind_at = {room: i for i, room in enumerate(rooms)}, {kind: i for i, kind in enumerate(QUESTION_TYPES)}
+    sums = np.zeros((len(tables), len(rooms), len(QUESTION_TYPES)))
+    counts = np.zeros_like(sums)
+    for number, table in enumerate(tables):
+        at = [place[room] for room in table.rooms], [kind_at[kind] for kind in table.question_types]
+        np.add.at(sums[number], at, table.values)
+        np.add.at(counts[number], at, 1)
+    with np.errstate(invalid="ignore"):
+        types_SBT = (rooms_BR @ sums) / (rooms_BR @ counts)
+    tasks_SBK = np.stack([_mean(types_SBT[..., _types_of(task)]) for task in TASKS], -1)
+    trained = [TASKS.index(task) for task in TRAINED_TASKS]
+    scores_SBC = np.concatenate(
+        [tasks_SBK, _mean(tasks_SBK[..., trained])[..., None], _mean(tasks_SBK)[..., None]], axis=-1
+    )
+    return _weighted(scores_SBC, seeds_BS.T[..., None])
+
+
+def _types_of(task: str) -> list[int]:
+    return [i for i, kind in enumerate(QUESTION_TYPES) if task_of(kind) == task]
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis of what is there; nan where nothing is."""
+    there = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(there, values, 0).sum(-1) / there.sum(-1)
+
+
+def _weighted(scores_SBC: np.ndarray, weights_SB1: np.ndarray) -> np.ndarray:
+    """Mean over seeds by weight, of the seeds that have the task at all."""
+    there = ~np.isnan(scores_SBC) * weights_SB1
+    with np.errstate(invalid="ignore"):
+        return np.where(there > 0, scores_SBC * there, 0).sum(0) / there.sum(0)
+
+
+def _percentiles(total_BC: np.ndarray, table: ScoreTable, rooms: int, seeds: int) -> dict[str, Interval]:
+    drawn = Counter(task_of(kind) for kind in table.question_types)
+    counts = {task: drawn[task] for task in TASKS if drawn[task]}
+    trained = sum(n for task, n in counts.items() if task in TRAINED_TASKS)
+    numbers = {"overall": table.n, "trained": trained} | counts
+    columns = {task: i for i, task in enumerate([*TASKS, "trained", "overall"])}
+    found = {}
+    for name, n in numbers.items():
+        values = 100 * total_BC[:, columns[name]]
+        if n and not np.isnan(values[0]):
+            low, high = np.nanpercentile(values, [2.5, 97.5])
+            mean = float(values[0])
+            found[name] = Interval(mean, min(mean, float(low)), max(mean, float(high)), n, rooms, seeds)
+    return found
+
+
+def _pick(found: Mapping[str, Interval], task: str) -> Interval:
+    if task not in found:
+        raise ValueError(f"no score of {task!r}: these rows have {', '.join(found)}")
+    return found[task]

@@ -1,0 +1,89 @@
+"""The six prompts of vsGRPO, laid out as VSI-Bench lays out a question, and the completions they ask for.
+
+`user_text` goes in, `completion_text` is the shape of what should come back. Training and evaluation ask for different
+shapes (tags in training, a plain sentence in evaluation); both are the paper's choice.
+Left out: the reader of answers (`parsing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MODES = ("vanilla", "think", "observe")
+USES = ("eval", "train")
+
+# arXiv 2504.00883, verbatim
+PROMPTS = {
+    ("eval", "think"): "Let's think step by step and then answer the question using a single word or phrase.",
+    ("eval", "observe"): "Please observe the video first and then answer the question using a single word or phrase.",
+    ("eval", "vanilla"): "Please answer the question using a single word or phrase.",
+    ("train", "think"): (
+        "Please think step by step and enclose your thinking process in <think> </think> tags and then provide the "
+        "short answer with one or two words or a number in <answer> </answer>."
+    ),
+    ("train", "observe"): (
+        "Please observe carefully and analyze what you see that helps you to solve the question in the video and "
+        "enclose it in <observe> </observe> tag, and then provide the short answer with one or two words or a number "
+        "in <answer> </answer>."
+    ),
+    ("train", "vanilla"): "Please provide the short answer with one or two words or a number.",
+}
+
+# VSI-Bench's own prompts, as in its public harness (vision-x-nyu/thinking-in-space, lmms_eval/tasks/vsibench/utils.py)
+VSI_BENCH_MODE = "vsi-bench"
+VSI_BENCH_NUMBER_PROMPT = "Please answer the question using a single word or phrase."
+VSI_BENCH_CHOICE_PROMPT = "Answer with the option's letter from the given choices directly."
+
+_OPENING = "These are frames of a video."
+
+
+def user_text(row: Mapping, mode: str = "vanilla", use: str = "eval") -> str:
+    """Write the text of the user's turn: opening, question, options where the row has them, prompt.
+
+    Args:
+        row: a row with `question`, `question_type` and `options`.
+        mode: one of `MODES`, or `vsi-bench` for the benchmark's own two prompts (evaluation only).
+        use: `eval` or `train`; the paper words the prompts differently.
+
+    With the paper's prompts, the prompt of the mode takes the place of the benchmark's, for choices and numbers alike.
+    """
+    options = ["Options:", *row["options"]] if has_options(row) else []
+    return "\n".join([_OPENING, row["question"], *options, _prompt(row, mode, use)])
+
+
+def has_options(row: Mapping) -> bool:
+    """Whether a row offers lettered options; None and any empty sequence mean that it does not."""
+    return row.get("options") is not None and len(row["options"]) > 0
+
+
+def chat_messages(row: Mapping, mode: str = "vanilla", use: str = "eval") -> list[dict]:
+    """Write a chat of one user turn, the video before the text, in the form chat templates take."""
+    content = [{"type": "video"}, {"type": "text", "text": user_text(row, mode, use)}]
+    return [{"role": "user", "content": content}]
+
+
+def completion_text(mode: str, use: str, chain: str, answer: str) -> str:
+    """Write the completion a prompt asks for: the target of supervised training, and what `format_reward` pays.
+
+    Vanilla gives the bare answer. Think and observe give `<think>chain</think> <answer>answer</answer>` in training
+    (`<observe>` for observe) and `chain The answer is answer.` in evaluation, whose prompts ask for no tags.
+    """
+    _check(mode, use)
+    if mode == "vanilla":
+        return answer
+    if use == "train":
+        return f"<{mode}>{chain}</{mode}> <answer>{answer}</answer>"
+    return f"{chain} The answer is {answer}." if chain else f"The answer is {answer}."
+
+
+def _prompt(row: Mapping, mode: str, use: str) -> str:
+    if mode == VSI_BENCH_MODE and use == "eval":
+        return VSI_BENCH_CHOICE_PROMPT if has_options(row) else VSI_BENCH_NUMBER_PROMPT
+    _check(mode, use)
+    return PROMPTS[use, mode]
+
+
+def _check(mode: str, use: str) -> None:
+    if (use, mode) not in PROMPTS:
+        rule = f"mode must be one of {', '.join(MODES)}, use one of {', '.join(USES)}"
+        raise ValueError(f"no prompt for mode {mode!r}, use {use!r}: {rule}; {VSI_BENCH_MODE!r} is for evaluation only")
