@@ -1,4 +1,4 @@
-"""A random Qwen2-VL of a few ten thousand weights with our tokenizer: what every test of models and trainers runs on."""
+"""A random Qwen2-VL of half a million weights with our tokenizer: what tests of models and trainers run on."""
 
 from pathlib import Path
 
@@ -7,10 +7,14 @@ import numpy as np
 from vsr_kit.checkpoints import build_config, build_tokenizer, new_checkpoint
 
 SIZE = {"shortest_edge": 56 * 56, "longest_edge": 112 * 112}
-TEXT = dict(
-    hidden_size=128, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2
-)
-VISION = dict(depth=2, embed_dim=64, num_heads=2, mlp_ratio=2)
+TEXT = {
+    "hidden_size": 128,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+VISION = {"depth": 2, "embed_dim": 64, "num_heads": 2, "mlp_ratio": 2}
 CORPUS = [
     "How many chair(s) are in this room? Please answer the question using a single word or phrase. <answer>3</answer>",
     "These are frames of a video. Options: A. left B. right. You are a helpful assistant. system user assistant",

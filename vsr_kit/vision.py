@@ -106,11 +106,6 @@ class Qwen2VLVideoProcessor(VideoProcessorMixin, PilBackend):
             x_FHWC = (x_FHWC - np.float32(setting["image_mean"])) / np.float32(setting["image_std"])
         return _patchify(x_FHWC, setting["patch_size"], setting["merge_size"], setting["temporal_patch_size"])
 
-    def to_dict(self) -> dict:
-        out = super().to_dict()
-        out.pop("image_processor_type", None)
-        return out | {"video_processor_type": "Qwen2VLVideoProcessor"}
-
 
 def _as_rgb(frame) -> np.ndarray:
     if isinstance(frame, Image.Image):
@@ -158,11 +153,6 @@ class Qwen2VLProcessor(StockProcessor):
             Qwen2VLVideoProcessor.from_pretrained(path, **kwargs)
         ]
 
-    def to_dict(self) -> dict:
-        out = super().to_dict()
-        out["image_processor"]["image_processor_type"] = "Qwen2VLImageProcessor"  # the name every version knows
-        return out
-
 
 def new_processor(tokenizer, size: dict[str, int]) -> Qwen2VLProcessor:
     """A processor for a fresh checkpoint; `size` = {"shortest_edge", "longest_edge"}, each a *number of pixels*.
@@ -204,7 +194,8 @@ class ClipFeatures:
 
 
 def core_model(model):
-    """The Qwen2VLForConditionalGeneration inside a PEFT wrapper (LoRA stays active), or the model itself."""
+    """The Qwen2VLForConditionalGeneration itself, or inside PEFT (LoRA stays active) and DistributedDataParallel."""
+    model = getattr(model, "module", model)
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
@@ -283,6 +274,9 @@ def rope_positions(model, ids_T: torch.Tensor, grid_thw: tuple[int, int, int] | 
     is_video = (ids_T == core.config.video_token_id)[None]
     grids = None if grid_thw is None else torch.tensor([grid_thw], device=ids_T.device)
     positions, delta = core.model.get_rope_index(
-        ids_T[None], mm_token_type_ids=2 * is_video.int(), video_grid_thw=grids, attention_mask=torch.ones_like(is_video)
+        ids_T[None],
+        mm_token_type_ids=2 * is_video.int(),
+        video_grid_thw=grids,
+        attention_mask=torch.ones_like(is_video),
     )
     return positions[:, 0], len(ids_T) + int(delta)

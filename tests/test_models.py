@@ -1,0 +1,195 @@
+"""Loading: what is quantised, what is trainable, what is printed, and what the errors say."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig
+
+from tests.tiny import tiny_clip, tiny_messages
+from vsr_kit import models
+from vsr_kit.models import Loaded, choose_threads, load_model, lora_config, pick_dtype
+from vsr_kit.vision import chat_inputs, core_model
+
+LINEARS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+
+
+@pytest.fixture
+def inputs(tiny_path):
+    processor = load_model(tiny_path, device="cpu", quiet=True).processor
+    return chat_inputs(processor, tiny_messages("How many?"), tiny_clip(0))
+
+
+def logits(loaded: Loaded, inputs):
+    with torch.no_grad():
+        return loaded.model(**inputs).logits
+
+
+def test_a_folder_loads_frozen_in_fp32_on_cpu_and_says_so(tiny_path, capsys):
+    loaded = load_model(tiny_path, device="cpu")
+    said = capsys.readouterr().out.strip()
+    assert said == loaded.description
+    count = sum(p.numel() for p in loaded.model.parameters())
+    assert f"{count / 1e6:.1f}M parameters" in said
+    assert "float32" in said
+    assert f"cpu ({torch.get_num_threads()} thread" in said
+    assert {p.dtype for p in loaded.model.parameters()} == {torch.float32}
+    assert not any(p.requires_grad for p in loaded.model.parameters())
+    assert not loaded.model.training
+
+
+def test_another_precision_is_taken(tiny_path):
+    loaded = load_model(tiny_path, device="cpu", dtype=torch.bfloat16, quiet=True)
+    assert {p.dtype for p in loaded.model.parameters()} == {torch.bfloat16}
+    assert "bfloat16" in loaded.description
+
+
+def test_lora_sits_on_every_linear_of_the_language_model_and_nowhere_else(tiny_path, inputs):
+    loaded = load_model(tiny_path, lora=True, device="cpu", quiet=True)
+    trainable = [name for name, p in loaded.model.named_parameters() if p.requires_grad]
+    assert all(".language_model." in name and ".lora_" in name for name in trainable)
+    assert {name.split(".")[-4] for name in trainable} == LINEARS
+    assert len(trainable) == 2 * len(LINEARS) * loaded.model.config.text_config.num_hidden_layers
+    assert f"LoRA with {sum(p.numel() for p in loaded.model.parameters() if p.requires_grad) / 1e6:.2f}M" in (
+        loaded.description
+    )
+    plain = load_model(tiny_path, device="cpu", quiet=True)
+    torch.testing.assert_close(logits(loaded, inputs), logits(plain, inputs))  # a fresh adapter changes nothing
+
+
+def test_a_fresh_adapter_follows_from_its_seed_and_can_be_ones_own(tiny_path):
+    def first(seed):
+        torch.manual_seed(99 + seed)
+        model = load_model(tiny_path, lora=LoraConfig(r=3, target_modules=["q_proj"]), seed=seed, quiet=True).model
+        return next(p for p in model.parameters() if p.requires_grad)
+
+    assert first(1).shape[0] == 3
+    assert torch.equal(first(1), first(1))
+    assert not torch.equal(first(1), first(2))
+
+
+def test_an_adapter_loads_frozen_on_top(tiny_path, tmp_path, inputs):
+    trained = load_model(tiny_path, lora=True, device="cpu", quiet=True)
+    with torch.no_grad():
+        for name, p in trained.model.named_parameters():
+            if "lora_B" in name:
+                p.normal_(std=0.1)
+    trained.model.save_pretrained(tmp_path / "adapter")
+    again = load_model(tiny_path, adapter=tmp_path / "adapter", device="cpu", quiet=True)
+    torch.testing.assert_close(logits(again, inputs), logits(trained, inputs))
+    assert not torch.allclose(logits(again, inputs), logits(load_model(tiny_path, quiet=True), inputs), atol=1e-2)
+    assert not any(p.requires_grad for p in again.model.parameters())
+    assert "adapter" in again.description
+
+
+def test_nf4_packs_the_language_models_linears_and_nothing_else(tiny_path):
+    bnb = pytest.importorskip("bitsandbytes")
+    loaded = load_model(tiny_path, quantize="nf4", device="cpu", quiet=True)
+    packed = {name for name, m in loaded.model.named_modules() if isinstance(m, bnb.nn.Linear4bit)}
+    assert {name.split(".")[-1] for name in packed} == LINEARS
+    assert all("language_model" in name for name in packed)
+    plain = load_model(tiny_path, device="cpu", quiet=True)
+    assert loaded.model.get_memory_footprint() < plain.model.get_memory_footprint()
+    assert loaded.description.split(",")[0] == plain.description.split(",")[0]  # as many parameters, packed or not
+    assert "nf4" in loaded.description
+
+
+def test_nf4_is_near_the_weights_it_was_made_from(tiny_path, inputs):
+    pytest.importorskip("bitsandbytes")
+    exact, packed = (logits(load_model(tiny_path, quantize=q, quiet=True), inputs) for q in (None, "nf4"))
+    assert 0 < (exact - packed).norm() / exact.norm() < 0.6
+
+
+def test_nf4_still_trains_after_it_has_been_asked(tiny_path, inputs):
+    """On CPUs with AVX512-BF16 one forward without gradient would repack the weights and break the next backward."""
+    bnb = pytest.importorskip("bitsandbytes")
+    loaded = load_model(tiny_path, quantize="nf4", lora=True, device="cpu", quiet=True)
+    linears = [m for m in loaded.model.modules() if isinstance(m, bnb.nn.Linear4bit)]
+    assert linears
+    assert not any(m.support_avx512bf16_for_cpu for m in linears)
+    logits(loaded, inputs)
+    loaded.model.train()
+    loaded.model(**inputs).logits.square().mean().backward()
+    grads = {n: p.grad for n, p in loaded.model.named_parameters() if "lora_B" in n}
+    assert all(g is not None and g.abs().max() > 0 for g in grads.values())
+
+
+def test_the_number_of_threads_follows_the_environment_or_half_the_cores(monkeypatch):
+    before = torch.get_num_threads()
+    try:
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")
+        assert choose_threads() == torch.get_num_threads() == 2
+        monkeypatch.delenv("OMP_NUM_THREADS")
+        for cores, threads in ((1, 1), (2, 1), (6, 3), (64, 8)):
+            monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: set(range(cores)), raising=False)
+            assert choose_threads() == torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_gpus_without_bf16_compute_in_fp32(monkeypatch):
+    """fp16 overflows in Qwen2-VL, and the answer is a row of exclamation marks."""
+    for has_it, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_, has_it=has_it: has_it)
+        assert pick_dtype(torch.device("cuda")) == dtype
+    assert pick_dtype(torch.device("cpu")) == pick_dtype(torch.device("mps")) == torch.float32
+
+
+def test_a_missing_model_says_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match="hf download nobody/nothing") as caught:
+        load_model("nobody/nothing", quiet=True)
+    assert "'mini'" in str(caught.value)
+    with pytest.raises(FileNotFoundError, match=r"holds no config\.json"):
+        load_model(tmp_path, quiet=True)
+
+
+def test_a_missing_adapter_says_what_is_there(tiny_path, tmp_path):
+    (tmp_path / "adapter_model.bin").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"only adapter_model\.bin"):
+        load_model(tiny_path, adapter=tmp_path, quiet=True)
+    with pytest.raises(FileNotFoundError, match="hf download nobody/adapter"):
+        load_model(tiny_path, adapter="nobody/adapter", quiet=True)
+
+
+def test_another_kind_of_model_is_refused(tiny_path, tmp_path):
+    config = json.loads((tiny_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "qwen2_5_vl"}))
+    with pytest.raises(ValueError, match="is a qwen2_5_vl checkpoint"):
+        load_model(tmp_path, quiet=True)
+
+
+@pytest.mark.parametrize(
+    "how, message",
+    [
+        ({"quantize": "int8"}, "'int8'"),
+        ({"quantize": "nf4", "device": "mps"}, "not mps"),
+        ({"lora": True, "adapter": "x"}, "not both"),
+    ],
+)
+def test_bad_arguments_are_named(tiny_path, how, message):
+    with pytest.raises(ValueError, match=message):
+        load_model(tiny_path, quiet=True, **how)
+
+
+def test_weights_are_read_from_safetensors_only(tiny_path, tmp_path):
+    for path in tiny_path.iterdir():
+        if path.suffix != ".safetensors":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    torch.save({}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(OSError, match="safetensors"):
+        load_model(tmp_path, quiet=True)
+
+
+def test_the_miniature_is_found_where_samples_are_shipped(monkeypatch, tiny_path):
+    monkeypatch.setattr(models, "data_samples", lambda *parts: tiny_path if parts == ("mini-qwen2-vl",) else None)
+    loaded = load_model("mini", device="cpu", quiet=True)
+    assert loaded.name == "mini"
+    assert loaded.description.startswith("mini: ")
+
+
+def test_the_default_lora_covers_the_language_model_only(tiny_path):
+    config = lora_config(rank=4, alpha=8)
+    assert (config.r, config.lora_alpha, config.bias) == (4, 8, "none")
+    core = core_model(load_model(tiny_path, lora=config, quiet=True).model)
+    assert np.all(["lora" not in name for name, _ in core.model.visual.named_parameters()])

@@ -1,0 +1,178 @@
+"""Asking a model: many questions about many clips, greedily or sampled, each clip encoded and read once.
+
+The story: rows become prompts, those about one clip side by side, so that `prompted.read_prompts` reads the clip once
+for all of them, and a prompt once for all its samples; sequences that have ended leave the batch. Sampling
+draws from numbers that belong to the seed, the row and the sample, so that neither the batch nor what was asked before
+changes an answer. A generation carries its length and whether the cap cut it off, since a truncated chain of thought
+is neither wrong nor unreadable.
+
+Left out: beam search, top-k and top-p, streaming.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from vsr_kit.models import Loaded
+from vsr_kit.prompted import EncodedPrompt, Reading, encode_prompt, read_next, read_prompts
+from vsr_kit.prompts import chat_messages
+from vsr_kit.vision import core_model, encode_clips
+
+_CLIPS_AT_ONCE = 16
+_CROWDED = 0.75  # a batch with fewer living rows than this is thinned out: copying its cache then pays
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One completion.
+
+    Attributes:
+        text: without special tokens.
+        num_tokens: end token included.
+        truncated: whether the cap stopped it before it ended by itself.
+    """
+
+    text: str
+    num_tokens: int
+    truncated: bool
+
+
+def generate(
+    loaded: Loaded,
+    rows: Sequence[dict],
+    clips: Mapping[str, np.ndarray] | None,
+    mode: str = "vanilla",
+    use: str = "eval",
+    max_new_tokens: int = 16,
+    temperature: float = 0.0,
+    num_samples: int = 1,
+    seed: int = 0,
+    batch_size: int = 64,
+    progress: bool = False,
+) -> list[list[Generation]]:
+    """Ask every row.
+
+    Args:
+        loaded: from `load_model`.
+        rows: with VSI-Bench's fields.
+        clips: scene_name to uint8 frames (F, H, W, 3); None, or a scene that is missing, asks without video.
+        mode, use: which of the six prompts.
+        max_new_tokens: cap of a completion.
+        temperature: 0 decodes greedily, else the whole distribution at this temperature is sampled.
+        num_samples: completions of each row; more than one needs a temperature above 0.
+        seed: of sampling. A row's draws follow from the seed, the row's dataset and id, and the sample's number.
+        batch_size: sequences decoded together; changes nothing but the time and memory it takes.
+
+    Returns:
+        For each row, in order, `num_samples` generations.
+    """
+    if num_samples > 1 and temperature <= 0:
+        raise ValueError(f"num_samples is {num_samples} at temperature {temperature}: greedy samples are all the same")
+    if not max_new_tokens > 0 or not batch_size > 0:
+        raise ValueError(f"max_new_tokens and batch_size must be at least 1, got {max_new_tokens} and {batch_size}")
+    said: dict[int, list[Generation]] = {}
+    with tqdm(total=len(rows), desc=f"asking ({mode})", unit="question", disable=not progress) as bar:
+        for part in _windows(rows, clips):
+            own = [rows[i] for i in part]
+            prompts = _prompts(loaded, own, clips, mode, use)
+            pick = greedy if temperature <= 0 else sampler(own, num_samples, seed, temperature, max_new_tokens)
+            for batch, reading in read_prompts(loaded.model, prompts, max(1, batch_size // num_samples), num_samples):
+                sequences = torch.tensor([i * num_samples + k for i in batch for k in range(num_samples)])
+                ids = decode(loaded, reading, sequences, max_new_tokens, pick)
+                made = _generations(loaded, ids)
+                for row, i in enumerate(batch):
+                    said[part[i]] = made[row * num_samples : (row + 1) * num_samples]
+                bar.update(len(batch))
+    return [said[i] for i in range(len(rows))]
+
+
+def _windows(rows: Sequence[dict], clips) -> list[list[int]]:
+    """Indices of rows in parts of a few clips each, the rows of a clip together; rows without a clip share one part."""
+    by_clip: dict[str | None, list[int]] = {}
+    for i, row in enumerate(rows):
+        scene = row["scene_name"]
+        by_clip.setdefault(scene if clips is not None and scene in clips else None, []).append(i)
+    blind, seen = by_clip.pop(None, []), list(by_clip.values())
+    parts = [sum(seen[i : i + _CLIPS_AT_ONCE], []) for i in range(0, len(seen), _CLIPS_AT_ONCE)]
+    return parts + [blind] * bool(blind)
+
+
+def _prompts(loaded: Loaded, rows: Sequence[dict], clips, mode: str, use: str) -> list[EncodedPrompt]:
+    scenes = [s for s in dict.fromkeys(row["scene_name"] for row in rows) if clips is not None and s in clips]
+    encoded = encode_clips(loaded.model, loaded.processor, [clips[s] for s in scenes])
+    features = dict(zip(scenes, encoded, strict=True))
+    model, processor = loaded.model, loaded.processor
+    return [
+        encode_prompt(model, processor, chat_messages(row, mode, use), features.get(row["scene_name"])) for row in rows
+    ]
+
+
+def _generations(loaded: Loaded, ids: list[list[int]]) -> list[Generation]:
+    texts, ends = loaded.processor.tokenizer.batch_decode(ids, skip_special_tokens=True), end_token_ids(loaded)
+    return [Generation(text.strip(), len(own), own[-1] not in ends) for text, own in zip(texts, ids, strict=True)]
+
+
+def end_token_ids(loaded: Loaded) -> set[int]:
+    """Every token that ends a completion, from the checkpoint's generation_config."""
+    ends = core_model(loaded.model).generation_config.eos_token_id
+    return set(ends) if isinstance(ends, list) else {ends}
+
+
+# -- decoding ----------------------------------------------------------------------------------------------------------
+
+Pick = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
+
+
+def greedy(logits_NW: torch.Tensor, sequences_N: torch.Tensor, step: int) -> torch.Tensor:
+    """The most likely token of each row; W is the size of the vocabulary."""
+    return logits_NW.argmax(-1)
+
+
+def sampler(rows: Sequence[dict], num_samples: int, seed: int, temperature: float, max_new_tokens: int) -> Pick:
+    """Draws tokens by inverting the cumulative distribution at uniform numbers fixed for each row, sample and step."""
+    streams = [(zlib.crc32(f"{row['dataset']}/{row['id']}".encode()), k) for row in rows for k in range(num_samples)]
+    uniform_NT = torch.from_numpy(
+        np.stack([np.random.default_rng((seed, *stream)).random(max_new_tokens) for stream in streams])
+    )
+
+    def pick(logits_NW: torch.Tensor, sequences_N: torch.Tensor, step: int) -> torch.Tensor:
+        heights = (logits_NW.double().cpu() / temperature).softmax(-1).cumsum(-1)
+        drawn = torch.searchsorted(heights, uniform_NT[sequences_N, step][:, None] * heights[:, -1:], right=True)
+        return drawn[:, 0].to(logits_NW.device)
+
+    return pick
+
+
+@torch.no_grad()
+def decode(
+    loaded: Loaded, reading: Reading, sequences_N: torch.Tensor, max_new_tokens: int, pick: Pick
+) -> list[list[int]]:
+    """Token ids of the completions of N sequences that are read already, each up to its end token or the cap.
+
+    sequences_N: the number under which `pick` knows each. The image and video pads are never chosen: a forward pass
+    would look for features to put there.
+    """
+    core, ends = core_model(loaded.model), end_token_ids(loaded)
+    pads = [core.config.image_token_id, core.config.video_token_id]
+    said: list[list[int]] = [[] for _ in sequences_N]
+    here = torch.arange(len(said))  # which of `said` the rows of the batch belong to
+    for step in range(max_new_tokens):
+        reading.logits_NW[:, pads] = -torch.inf
+        ids = pick(reading.logits_NW, sequences_N[here], step)
+        for i, token in zip(here.tolist(), ids.tolist(), strict=True):
+            if not said[i] or said[i][-1] not in ends:
+                said[i].append(token)
+        living = [row for row, i in enumerate(here.tolist()) if said[i][-1] not in ends]
+        if not living or step + 1 == max_new_tokens:
+            break
+        if len(living) < _CROWDED * len(here):
+            rows = torch.tensor(living)
+            reading, ids, here = reading.take(rows.to(ids.device)), ids[rows.to(ids.device)], here[rows]
+        reading = read_next(loaded.model, reading, ids)
+    return said

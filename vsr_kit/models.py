@@ -1,0 +1,217 @@
+"""Loading: the miniature, a hub id or a folder, in full precision or 4 bits, with or without LoRA, by one function.
+
+The story: every model of the kit is a Qwen2-VL checkpoint in the ordinary format, and nothing here asks which. The
+device and precision follow from the machine: fp32 on CPU and MPS, bf16 on GPUs that have it, fp32 on those that do not
+(Qwen2-VL overflows in fp16 and then writes "!!!!"). 4-bit weights are nf4 from bitsandbytes, for the language model's
+linears only; LoRA sits on the same ones, and the vision tower stays frozen.
+
+Left out: 8-bit weights, merging adapters, other architectures, and remote code.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoConfig, BitsAndBytesConfig, Qwen2VLForConditionalGeneration
+
+from vsr_kit.shipped import data_samples
+from vsr_kit.vision import core_model, load_processor
+
+MINI = "mini"
+LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+QUANTIZATIONS = (None, "nf4")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to ask or train.
+
+    Attributes:
+        model: Qwen2VLForConditionalGeneration, in a PEFT wrapper where LoRA or an adapter was asked for.
+        processor: tokenizer, chat template and clip processing.
+        name: what was asked for.
+        description: one line: parameters, footprint, precision, device, adapter.
+    """
+
+    model: torch.nn.Module
+    processor: object
+    name: str
+    description: str
+
+
+def mini_path() -> Path:
+    """Folder of the embedded miniature, in a checkout or inside an installed wheel."""
+    return data_samples("mini-qwen2-vl")
+
+
+def lora_config(rank: int = 16, alpha: int = 32, dropout: float = 0.0) -> LoraConfig:
+    """LoRA on every linear of the language model. The paper used LoRA and states neither rank nor targets: ours."""
+    return LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=LORA_TARGETS, bias="none")
+
+
+def pick_device(device: str | None = None) -> torch.device:
+    """The device asked for, or CUDA, MPS or CPU, whichever is there first."""
+    if device is not None:
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def pick_dtype(device: torch.device) -> torch.dtype:
+    """bf16 on GPUs that compute it, fp32 everywhere else."""
+    return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported(False) else torch.float32
+
+
+def choose_threads() -> int:
+    """Set and return torch's CPU threads: OMP_NUM_THREADS if it is set, else half of this process's cores, 8 at most.
+
+    Half, because OpenMP's threads spin while they wait for a core that another process holds: on two busy cores a step
+    of 0.7 s on one thread was seen to take 11 s on two.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    threads = int(asked) if asked.isdigit() and int(asked) else max(1, min(8, cores // 2))
+    torch.set_num_threads(threads)
+    return threads
+
+
+def load_model(
+    name: str | Path = MINI,
+    quantize: str | None = None,
+    lora: bool | LoraConfig | None = None,
+    adapter: str | Path | None = None,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    seed: int = 0,
+    quiet: bool = False,
+) -> Loaded:
+    """Load a Qwen2-VL and its processor; prints one line of what it loaded.
+
+    Args:
+        name: `mini`, a hub id such as `Qwen/Qwen2-VL-2B-Instruct`, or a checkpoint folder.
+        quantize: None, or `nf4` for 4-bit weights in the language model's linears.
+        lora: True for `lora_config()`, or one of your own: a fresh adapter to train.
+        adapter: folder or hub id of a trained adapter, loaded frozen.
+        device, dtype: by `pick_device` and `pick_dtype` where they are None.
+        seed: of a fresh adapter's random half.
+        quiet: do not print.
+
+    Raises:
+        ValueError: unknown quantisation, 4 bits on MPS, both `lora` and `adapter`, or a checkpoint of another kind.
+        FileNotFoundError: nothing to load under that name; says what to download, or to use the miniature.
+    """
+    if quantize not in QUANTIZATIONS:
+        raise ValueError(f"quantize is {quantize!r}: choose None or 'nf4'")
+    if lora and adapter:
+        raise ValueError("give `lora` for a fresh adapter or `adapter` for a trained one, not both")
+    place = pick_device(device)
+    if quantize and place.type == "mps":
+        raise ValueError("4-bit weights need a CPU or a CUDA device, not mps: pass device='cpu', or quantize=None")
+    dtype = dtype or pick_dtype(place)
+    if place.type == "cpu":
+        choose_threads()
+    source = mini_path() if str(name) == MINI else name
+    model = _load_weights(source, quantize, place, dtype)
+    processor = _from_hub(load_processor, source)
+    model.requires_grad_(False)
+    if lora:
+        with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+            torch.manual_seed(seed)
+            model = get_peft_model(model, lora if isinstance(lora, LoraConfig) else lora_config())
+    elif adapter:
+        model = _with_adapter(model, adapter)
+    model.eval()
+    loaded = Loaded(model, processor, str(name), describe(model, str(name), quantize, adapter))
+    if not quiet:
+        print(loaded.description)
+    return loaded
+
+
+def _load_weights(source, quantize: str | None, device: torch.device, dtype: torch.dtype):
+    kind = _from_hub(AutoConfig.from_pretrained, source).model_type
+    if kind != "qwen2_vl":  # transformers would only warn, and fill a Qwen2-VL with random weights
+        raise ValueError(f"{source} is a {kind} checkpoint: this kit reads qwen2_vl, such as Qwen/Qwen2-VL-2B-Instruct")
+    extra = {"quantization_config": nf4_config(dtype)} if quantize == "nf4" else {}
+    load = Qwen2VLForConditionalGeneration.from_pretrained
+    model = _from_hub(load, source, dtype=dtype, device_map={"": device}, use_safetensors=True, **extra)
+    if quantize == "nf4":
+        _mend_cpu_4bit(model)
+    return model
+
+
+def _with_adapter(model, adapter: str | Path) -> PeftModel:
+    """A trained adapter on top, frozen. Its file must be safetensors: PEFT would also unpickle an old .bin."""
+    folder = Path(adapter)
+    if folder.is_dir() and not (folder / "adapter_model.safetensors").exists():
+        there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+        raise FileNotFoundError(f"{folder} holds no adapter_model.safetensors, only {there}; name an adapter's folder")
+    return _from_hub(lambda source: PeftModel.from_pretrained(model, source, use_safetensors=True), str(adapter))
+
+
+def nf4_config(compute_dtype: torch.dtype) -> BitsAndBytesConfig:
+    """4-bit nf4, twice quantised, the vision tower and the head left alone.
+
+    The skip names are full paths: `visual` alone does not match, and a quantised head breaks TRL's fused one.
+    """
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute_dtype,
+        llm_int8_skip_modules=["model.visual", "lm_head"],
+    )
+
+
+def _mend_cpu_4bit(model) -> None:
+    """Keep bitsandbytes from repacking weights on CPUs with AVX512-BF16, which breaks the next training step."""
+    import bitsandbytes
+
+    for module in model.modules():
+        if isinstance(module, bitsandbytes.nn.Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+
+
+def _from_hub(load, source, **kwargs):
+    """Call a `from_pretrained`; where it finds nothing, say what to do instead of what failed."""
+    if Path(source).is_dir():
+        if not any((Path(source) / name).exists() for name in ("config.json", "adapter_config.json")):
+            raise FileNotFoundError(f"{source} holds no config.json: name a checkpoint folder, a hub id, or 'mini'")
+        return load(str(source), **kwargs)
+    try:
+        return load(str(source), **kwargs)
+    except (OSError, ValueError) as error:  # PEFT says ValueError where a hub id cannot be reached
+        raise FileNotFoundError(
+            f"cannot load {str(source)!r}: it is no folder here and the hub gave nothing ({type(error).__name__}). "
+            f"Connect to the network, or download it once with `hf download {source} --local-dir FOLDER` and name the "
+            "folder, or use 'mini', which ships with the kit"
+        ) from error
+
+
+def describe(model, name: str, quantize: str | None = None, adapter: str | Path | None = None) -> str:
+    """One line: parameters, footprint, precision, device, quantisation, what is trainable."""
+    core = core_model(model)
+    threads = torch.get_num_threads()
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    parts = [
+        f"{name}: {_parameters(core) / 1e6:.1f}M parameters",
+        f"{core.get_memory_footprint() / 1e6:.0f} MB",
+        ("nf4 weights, " if quantize else "") + str(core.get_input_embeddings().weight.dtype).removeprefix("torch."),
+        f"cpu ({threads} thread{'s' * (threads > 1)})" if core.device.type == "cpu" else str(core.device),
+    ]
+    if trainable:
+        parts.append(f"LoRA with {trainable / 1e6:.2f}M trainable")
+    if adapter:
+        parts.append(f"adapter {adapter}")
+    return ", ".join(parts)
+
+
+def _parameters(core) -> int:
+    """Parameters of the base model: a 4-bit byte holds two, and an adapter's are not counted."""
+    return sum(
+        p.numel() * (2 if p.dtype == torch.uint8 else 1) for n, p in core.named_parameters() if ".lora_" not in n
+    )
