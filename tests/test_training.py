@@ -1,0 +1,164 @@
+"""A run from beginning to end on a tiny checkpoint: what it leaves, and that a kill costs nothing."""
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import TrainerCallback
+
+from tests.tiny import tiny_clip
+from vsr_kit.generation import generate
+from vsr_kit.models import load_model
+from vsr_kit.profiles import PROFILES
+from vsr_kit.runs import RunFolder
+from vsr_kit.training import StopWhenNotFinite, train
+
+CLIPS = {f"room-{i}": tiny_clip(i) for i in range(3)}
+ROWS = [
+    {
+        "id": str(i),
+        "dataset": "rooms",
+        "scene_name": f"room-{i % 3}",
+        "question_type": "object_counting",
+        "question": f"How many {thing}(s) are in this room?",
+        "options": None,
+        "ground_truth": str(i + 2),
+    }
+    for i, thing in enumerate(["chair", "table", "lamp", "door", "bed", "sofa"])
+]
+
+
+class Kill(TrainerCallback):
+    """What a kill does, as far as files go."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def rewards_that_differ(monkeypatch):
+    """A random model answers nothing right; groups of equal rewards would train nothing."""
+
+    def length_reward(completions, **columns):
+        return [len(c[0]["content"]) % 7 / 7 for c in completions]
+
+    monkeypatch.setattr("vsr_kit.training.make_reward_funcs", lambda mode, numeric: [length_reward])
+
+
+@pytest.fixture
+def profile(tiny_path):
+    return dataclasses.replace(
+        PROFILES["mini"],
+        model=str(tiny_path),
+        lora_rank=4,
+        num_generations=4,
+        questions_per_step=2,
+        groups_per_pass=2,
+        max_vanilla_tokens=5,
+        learning_rate=1e-2,
+        steps=4,
+    )
+
+
+def run_of(folder, name):
+    return RunFolder.create(name, root=folder)
+
+
+def weights(run) -> dict[str, torch.Tensor]:
+    return load_file(run.adapter / "adapter_model.safetensors")
+
+
+def test_a_killed_and_resumed_run_ends_like_one_that_never_was(profile, tmp_path):
+    whole = run_of(tmp_path, "whole")
+    train(profile, "vanilla", ROWS, CLIPS, whole, seed=5, quiet=True)
+    killed = run_of(tmp_path, "killed")
+    with pytest.raises(KeyboardInterrupt):
+        train(profile, "vanilla", ROWS, CLIPS, killed, seed=5, save_every=2, callbacks=[Kill(3)], quiet=True)
+    killed.close()
+    assert not killed.adapter.exists()
+    checkpoint = killed.last_checkpoint()
+    checkpoint_weights = tmp_path / "kept.safetensors"
+    shutil.copy(checkpoint / "adapter_model.safetensors", checkpoint_weights)
+    resumed = RunFolder.resume(killed.path, from_step=int(checkpoint.name.split("-")[1]))
+    trained = train(profile, "vanilla", ROWS, CLIPS, resumed, seed=5, save_every=2, resume=True, quiet=True)
+    assert trained.steps == 4 and checkpoint.name == "checkpoint-2"
+    assert [row["step"] for row in resumed.read_metrics()] == [1, 2, 3, 4]
+    first, second = weights(whole), weights(resumed)
+    assert first.keys() == second.keys() and len(first) == 28
+    begun = torch.cat([w.flatten() for w in load_file(checkpoint_weights).values()])
+    assert (torch.cat([w.flatten() for w in first.values()]) - begun).abs().max() > 1e-3
+    for name in first:  # to rounding: clips are encoded in batches, and a resumed run batches them otherwise
+        torch.testing.assert_close(first[name], second[name], atol=1e-5, rtol=0)
+    said = [[(row["step"], row["id"], row["completion"]) for row in run.read_rollouts()] for run in (whole, resumed)]
+    assert said[0] == said[1] and len(said[0]) == 4 * 2 * 4
+
+
+def test_what_a_run_leaves(profile, tmp_path, capsys):
+    run, live = run_of(tmp_path, "short"), []
+    trained = train(profile, "vanilla", ROWS, CLIPS, run, steps=2, on_log=live.append)
+    assert trained.adapter == run.adapter and trained.steps == 2
+    assert sorted(p.suffix for p in run.adapter.iterdir() if "adapter" in p.name) == [".json", ".safetensors"]
+    assert [row["step"] for row in run.read_metrics()] == [1, 2]
+    assert {"loss", "kl", "reward", "entropy", "completions/clipped_ratio"} <= run.read_metrics()[0].keys()
+    assert "train_runtime" in live[-1] and len(live) == 3
+    rollout = run.read_rollouts()[0]
+    assert {"step", "id", "scene_name", "question", "completion", "advantage", "length_reward"} <= rollout.keys()
+    printed = capsys.readouterr().out
+    assert "num_generations" in printed and "M parameters" in printed and "grad_norm" not in printed
+    run.finish()
+    assert (run.path / "rollouts.parquet").exists()
+
+
+def test_the_adapter_loads_and_answers_as_the_trained_model_does(profile, tmp_path, tiny_path):
+    run = run_of(tmp_path, "adapter")
+    trained = train(profile, "vanilla", ROWS, CLIPS, run, steps=2, quiet=True)
+    again = load_model(tiny_path, "nf4", adapter=run.adapter, device="cpu", quiet=True)
+    base = load_model(tiny_path, "nf4", device="cpu", quiet=True)
+    answers = [
+        [a[0].text for a in generate(loaded, ROWS, CLIPS, max_new_tokens=5)] for loaded in (trained.loaded, again, base)
+    ]
+    assert answers[0] == answers[1] != answers[2]
+    assert not trained.loaded.model.training
+    config = json.loads((run.adapter / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == profile.model
+
+
+def test_training_can_stop_after_seconds(profile):
+    trained = train(profile, "vanilla", ROWS, CLIPS, seconds=0.0, quiet=True)
+    assert trained.steps == 1 and trained.adapter is None and trained.logs[-1]["train_runtime"] > 0
+
+
+def test_the_mode_decides_prompt_and_cap(profile):
+    asked, caps = [], []
+
+    class Look(TrainerCallback):
+        def on_train_begin(self, args, state, control, train_dataloader=None, **kwargs):
+            caps.append(args.max_completion_length)
+            asked.append(train_dataloader.dataset[0]["prompt"][0]["content"][1]["text"])
+
+    train(profile, "think", ROWS, CLIPS, steps=1, callbacks=[Look()], quiet=True, max_completion_length=7)
+    assert caps == [7] and "<think> </think>" in asked[0]
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(profile, tmp_path):
+    run = run_of(tmp_path, "early")
+    assert train(profile, "vanilla", ROWS, CLIPS, run, steps=1, resume=True, quiet=True).steps == 1
+
+
+def test_resuming_needs_a_run_folder(profile):
+    with pytest.raises(ValueError, match="resume=True needs the run folder"):
+        train(profile, "vanilla", ROWS, CLIPS, resume=True)
+
+
+def test_a_number_that_is_none_stops_the_run():
+    state = type("State", (), {"global_step": 3})()
+    StopWhenNotFinite().on_log(None, state, None, logs={"loss": 0.0, "grad_norm": 1.0})
+    with pytest.raises(FloatingPointError, match="grad_norm is nan at step 3"):
+        StopWhenNotFinite().on_log(None, state, None, logs={"loss": 0.0, "grad_norm": float("nan")})

@@ -1,0 +1,196 @@
+"""Profiles: one model, one machine, and the paper's objective in every one of them.
+
+The story: vsGRPO (arXiv 2504.00883) trains Qwen2-VL by GRPO with 14 rollouts of each question, beta 1e-4, learning rate
+1e-5 and temperature 1; LoRA is named, its rank is not, and neither are batch, steps and frames. A profile is that
+objective with the sizes a machine can carry; another profile names another model and bigger numbers, never another way
+through the code. TRL's own defaults are another objective (beta 0, loss "dapo", a corrected KL), so each is set here.
+
+Left out: full fine-tuning, 7B profiles (name another model and lower the learning rate to 5e-6), and searching for
+better numbers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+
+# Knobs keep TRL's names. arXiv 2402.03300, eq. 3: a mean over each completion's tokens, then over completions.
+OBJECTIVE = {
+    "loss_type": "grpo",
+    "scale_rewards": "group",
+    "epsilon": 0.2,
+    "num_iterations": 1,
+    "use_bias_correction_kl": False,
+    "temperature": 1.0,
+    "top_k": 0,
+    "top_p": 1.0,
+}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Everything a training run is made of, apart from rows, clips, prompt mode and seed.
+
+    Attributes:
+        name: what the command line and the run folder call it.
+        model: `mini`, a hub id, or a folder.
+        quantize: `nf4` or None.
+        lora_rank, lora_alpha: of the adapter on the language model's linears.
+        num_generations: G, completions of each question.
+        beta: weight of the KL term.
+        learning_rate: of AdamW, falling linearly to zero over `steps`, no warm-up.
+        questions_per_step: over all processes.
+        groups_per_pass: questions scored with gradients at once in a process; fewer take less memory.
+        steps: optimiser steps.
+        max_vanilla_tokens, max_chain_tokens: cap of a completion without and with a chain of thought.
+        num_frames, size_px: of the clips.
+        numeric: how numbers are rewarded, a name of rewards.NUMERIC_REWARDS.
+        dtype: `float32`, `bfloat16`, or None for what the device computes best.
+        gradient_checkpointing: half the speed of the backward pass for a fraction of its memory.
+    """
+
+    name: str
+    model: str = "Qwen/Qwen2-VL-2B-Instruct"
+    quantize: str | None = None
+    lora_rank: int = 16
+    lora_alpha: int = 32
+    num_generations: int = 14
+    beta: float = 1e-4
+    learning_rate: float = 1e-5
+    questions_per_step: int = 8
+    groups_per_pass: int = 1
+    steps: int = 1000
+    max_vanilla_tokens: int = 32
+    max_chain_tokens: int = 384
+    num_frames: int = 16
+    size_px: int = 336
+    numeric: str = "paper"
+    dtype: str | None = None
+    gradient_checkpointing: bool = True
+    about: str = field(default="", compare=False)
+
+    def max_completion_length(self, mode: str) -> int:
+        """Cap of a completion in tokens: short for `vanilla`, long for the modes that think or observe first."""
+        return self.max_vanilla_tokens if mode == "vanilla" else self.max_chain_tokens
+
+    def grpo_config(self, output_dir, seed: int = 0, mode: str = "vanilla", **overrides):
+        """The profile as a `trl.GRPOConfig` on this machine.
+
+        Args:
+            output_dir: where checkpoints go.
+            seed: of the adapter's first weights, the order of the questions and the sampling.
+            mode: decides the cap of a completion.
+            overrides: any of GRPOConfig's fields.
+
+        Raises:
+            ValueError: the questions of a step do not divide among processes and passes.
+        """
+        from trl import GRPOConfig
+
+        settings = {
+            **OBJECTIVE,
+            **_place(self.dtype),
+            "output_dir": str(output_dir),
+            "seed": seed,
+            "num_generations": self.num_generations,
+            "beta": self.beta,
+            "learning_rate": self.learning_rate,
+            "lr_scheduler_type": "linear",
+            "max_steps": self.steps,
+            "per_device_train_batch_size": self.groups_per_pass * self.num_generations,
+            "gradient_accumulation_steps": self._passes(),
+            "max_completion_length": self.max_completion_length(mode),
+            "activation_checkpointing": self.gradient_checkpointing,
+            "ddp_find_unused_parameters": False,  # every LoRA weight has a part in every pass
+            "logging_steps": 1,
+            "report_to": "none",
+            "save_strategy": "no",
+        }
+        return GRPOConfig(**(settings | overrides))
+
+    def _passes(self) -> int:
+        processes = int(os.environ.get("WORLD_SIZE") or 1)
+        passes, left = divmod(self.questions_per_step, processes * self.groups_per_pass)
+        if left or not passes:
+            raise ValueError(
+                f"questions_per_step is {self.questions_per_step}: it must be a multiple of {processes} processes x "
+                f"{self.groups_per_pass} groups_per_pass; change it, or launch another number of processes"
+            )
+        return passes
+
+    def describe(self) -> str:
+        """The profile as one readable table, as runs print it at their beginning."""
+        return describe([self])
+
+
+def _place(dtype: str | None) -> dict:
+    """Device and precision: fp32 on CPU and MPS, mixed bf16 on GPUs that have it."""
+    import torch
+
+    from vsr_kit.models import pick_device, pick_dtype
+
+    device = pick_device()
+    if device.type == "cpu":
+        return {"use_cpu": True, "bf16": False}
+    wanted = pick_dtype(device) if dtype is None else getattr(torch, dtype)
+    return {"bf16": device.type == "cuda" and wanted is torch.bfloat16}
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            "mini",
+            model="mini",
+            quantize="nf4",
+            num_generations=8,
+            learning_rate=5e-4,  # the miniature's own: chosen on validation rooms, never on test rooms
+            groups_per_pass=8,
+            steps=200,
+            max_vanilla_tokens=16,
+            max_chain_tokens=96,
+            num_frames=8,
+            size_px=112,
+            gradient_checkpointing=False,
+            about="CPU, two cores, minutes",
+        ),
+        Profile(
+            "t4",
+            quantize="nf4",
+            num_generations=8,
+            questions_per_step=4,
+            steps=300,
+            max_chain_tokens=256,
+            num_frames=8,
+            size_px=224,
+            about="one T4, 16 GB",
+        ),
+        Profile("a100", steps=500, about="one A100, 40 GB or more"),
+        Profile("paper", questions_per_step=16, about="several GPUs through accelerate launch"),
+    )
+}
+
+
+def get_profile(profile: str | Profile) -> Profile:
+    """A profile by its name, or as it is. ValueError names the profiles there are."""
+    if isinstance(profile, Profile):
+        return profile
+    if profile not in PROFILES:
+        raise ValueError(f"no profile is called {profile!r}: choose one of {', '.join(PROFILES)}, or make a Profile")
+    return PROFILES[profile]
+
+
+def describe(profiles: Iterable[Profile] | None = None) -> str:
+    """A table of text, one row a setting, one column a profile; the objective all share below it."""
+    chosen = list(PROFILES.values() if profiles is None else profiles)
+    settings = [asdict(profile) for profile in chosen]
+    rows = [[f.name, *(_shown(own[f.name]) for own in settings)] for f in fields(Profile)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    shared = ", ".join(f"{name}={_shown(value)}" for name, value in OBJECTIVE.items())
+    return "\n".join([*lines, f"objective, in every profile: {shared}"])
+
+
+def _shown(value) -> str:
+    return {None: "-", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else f"{value}"
