@@ -1,0 +1,74 @@
+"""Live curves: one figure redrawn in its place, a still picture while it grows, interactive at the end."""
+
+import IPython
+import IPython.display
+import pytest
+
+from vsr_kit.widgets.live import LiveCurves
+
+PLOTLY = "application/vnd.plotly.v1+json"
+
+
+class Shown:
+    """A display that keeps what it was given."""
+
+    def __init__(self):
+        self.first, self.updates = [], []
+
+    def display(self, forms, raw, display_id):
+        assert raw and display_id
+        self.first.append(forms)
+        return self
+
+    def update(self, forms, raw):
+        assert raw
+        self.updates.append(forms)
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    shown = Shown()
+    monkeypatch.setattr(IPython, "get_ipython", lambda: object())
+    monkeypatch.setattr(IPython.display, "display", shown.display)
+    return shown
+
+
+def row(step, **more):
+    return {"step": step, "reward": 0.1 * step, "kl": 1e-4, "entropy": 1.0, **more}
+
+
+def test_the_figure_grows_in_its_place_and_ends_interactive(shown):
+    live = LiveCurves(every_s=0)
+    for step in (1, 2, 3):
+        live(row(step))
+    live({"step": 3, "train_runtime": 4.5, "train_loss": 0.1})
+    assert (len(shown.first), len(shown.updates)) == (1, 3)
+    assert "image/svg+xml" in shown.first[0]
+    assert all(PLOTLY not in forms for forms in [*shown.first, *shown.updates[:-1]])
+    assert PLOTLY in shown.updates[-1] and "image/svg+xml" in shown.updates[-1]
+    assert [r["step"] for r in live.rows] == [1, 2, 3]
+    assert "0.3 at step 3" in shown.updates[-1]["text/plain"]
+
+
+def test_drawing_waits_between_two_pictures_but_not_at_the_end(shown):
+    live = LiveCurves(every_s=3600)
+    for step in (1, 2, 3):
+        live(row(step))
+    assert (len(shown.first), len(shown.updates)) == (1, 0)
+    live({"step": 3, "train_runtime": 1.0})
+    assert len(shown.updates) == 1
+
+
+def test_a_run_that_never_logged_a_reward_shows_nothing(shown):
+    live = LiveCurves(every_s=0)
+    live({"step": 1, "loss": 0.0})
+    live({"step": 1, "train_runtime": 1.0})
+    assert shown.first == []
+
+
+def test_outside_a_notebook_lines_are_kept_and_nothing_is_drawn(monkeypatch):
+    monkeypatch.setattr(IPython, "get_ipython", lambda: None)
+    live = LiveCurves(every_s=0)
+    live(row(1))
+    assert len(live.rows) == 1
+    assert live.figure().source == "measured now"

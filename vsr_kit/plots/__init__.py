@@ -1,0 +1,49 @@
+"""Figures, tables and traces: they return what they made and never show it.
+
+The story: every function takes plain numbers or the kit's records, and a `source` that the figure states visibly,
+*measured now* or *shipped*. A figure is a plotly figure, interactive where scripts run, that brings its own SVG for
+where they do not (GitHub, nbviewer, the report page); each carries alternative text. Write it as the last line of a
+cell to see it; `show` gives any other plotly figure the same two forms.
+
+    training_curves  pass_at_k                       what a run logged; the best of k answers
+    score_dots  before_after  parse_failures         scores with intervals and the lines to beat
+    score_table  paper_table  traces                 the same as tables; answers as they were written
+    floor_plan  clip_strip  group_figure             a room from above, its clip, one GRPO group
+    report_page                                      all of it on one page
+
+Left out: choosing what to plot, and statistics; both come before.
+"""
+
+from vsr_kit.plots.curves import METRICS, training_curves
+from vsr_kit.plots.display import Figure, Html, Picture, show
+from vsr_kit.plots.groups import group_figure
+from vsr_kit.plots.page import Section, report_page
+from vsr_kit.plots.rooms import floor_plan
+from vsr_kit.plots.scores import before_after, score_dots
+from vsr_kit.plots.shares import parse_failures
+from vsr_kit.plots.sheets import clip_strip, frame_png
+from vsr_kit.plots.tables import paper_table, score_table
+from vsr_kit.plots.traces import traces
+from vsr_kit.plots.tries import pass_at_k
+
+__all__ = [
+    "METRICS",
+    "Figure",
+    "Html",
+    "Picture",
+    "Section",
+    "before_after",
+    "clip_strip",
+    "floor_plan",
+    "frame_png",
+    "group_figure",
+    "paper_table",
+    "parse_failures",
+    "pass_at_k",
+    "report_page",
+    "score_dots",
+    "score_table",
+    "show",
+    "traces",
+    "training_curves",
+]

@@ -1,0 +1,185 @@
+"""An empty figure with its heading, and how things are put on it.
+
+The story: title, source line and keys are placed in pixels from the top left corner, so that plotly and our SVG writer
+put them in the same spot; axes have explicit ranges and ticks for the same reason. The alternative text travels inside
+the figure. Left out: titles, legends and margins that plotly lays out by itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from vsr_kit.plots.display import Figure
+from vsr_kit.plots.style import (
+    FAINT,
+    FONT,
+    INK,
+    LINE,
+    SOFT,
+    WIDTH_PX,
+    check_source,
+    nice_ticks,
+    plain,
+    text_width,
+    tick_label,
+    tidy,
+    wrap,
+)
+
+BASELINE = {"showgrid": False, "showline": True, "linecolor": FAINT}  # a horizontal axis: a line to stand on
+Key = tuple[str, str, str]  # glyph, colour, label
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def canvas(
+    title: str,
+    source: str,
+    alt: str,
+    *,
+    note: str = "",
+    keys: Sequence[Key] = (),
+    height_px: float,
+    left_px: float = 60,
+    right_px: float = 24,
+    bottom_px: float = 48,
+    width_px: float = WIDTH_PX,
+) -> Figure:
+    """Open a figure: title, source and note, keys; `height_px` is the plotting area's, the header comes on top.
+
+    Args:
+        title: what the figure shows.
+        source: `measured now` or `shipped`.
+        alt: what a reader who cannot see it needs.
+        note: seeds, intervals, what the marks mean.
+        keys: glyph, colour and label of each kind of mark.
+    """
+    said = check_source(source) + (f" · {note}" if note else "")
+    lines = [line.strip("· ") for line in wrap(said, width_px - 24, 13.5)]
+    key_rows = _key_rows(keys, width_px)
+    top = 40 + 18 * len(lines) + 24 * len(key_rows) + 14
+    fig = Figure()
+    fig.update_layout(
+        template="none",
+        width=round(width_px),
+        height=round(height_px + top + bottom_px),
+        margin={"l": left_px, "r": right_px, "t": top, "b": bottom_px, "pad": 0},
+        font={"family": FONT, "size": 13, "color": INK},
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        showlegend=False,
+        barmode="overlay",
+        hoverlabel={"font": {"family": FONT, "size": 13}},
+        meta={"alt": " ".join(f"{alt} ({source})".split()), "source": source},
+    )
+    write(fig, f"<b>{plain(title)}</b>", 12, 22, size=17)
+    for i, line in enumerate(lines):
+        shown = plain(line)
+        write(fig, shown.replace(source, f"<b>{source}</b>", 1) if i == 0 else shown, 12, 45 + 18 * i, color=SOFT)
+    for row, placed in enumerate(key_rows):
+        y = 40 + 18 * len(lines) + 16 + 24 * row
+        for x, (glyph, color, label) in placed:
+            write(fig, f"<b>{glyph}</b>", x, y, color=color, size=15)
+            write(fig, plain(label), x + 20, y)
+    return fig
+
+
+def _key_rows(keys: Sequence[Key], width_px: float) -> list[list[tuple[float, Key]]]:
+    rows: list[list[tuple[float, Key]]] = []
+    x = width_px
+    for key in keys:
+        wide = text_width(key[2], 13) + 46
+        if x + wide > width_px:
+            rows.append([])
+            x = 12.0
+        rows[-1].append((x, key))
+        x += wide
+    return rows
+
+
+def write(fig: Figure, text: str, x_px: float, y_px: float, *, size: float = 13, color: str = INK) -> None:
+    """Put text at pixels from the figure's top left corner; `y_px` is the line's middle."""
+    margin = fig.layout.margin
+    shift = {"xshift": x_px - margin.l, "yshift": margin.t - y_px}
+    _put(fig, text, {"x": 0, "y": 1, "xref": "paper", "yref": "paper", **shift}, size, color, "left")
+
+
+def label(
+    fig: Figure,
+    text: str,
+    x: float,
+    y: float,
+    *,
+    axes: str = "",
+    color: str = INK,
+    size: float = 13,
+    anchor: str = "left",
+    right_px: float = 0,
+    up_px: float = 0,
+) -> None:
+    """Put text at a data point of the axes with this number ('' or '2', …), moved by some pixels."""
+    place = {"x": x, "y": y, "xref": f"x{axes}", "yref": f"y{axes}", "xshift": right_px, "yshift": up_px}
+    _put(fig, text, place, size, color, anchor)
+
+
+def head(fig: Figure, text: str, axes: str = "", *, size: float = 13) -> None:
+    """Put a bold line above a panel's top left corner."""
+    place = {"x": 0, "y": 1, "xref": f"x{axes} domain", "yref": f"y{axes} domain", "yshift": 13}
+    _put(fig, f"<b>{plain(text)}</b>", place, size, INK, "left")
+
+
+def _put(fig: Figure, text: str, place: dict, size: float, color: str, anchor: str) -> None:
+    font = {"size": size, "color": color}
+    fig.add_annotation(text=text, **place, xanchor=anchor, yanchor="middle", align="left", showarrow=False, font=font)
+
+
+def axis(low: float, high: float, *, ticks: Sequence[float] | None = None, **more) -> dict:
+    """A linear axis with explicit range and ticks, so that every renderer draws the same one.
+
+    Args:
+        low, high: its ends.
+        ticks: where grid lines and numbers go; round values by default.
+        more: further plotly attributes of the axis, `ticktext` among them.
+    """
+    at = list(ticks) if ticks is not None else nice_ticks(low, high)
+    looks = {"showgrid": True, "gridcolor": LINE, "zeroline": False, "showline": False}
+    gap = {"ticks": "outside", "ticklen": 6, "tickcolor": "rgba(0,0,0,0)"}  # between numbers and plot
+    fonts = {"tickfont": {"size": 12, "color": SOFT}, "title_font": {"size": 13, "color": SOFT}}
+    marks = {"tickmode": "array", "tickvals": at, "ticktext": [tick_label(v) for v in at]}
+    return {"range": [low, high], **marks, **looks, **gap, **fonts, **more}
+
+
+def decades(low: float, high: float, about: int = 4, **more) -> dict:
+    """A logarithmic axis over whole decades around `low` and `high`, both above zero."""
+    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
+    last = max(last, first + 1)
+    powers = range(first, last + 1, -(-(last - first) // about))
+    far = any(abs(p) > 2 for p in powers)
+    texts = [f"10{str(p).translate(_RAISED)}" if far and p else tick_label(10.0**p) for p in powers]
+    return axis(first, last, ticks=[10.0**p for p in powers], ticktext=texts, type="log") | more
+
+
+def band(fig: Figure, xs: Sequence, low: Sequence, high: Sequence, color: str, *, axes: str = "") -> None:
+    """A translucent band between two curves."""
+    fill = f"rgba({','.join(str(int(color[i : i + 2], 16)) for i in (1, 3, 5))},0.15)"
+    outline = {"x": [*xs, *reversed(xs)], "y": tidy([*low, *reversed(high)]), "fill": "toself", "fillcolor": fill}
+    panel = {"xaxis": f"x{axes}", "yaxis": f"y{axes}"}
+    fig.add_trace(go.Scatter(**outline, **panel, mode="lines", line={"width": 0, "color": color}, hoverinfo="skip"))
+
+
+def spread(positions: Sequence[float], least: float) -> list[float]:
+    """Move labels apart along one axis: same order, neighbours at least `least` apart, as near their wish as can be."""
+    order = sorted(range(len(positions)), key=lambda i: positions[i])
+    blocks: list[list[float]] = []  # sum of wished first positions, count
+    for rank, i in enumerate(order):
+        blocks.append([positions[i] - rank * least, 1])
+        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
+            last = blocks.pop()
+            blocks[-1] = [blocks[-1][0] + last[0], blocks[-1][1] + last[1]]
+    placed = [total / count for total, count in blocks for _ in range(int(count))]
+    out = [0.0] * len(positions)
+    for rank, i in enumerate(order):
+        out[i] = placed[rank] + rank * least
+    return out

@@ -1,0 +1,220 @@
+"""A room from above: what a question is about, and where the camera walked.
+
+The story: objects have the colours they have in the clip, so that plan and frames can be read together; the ones a
+question names are solid and outlined, the camera's walk is a numbered line with its view opened up at one frame.
+Left out: heights (except on hover), walls' thickness, and plans of tilted boxes beyond their outline.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from vsr_kit.plots.canvas import axis, canvas
+from vsr_kit.plots.display import Figure
+from vsr_kit.plots.style import BACK, FAINT, INK, SOFT, nice_ticks, plain, text_width
+from vsr_kit.rooms import Box, Room
+from vsr_kit.videos import CameraPath, object_colors
+
+_LONGEST_PX = 460.0
+_MARGIN_M = 0.35
+_TEXT_PX = 12
+
+
+def floor_plan(
+    room: Room,
+    path: CameraPath | None = None,
+    highlight: Sequence[str | int] = (),
+    *,
+    source: str,
+    frame: int | None = None,
+    links: Iterable[tuple[str, str]] = (),
+    title: str | None = None,
+    longest_px: float = _LONGEST_PX,
+) -> Figure:
+    """Draw a room from above, in metres and to scale.
+
+    Args:
+        room: the room.
+        path: the camera's walk.
+        highlight: what is asked about: categories (all boxes of one) or indices into `room.boxes`, in the question's
+            order.
+        source: `measured now` or `shipped`: where the geometry comes from.
+        frame: index of the frame whose view is opened up; the first by default.
+        links: pairs of categories that occur once, to be joined by a dashed line (a distance, a direction).
+        title: the figure's; the room's name by default.
+        longest_px: length of the drawing's longer side.
+
+    Raises:
+        ValueError: for a highlighted or linked category, index or frame that is not there.
+    """
+    chosen = _chosen(room, highlight)
+    outline = _outline(room.shell)
+    camera = [] if path is None else [path.positions_m_F3[:, :2]]
+    around = np.concatenate([outline, *(_outline(box) for box in room.boxes), *camera])
+    low, high = around.min(0) - _MARGIN_M, around.max(0) + _MARGIN_M
+    fig, scale = _open(room, chosen, source, title, (low, high), longest_px)
+    _polygon(fig, outline, BACK, FAINT, 1.5, "")
+    colors = object_colors(room)
+    for i in sorted(range(len(room.boxes)), key=lambda i: (i in chosen, -room.boxes[i].longest_m)):
+        _box(fig, room.boxes[i], colors[i], i in chosen)
+    taken = [] if path is None else _walk(fig, path, 0 if frame is None else frame)
+    for a, b in links:
+        _link(fig, _only(room, a), _only(room, b))
+    placed = [_Label(x * scale, y * scale, 14) for x, y in taken]
+    _names(fig, room, chosen, colors, scale, placed)
+    return fig
+
+
+def _chosen(room: Room, highlight: Sequence[str | int]) -> list[int]:
+    chosen: list[int] = []
+    for item in [highlight] if isinstance(highlight, (str, int)) else highlight:
+        found = [item] if isinstance(item, int) else [i for i, b in enumerate(room.boxes) if b.category == item]
+        if not found or not all(0 <= i < len(room.boxes) for i in found):
+            there = f"boxes 0 to {len(room.boxes) - 1}, of {', '.join(sorted(room.counts))}"
+            raise ValueError(f"{item!r} is not in room {room.name}: it has {there}")
+        chosen += found
+    return chosen
+
+
+def _only(room: Room, category: str) -> Box:
+    if category not in room.unique:
+        count = room.counts.get(category, 0)
+        raise ValueError(f"{category!r} occurs {count} times in room {room.name}: link what occurs once")
+    return room.unique[category]
+
+
+def _outline(box: Box) -> np.ndarray:
+    """A box seen from above, corners in order: the rectangle of an upright one, the hull of a tilted one."""
+    if box.upright:
+        return box.plan()
+    from scipy.spatial import ConvexHull
+
+    corners = box.corners()[:, :2]
+    return corners[ConvexHull(corners).vertices]
+
+
+def _open(
+    room: Room, chosen: list[int], source: str, title: str | None, ends: tuple, longest_px: float
+) -> tuple[Figure, float]:
+    """The canvas, in metres, and its pixels a metre."""
+    low, high = ends
+    scale = longest_px / float(max(high - low))
+    wide, tall = (high - low) * scale
+    asked = ", ".join(dict.fromkeys(room.boxes[i].category for i in chosen))
+    about, outlined = (f" Asked about: {asked}.", f" · outlined: {asked}") if asked else ("", "")
+    objects = ", ".join(f"{n} {c}" for c, n in room.counts.items())
+    fig = canvas(
+        title or room.name,
+        source,
+        f"Floor plan of room {room.name}: {room.floor_area_m2:.1f} square metres with {objects}.{about}",
+        note=f"{room.floor_area_m2:.1f} m², {len(room.boxes)} objects, axes in metres{outlined}",
+        height_px=tall,
+        width_px=max(wide + 70, 420),
+        left_px=46,
+        right_px=max(24, 420 - 46 - wide),
+        bottom_px=34,
+    )
+    ticks = [nice_ticks(a, b, max(2, round((b - a) * scale / 60))) for a, b in zip(low, high, strict=True)]
+    x, y = (axis(float(a), float(b), ticks=t) for a, b, t in zip(low, high, ticks, strict=True))
+    fig.update_layout(xaxis=x, yaxis=y | {"scaleanchor": "x"})
+    return fig, scale
+
+
+def _polygon(fig: Figure, corners: np.ndarray, fill: str, edge: str, width: float, hover: str) -> None:
+    closed = np.round(np.concatenate([corners, corners[:1]]), 3)
+    look = {"fill": "toself", "fillcolor": fill, "line": {"color": edge, "width": width}, "mode": "lines"}
+    told = {"text": hover, "hoverinfo": "text", "hoveron": "fills"} if hover else {"hoverinfo": "skip"}
+    fig.add_trace(go.Scatter(x=closed[:, 0].tolist(), y=closed[:, 1].tolist(), **look, **told))
+
+
+def _box(fig: Figure, box: Box, color: np.ndarray, asked: bool) -> None:
+    red, green, blue = (int(v) for v in color)
+    size = " × ".join(f"{v:.2f}" for v in box.size)
+    hover = f"{plain(box.category)}<br>{size} m"
+    fill = f"rgba({red},{green},{blue},{1 if asked else 0.35})"
+    _polygon(fig, _outline(box), fill, INK if asked else FAINT, 2.4 if asked else 0.8, hover)
+
+
+def _walk(fig: Figure, path: CameraPath, frame: int) -> list[tuple[float, float]]:
+    """The camera's positions as a line of dots, and the view of one frame; returns the positions."""
+    if not 0 <= frame < len(path):
+        raise ValueError(f"frame is {frame}: the walk has frames 0 to {len(path) - 1}")
+    at = np.round(path.positions_m_F3[:, :2], 3)
+    half, reach = math.radians(path.fov_deg / 2), 1.1
+    yaw = math.radians(path.yaw_deg_F[frame])
+    wedge = [at[frame] + reach * np.array([math.cos(yaw + a), math.sin(yaw + a)]) for a in np.linspace(-half, half, 9)]
+    _polygon(fig, np.array([at[frame], *wedge]), "rgba(27,31,36,0.16)", SOFT, 1, "")
+    sizes = [18 if i == frame else 6 for i in range(len(at))]
+    fills = [INK if i == frame else "white" for i in range(len(at))]
+    marker = {"size": sizes, "color": fills, "line": {"color": INK, "width": 1.4}}
+    ends = (0, len(at) - 1)
+    texts = [str(i + 1) if i in (*ends, frame) else "" for i in range(len(at))]
+    outside = ["middle left" if math.cos(math.radians(y)) > 0 else "middle right" for y in path.yaw_deg_F]
+    sides = ["middle center" if i == frame else side for i, side in enumerate(outside)]
+    inks = ["white" if i == frame else INK for i in range(len(at))]
+    line = {"color": INK, "width": 1.2}
+    look = {"mode": "lines+markers+text", "marker": marker, "line": line}
+    text = {"text": texts, "textposition": sides, "textfont": {"size": 11, "color": inks}}
+    hover = {"hovertext": [f"camera, frame {i + 1}" for i in range(len(at))], "hoverinfo": "text"}
+    fig.add_trace(go.Scatter(x=at[:, 0].tolist(), y=at[:, 1].tolist(), **look, **text, **hover))
+    return at.tolist()
+
+
+def _link(fig: Figure, a: Box, b: Box) -> None:
+    line = {"color": INK, "width": 1.6, "dash": "dash"}
+    ends = {"x": [a.center[0], b.center[0]], "y": [a.center[1], b.center[1]]}
+    fig.add_trace(go.Scatter(**ends, mode="lines", line=line, hoverinfo="skip"))
+
+
+@dataclass(frozen=True)
+class _Label:
+    """Where a name would stand, in pixels from the plan's corner."""
+
+    x: float
+    y: float
+    half_width: float
+
+    def clear_of(self, other: _Label) -> bool:
+        apart = self.half_width + other.half_width + 3
+        return abs(self.x - other.x) >= apart or abs(self.y - other.y) >= _TEXT_PX + 3
+
+
+def _chord_m(box: Box) -> float:
+    """How wide a box is along x through its centre."""
+    return min(s / abs(a[0]) for s, a in zip(box.size, box.axes, strict=True) if abs(a[0]) > 1e-9)
+
+
+def _names(fig: Figure, room: Room, chosen: list[int], colors: np.ndarray, scale: float, placed: list[_Label]) -> None:
+    """Name the boxes, inside or beside, the ones asked about first; without a free place a name is left to hovering."""
+    named: list[tuple[str, float, float, str]] = []
+    for i in sorted(range(len(room.boxes)), key=lambda i: (i not in chosen, -max(room.boxes[i].size[:2]))):
+        box, asked = room.boxes[i], i in chosen
+        options = _spots(box, scale, 1.08 if asked else 1)
+        free = next((o for o in options if all(o.clear_of(p) for p in placed)), options[0] if asked else None)
+        if free is None:
+            continue
+        placed.append(free)
+        inside = math.dist((free.x, free.y), np.asarray(box.center[:2]) * scale) < 1
+        dark = np.dot(colors[i], (0.3, 0.59, 0.11)) < 110
+        ink = "white" if inside and asked and dark else INK if asked else SOFT
+        name = f"<b>{plain(box.category)}</b>" if asked else plain(box.category)
+        named.append((name, round(free.x / scale, 3), round(free.y / scale, 3), ink))
+    text, x, y, inks = (list(column) for column in zip(*named, strict=True)) if named else ([], [], [], [])
+    font = {"size": _TEXT_PX, "color": inks}
+    fig.add_trace(go.Scatter(x=x, y=y, text=text, mode="text", textfont=font, hoverinfo="skip", name="names"))
+
+
+def _spots(box: Box, scale: float, bold: float) -> list[_Label]:
+    """Places for a box's name, best first: inside where it fits, else above, below, right, left."""
+    half = text_width(box.category, _TEXT_PX) / 2 * bold
+    x, y = np.asarray(box.center[:2]) * scale
+    wide, tall = np.ptp(_outline(box), axis=0) * scale
+    up, side = float(tall) / 2 + 9, float(wide) / 2 + half + 4
+    beside = [(0, up), (0, -up), (side, 0), (-side, 0)]
+    fits = 2 * half <= _chord_m(box) * scale and up >= 16
+    return [_Label(x + dx, y + dy, half) for dx, dy in ([(0, 0), *beside] if fits else beside)]

@@ -1,0 +1,225 @@
+"""Scores by task as dots: several rows side by side, or one model before and after training.
+
+The story: a score without its interval, and without what a guesser gets, tells nothing. So every dot has its interval,
+and beside it stand the three lines that need no understanding: always the most frequent answer, no video, and another
+room's video. Scores are per cent: MRA for numbers, accuracy for choices.
+Left out: tests of significance; intervals come in with the scores (`vsr_kit.evaluation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from vsr_kit.plots.canvas import axis, canvas, label
+from vsr_kit.plots.display import Figure
+from vsr_kit.plots.elements import bare
+from vsr_kit.plots.style import (
+    AFTER,
+    BACK,
+    BEFORE,
+    BLUE,
+    INK,
+    ORANGE,
+    SOFT,
+    color_of,
+    plain,
+    task_name,
+    task_order,
+    text_width,
+)
+
+Score = float | Sequence[float] | object  # value, (value, low, high[, n]), or an evaluation Interval; per cent
+Row = Mapping[str, Score]  # task -> score
+_BAND_PX = 44
+_LANE = 0.31  # where, below a task's middle, the marks stand that need no understanding
+_REFERENCES = (
+    ("frequent", "line-ns", "┃", INK, "most frequent answer"),
+    ("no_video", "circle-open", "○", SOFT, "no video"),
+    ("wrong_clip", "x-thin", "✕", SOFT, "another room's clip"),
+)
+
+
+def read_score(score: Score) -> tuple[float, float, float, int | None]:
+    """Value, low, high and n of a score given as a number, a tuple or an `Interval`; n None where it was not given."""
+    if isinstance(score, (int, float)):
+        return float(score), float(score), float(score), None
+    value, low, high, *n = getattr(score, "band", score)
+    if not low <= value <= high:
+        raise ValueError(f"score {score} must be (value, low, high[, n]) with low ≤ value ≤ high, in per cent")
+    return float(value), float(low), float(high), int(n[0]) if n else None
+
+
+def score_dots(
+    rows: Mapping[str, Row],
+    *,
+    source: str,
+    frequent: Row | None = None,
+    no_video: Row | None = None,
+    wrong_clip: Row | None = None,
+    title: str = "Scores by task",
+) -> Figure:
+    """Draw each row's score in every task as a dot with its interval.
+
+    Args:
+        rows: a row's name to its scores by task.
+        source: `measured now` or `shipped`.
+        frequent: scores of always giving the most frequent training answer.
+        no_video: scores without any frame.
+        wrong_clip: scores with another room's clip.
+        title: the figure's.
+    """
+    references = {"frequent": frequent, "no_video": no_video, "wrong_clip": wrong_clip}
+    colors = {name: color_of(name, i) for i, name in enumerate(rows)}
+    tasks = task_order(task for row in rows.values() for task in row)
+    keys = [("●", colors[name], name) for name in rows] + _reference_keys(references)
+    fig = _open(title, source, tasks, rows, references, keys, "dots with 95 % intervals" if _has_bands(rows) else "")
+    for i, (name, row) in enumerate(rows.items()):
+        offset = -0.08 + (i - (len(rows) - 1) / 2) * min(0.23, 0.6 / len(rows))
+        _dots(fig, name, row, tasks, colors[name], offset)
+    return fig
+
+
+def before_after(
+    before: Row,
+    after: Row,
+    *,
+    source: str,
+    difference: Row | None = None,
+    frequent: Row | None = None,
+    no_video: Row | None = None,
+    wrong_clip: Row | None = None,
+    names: tuple[str, str] = ("before", "after"),
+    title: str = "Before and after training",
+) -> Figure:
+    """Draw what training changed in every task: a dumbbell from the first score to the second.
+
+    Args:
+        before, after: scores by task.
+        source: `measured now` or `shipped`.
+        difference: after minus before in points with its own interval (pairing makes it narrower than the two
+            suggest); without it the difference of the two values is written.
+        frequent, no_video, wrong_clip: see `score_dots`.
+        names: what the two ends are called.
+        title: the figure's.
+    """
+    references = {"frequent": frequent, "no_video": no_video, "wrong_clip": wrong_clip}
+    tasks = task_order(t for t in before if t in after)
+    if not tasks:
+        raise ValueError(f"before has {sorted(before)} and after {sorted(after)}: they must share a task")
+    rows = {names[0]: before, names[1]: after}
+    keys = [("●", BEFORE, names[0]), ("●", AFTER, names[1]), *_reference_keys(references)]
+    changes = [_change(before[task], after[task], (difference or {}).get(task)) for task in tasks]
+    note = "change in points at the right" + (", pale bars = 95 % intervals" if _has_bands(rows) else "")
+    right = 40 + max(text_width(bare(text), 13) for text, _ in changes)
+    fig = _open(title, source, tasks, rows, references, keys, note, right)
+    for row, color in ((before, BEFORE), (after, AFTER)):
+        _spans(fig, row, tasks, color)
+    ends = [(read_score(before[task])[0], read_score(after[task])[0]) for task in tasks]
+    for place, (start, end) in enumerate(ends):
+        line = {"color": BLUE if end >= start else ORANGE, "width": 2}
+        fig.add_trace(go.Scatter(x=[start, end], y=[place - 0.08] * 2, mode="lines", line=line, hoverinfo="skip"))
+    _dots(fig, names[0], before, tasks, BEFORE, -0.08, bars=False)
+    _dots(fig, names[1], after, tasks, AFTER, -0.08, bars=False)
+    for place, (text, color) in enumerate(changes):
+        label(fig, text, 100, place, color=color, right_px=14)
+    return fig
+
+
+def _spans(fig: Figure, row: Row, tasks: Sequence[str], color: str) -> None:
+    """Intervals as pale bars behind the dots, so that two of them may overlap and be seen."""
+    for place, task in enumerate(tasks):
+        _, low, high, _ = read_score(row[task])
+        if low < high:
+            ends, line = {"x": [round(low, 2), round(high, 2)], "y": [place - 0.08] * 2}, {"color": color, "width": 10}
+            fig.add_trace(go.Scatter(**ends, mode="lines", line=line, opacity=0.25, hoverinfo="skip"))
+
+
+def _open(title, source, tasks, rows, references, keys, note, right_px=24) -> Figure:
+    """The canvas all of these share: tasks from top to bottom, per cent across, the reference marks."""
+    found = {name: row for name, row in references.items() if row}
+    counts = {t: read_score(row[t])[3] for row in rows.values() for t in tasks if t in row}
+    names = [f"<b>{task_name(t)}</b>" if t in ("overall", "trained") else plain(task_name(t)) for t in tasks]
+    names = [f"{name}, n = {counts[t]}" if counts.get(t) else name for name, t in zip(names, tasks, strict=True)]
+    left = 24 + max(text_width(bare(name), 13) for name in names)
+    alt = _alt(rows, {text: found[k] for k, _, _, _, text in _REFERENCES if k in found}, tasks)
+    size = {"height_px": _BAND_PX * len(tasks), "left_px": left, "right_px": right_px}
+    fig = canvas(title, source, alt, note=note, keys=keys, **size)
+    across = axis(0, 100, title_text="score, % (MRA for numbers, accuracy for choices)")
+    down = axis(len(tasks) - 0.5, -0.5, ticks=list(range(len(tasks))), ticktext=names, showgrid=False)
+    fig.update_layout(xaxis=across, yaxis=down | {"tickfont": {"size": 13, "color": INK}})
+    for place in range(0, len(tasks), 2):
+        stripe = {"x0": 0, "x1": 1, "xref": "x domain", "y0": place - 0.5, "y1": place + 0.5}
+        fig.add_shape(type="rect", **stripe, fillcolor=BACK, line_width=0, layer="below")
+    for key, symbol, _, color, text in _REFERENCES:
+        if key in found:
+            _reference(fig, found[key], tasks, symbol, color, text)
+    return fig
+
+
+def _reference_keys(references: Mapping[str, Row | None]) -> list[tuple[str, str, str]]:
+    return [(glyph, color, text) for key, _, glyph, color, text in _REFERENCES if references[key]]
+
+
+def _has_bands(rows: Mapping[str, Row]) -> bool:
+    return any(read_score(s)[1] != read_score(s)[2] for row in rows.values() for s in row.values())
+
+
+def _reference(fig: Figure, row: Row, tasks: Sequence[str], symbol: str, color: str, text: str) -> None:
+    lane = 0 if symbol == "line-ns" else _LANE
+    at = [(round(read_score(row[t])[0], 2), i + lane) for i, t in enumerate(tasks) if t in row]
+    size = {"line-ns": _BAND_PX / 1.5, "circle-open": 8, "x-thin": 7}[symbol]
+    marker = {"symbol": symbol, "size": size, "color": color, "line": {"color": color, "width": 2}}
+    if symbol == "circle-open":
+        marker["line"] = {"width": 1.6}
+    look = {"mode": "markers", "marker": marker, "hovertemplate": f"{text}: %{{x:.1f}} %<extra></extra>"}
+    fig.add_trace(go.Scatter(x=[x for x, _ in at], y=[y for _, y in at], **look))
+
+
+def _dots(fig: Figure, name: str, row: Row, tasks: Sequence[str], color: str, offset: float, bars: bool = True) -> None:
+    scores = [(i, *read_score(row[t])) for i, t in enumerate(tasks) if t in row]
+    error = {"type": "data", "symmetric": False, "color": color, "thickness": 1.6, "width": 0, "visible": bars}
+    error["array"] = [round(high - value, 3) for _, value, _, high, _ in scores]
+    error["arrayminus"] = [round(value - low, 3) for _, value, low, _, _ in scores]
+    text = [f"{plain(name)}: {v:.1f} %" + (f", {lo:.1f} to {h:.1f}" if lo != h else "") for _, v, lo, h, _ in scores]
+    fig.add_trace(
+        go.Scatter(
+            x=[round(s[1], 2) for s in scores],
+            y=[s[0] + offset for s in scores],
+            error_x=error,
+            mode="markers",
+            marker={"size": 10, "color": color, "line": {"width": 1, "color": "white"}},
+            text=text,
+            hovertemplate="%{text}<extra></extra>",
+        )
+    )
+
+
+def _dumbbell(fig: Figure, place: int, start: float, end: float) -> None:
+    color = "#b9d4e8" if end >= start else "#f0c9ae"
+    line = {"color": color, "width": 5}
+    fig.add_trace(go.Scatter(x=[start, end], y=[place - 0.13, place + 0.13], mode="lines", line=line, hoverinfo="skip"))
+
+
+def _change(before: Score, after: Score, difference: Score | None) -> tuple[str, str]:
+    """The change in points as text, and its colour: one that its interval cannot tell from zero stays grey."""
+    value = read_score(after)[0] - read_score(before)[0]
+    if difference is None:
+        return f"<b>{_signed(value)}</b>", BLUE if value >= 0 else ORANGE
+    value, low, high, _ = read_score(difference)
+    color = SOFT if low <= 0 <= high else BLUE if value > 0 else ORANGE
+    spread = f" ({_signed(low)} to {_signed(high)})" if low != high else ""
+    return f"<b>{_signed(value)}</b>{spread}", color
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "−")
+
+
+def _alt(rows: Mapping[str, Row], references: Mapping[str, Row], tasks: Sequence[str]) -> str:
+    parts = []
+    for task in tasks:
+        shown = [f"{n} {read_score(r[task])[0]:.1f}" for n, r in {**rows, **references}.items() if task in r]
+        parts.append(f"{task_name(task)}: {', '.join(shown)}")
+    return f"Scores in per cent. {'; '.join(parts)}."

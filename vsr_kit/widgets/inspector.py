@@ -1,0 +1,242 @@
+"""Answers of several checkpoints to one question, beside the clip and the plan.
+
+The story: dropdowns choose a room, a type, a question and whose answers to show; what is shown follows from them alone.
+Stored predictions appear at once, a live model is asked when the button is pressed and its answer kept. Model text goes
+through `plots.traces`, which escapes it. Left out: editing questions, and asking many at once (`vsr eval`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from html import escape
+
+import ipywidgets as ipw
+import numpy as np
+
+from vsr_kit.plots import Html, traces
+from vsr_kit.plots.style import check_source, task_name
+from vsr_kit.plots.traces import read_answer
+from vsr_kit.questions import QUESTION_TYPES
+from vsr_kit.rewards import accuracy_reward
+from vsr_kit.rooms import Room
+from vsr_kit.videos import CameraPath, Clip
+from vsr_kit.widgets.player import ClipPlayer
+from vsr_kit.widgets.stills import display_live_or_still
+
+_EVERY = "every type"
+_ALL = "all of them"
+
+Answers = Callable[[Mapping], str] | Mapping[str, str] | Iterable[Mapping]
+
+
+class AnswerInspector:
+    """Choose a room, a question and a checkpoint; see the clip, the plan, and what was answered and earned.
+
+    Attributes:
+        view: the widget.
+        room, kind, question, checkpoint: its dropdowns; setting a `value` updates everything below.
+        player: the `ClipPlayer`.
+    """
+
+    def __init__(
+        self,
+        rooms: Iterable[Room] | Mapping[str, Room],
+        rows: Sequence[Mapping],
+        clips: Mapping[str, Clip | np.ndarray],
+        checkpoints: Mapping[str, Answers],
+        *,
+        source: str,
+        paths: Mapping[str, CameraPath] | None = None,
+        rewards: Callable[[str, Mapping], Mapping[str, float]] | None = None,
+        read: Callable[[str, Mapping], tuple[str | None, str | None]] = read_answer,
+    ) -> None:
+        """Put questions, clips and answers together.
+
+        Args:
+            rooms: geometry for the plans; rows of a room that is not among them are shown without a plan.
+            rows: questions with VSI-Bench's fields; `objects`, where a row has it, is outlined in the plan.
+            clips: by scene name; a missing one is said to be missing.
+            checkpoints: a name (say, "before", "after") to its answers: a mapping from a row's id to text, rows with
+                `id` and `prediction`, or a function that asks a model about a row when the button is pressed.
+            source: `measured now` or `shipped`.
+            paths: the camera's walks by scene name, where `clips` holds frames alone.
+            rewards: reward terms of a text for a row; by default the kit's accuracy reward.
+            read: what reads an answer from text, see `plots.traces`.
+        """
+        self.rooms = dict(rooms) if isinstance(rooms, Mapping) else {room.name: room for room in rooms}
+        self.rows, self.clips, self.paths = [dict(row) for row in rows], clips, paths or {}
+        self.source, self._read, self._rewards = check_source(source), read, rewards or accuracy_term
+        self._ask = {name: answers for name, answers in checkpoints.items() if callable(answers)}
+        self._known = {name: {} if callable(a) else stored_answers(name, a) for name, a in checkpoints.items()}
+        self._quiet = False
+        self._build(list(checkpoints))
+        self._room_chosen()
+
+    def _build(self, checkpoints: list[str]) -> None:
+        scenes = list(dict.fromkeys([*(row["scene_name"] for row in self.rows), *self.rooms]))
+        wide = {"layout": ipw.Layout(width="min(98%, 860px)"), "style": {"description_width": "90px"}}
+        half = {"layout": ipw.Layout(width="280px"), "style": {"description_width": "90px"}}
+        self.room = ipw.Dropdown(options=scenes, description="room", **half)
+        self.kind = ipw.Dropdown(description="type", **half)
+        self.checkpoint = ipw.Dropdown(options=[_ALL, *checkpoints], description="answers of", **half)
+        self.question = ipw.Dropdown(description="question", **wide)
+        self.ask = ipw.Button(description="Ask now", tooltip="ask the model about this question")
+        self.ask.layout.display = "" if self._ask else "none"
+        self.answers = ipw.HTML()
+        self.player = ClipPlayer(None, source=self.source)
+        for control, react in (
+            (self.room, self._room_chosen),
+            (self.kind, self._kind_chosen),
+            (self.question, self._question_chosen),
+            (self.checkpoint, self._show_answers),
+        ):
+            control.observe(lambda change, react=react: None if self._quiet else react(), names="value")
+        self.ask.on_click(lambda button: self.ask_now())
+        choices = ipw.HBox([self.room, self.kind, self.checkpoint], layout=ipw.Layout(flex_flow="row wrap"))
+        self.view = ipw.VBox([choices, self.question, self.player.view, self.ask, self.answers])
+
+    @contextmanager
+    def _quietly(self):
+        """Set a dropdown's options without its observer reacting to each value in between."""
+        self._quiet = True
+        try:
+            yield
+        finally:
+            self._quiet = False
+
+    # -- choosing ------------------------------------------------------------------------------------------------------
+
+    def _room_chosen(self) -> None:
+        kinds = {row["question_type"] for row in self.rows if row["scene_name"] == self.room.value}
+        known = [k for k in QUESTION_TYPES if k in kinds] + sorted(kinds - set(QUESTION_TYPES))
+        kept = self.kind.value
+        with self._quietly():
+            self.kind.options = [(_EVERY, ""), *((task_name(k), k) for k in known)]
+            self.kind.value = kept if kept in known else ""  # None would show as an empty field
+        self._kind_chosen()
+
+    def _kind_chosen(self) -> None:
+        of_room = [(i, row) for i, row in enumerate(self.rows) if row["scene_name"] == self.room.value]
+        fitting = [(i, row) for i, row in of_room if self.kind.value in ("", row["question_type"])]
+        with self._quietly():
+            self.question.options = [(f"{n}. {_one_line(row)}", i) for n, (i, row) in enumerate(fitting, 1)]
+            self.question.value = fitting[0][0] if fitting else None
+        self._question_chosen()
+
+    def _question_chosen(self) -> None:
+        row, scene = self.row, self.room.value
+        room = self.rooms.get(scene)
+        objects = [name for name in (row or {}).get("objects") or () if room is not None and name in room.counts]
+        marks = {"highlight": list(dict.fromkeys(objects)), "links": linked(row, room) if row and room else ()}
+        self.player.show(self.clips[scene] if scene in self.clips else None, room, path=self.paths.get(scene), **marks)
+        self._show_answers()
+
+    @property
+    def row(self) -> dict | None:
+        """The chosen question's row; None where the room has none."""
+        return None if self.question.value is None else self.rows[self.question.value]
+
+    # -- answers -------------------------------------------------------------------------------------------------------
+
+    def ask_now(self) -> None:
+        """Ask the chosen live checkpoints about the chosen question; a failure is shown in place of an answer."""
+        if (row := self.row) is None:
+            return
+        self.ask.disabled = True
+        try:
+            for name in self._chosen():
+                if name in self._ask:
+                    self._known[name][_key(row)] = self._asked(name, row)
+        finally:
+            self.ask.disabled = False
+        self._show_answers()
+
+    def _asked(self, name: str, row: dict) -> str | Exception:
+        try:
+            return str(self._ask[name](row))
+        except Exception as error:  # the learner shall see it in place, whatever a model or processor raised
+            return error
+
+    def _chosen(self) -> list[str]:
+        return list(self._known) if self.checkpoint.value == _ALL else [self.checkpoint.value]
+
+    def answer_table(self) -> Html:
+        """The chosen question with the answers known so far, as `plots.traces` shows them."""
+        if (row := self.row) is None:
+            return Html(f"<p><i>There is no question about room {escape(str(self.room.value))}.</i></p>", "no question")
+        lines, notes = [], []
+        for name in self._chosen():
+            text = self._known[name].get(_key(row))
+            if isinstance(text, str):
+                lines.append(row | {"label": name, "completion": text, "rewards": self._rewards(text, row)})
+            elif text is not None:
+                notes.append(f"{name} failed: {type(text).__name__}: {text}")
+            else:
+                notes.append(f"{name}: {'not asked yet' if name in self._ask else 'no stored answer to this question'}")
+        table = traces(lines or [_asked_alone(row)], source=self.source, read=self._read, title="Answers")
+        below = "".join(f"<p><i>{escape(note)}</i></p>" for note in notes)
+        return Html(table.markup + below, table.alt)
+
+    def _show_answers(self) -> None:
+        self.answers.value = self.answer_table().markup
+
+    # -- still ---------------------------------------------------------------------------------------------------------
+
+    def static(self) -> str:
+        """What is chosen now, as HTML: clip, plan, question and answers."""
+        return f"{self.player.static()}\n{self.answer_table().markup}"
+
+    def _ipython_display_(self) -> None:
+        display_live_or_still(self.view, [self.player.strip(), self.player.figure(), self.answer_table()])
+
+
+def accuracy_term(text: str, row: Mapping) -> dict[str, float]:
+    """The kit's accuracy reward of a text, as the only reward term."""
+    return {"accuracy_reward": accuracy_reward(text, row)}
+
+
+def stored_answers(name: str, answers: Mapping[str, str] | Iterable[Mapping]) -> dict[str, str]:
+    """Predictions by row id, from a mapping or from rows; of several samples of one question the first.
+
+    Raises:
+        ValueError: naming the checkpoint, for a row without `id` or `prediction`.
+    """
+    if isinstance(answers, Mapping):
+        return {str(key): str(text) for key, text in answers.items()}
+    known: dict[str, str] = {}
+    for i, row in enumerate(answers):
+        if "id" not in row or "prediction" not in row:
+            raise ValueError(f"answers of {name!r}: row {i} holds {sorted(row)}, it needs 'id' and 'prediction'")
+        known.setdefault(str(row["id"]), str(row["prediction"]))
+    return known
+
+
+def linked(row: Mapping, room: Room) -> list[tuple[str, str]]:
+    """Pairs of objects a question relates: joined by a line in the plan, where each occurs once."""
+    names, kind = list(row.get("objects") or ()), row["question_type"]
+    if kind == "object_rel_distance":
+        pairs = [(names[0], other) for other in names[1:]]
+    elif kind == "route_planning":
+        stops = [names[0], *names[2:]] if len(names) > 2 else []
+        pairs = list(zip(stops, stops[1:], strict=False))
+    elif kind == "object_abs_distance" or kind.startswith("object_rel_direction"):
+        pairs = [tuple(names[:2])]
+    else:
+        pairs = []
+    return [pair for pair in pairs if len(pair) == 2 and all(name in room.unique for name in pair)]
+
+
+def _key(row: Mapping) -> str:
+    return str(row["id"])
+
+
+def _one_line(row: Mapping) -> str:
+    """A question as a dropdown shows it (which needs no escaping: an option is text)."""
+    text = " ".join(str(row["question"]).split())
+    return text if len(text) <= 110 else text[:109] + "…"
+
+
+def _asked_alone(row: Mapping) -> dict:
+    """A question without any answer, also where the row itself brings a stored one."""
+    return {k: v for k, v in row.items() if k not in ("completion", "prediction")}
