@@ -1,0 +1,56 @@
+"""What the study found: tables, differences and verdicts, computed anew from the answers in a study folder.
+
+The story: `vsr_kit.study` keeps answers and never scores them; here they are read, scored and compared, the same way
+for the course's notebooks, a report page and anyone who asks. Every function takes the study's folder, the shipped one
+by default; every figure is in per cent with its 95 % interval. A verdict is never written down: `verdict` computes it
+from the differences its claim names, by the claim's own rule.
+Left out: drawing (`vsr_kit.plots`) and running (`vsr_kit.study`).
+"""
+
+from vsr_kit.results.answers import BENCH, WORDS, Bands, one_mean, provenance, training_answers
+from vsr_kit.results.paper import PAPER_2B
+from vsr_kit.results.prompting import (
+    MODES,
+    answer_shares,
+    cot_table,
+    lines_to_beat,
+    mode_answers,
+    tries_table,
+    truncated_percent,
+)
+from vsr_kit.results.trained import (
+    BeforeAfter,
+    answer_pairs,
+    first_and_last_groups,
+    grpo_table,
+    run_curves,
+    trained_runs,
+)
+from vsr_kit.results.verdicts import Verdict, stated, verdict, verdicts
+
+__all__ = [
+    "BENCH",
+    "MODES",
+    "PAPER_2B",
+    "WORDS",
+    "Bands",
+    "BeforeAfter",
+    "Verdict",
+    "answer_pairs",
+    "answer_shares",
+    "cot_table",
+    "first_and_last_groups",
+    "grpo_table",
+    "lines_to_beat",
+    "mode_answers",
+    "one_mean",
+    "provenance",
+    "run_curves",
+    "stated",
+    "trained_runs",
+    "training_answers",
+    "tries_table",
+    "truncated_percent",
+    "verdict",
+    "verdicts",
+]

@@ -1,0 +1,70 @@
+"""Reading a study folder: which answers are there, what the training rooms' answers were, what made it all.
+
+Left out: scoring, which is the business of the modules beside this one.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from vsr_kit.data import make_rows, read_rows, split_rooms
+from vsr_kit.evaluation import Interval
+from vsr_kit.journals import read_lines
+from vsr_kit.questions import TRAINED_TYPES
+from vsr_kit.study import PER_TYPE_AND_ROOM, TRAIN_ROOMS, Condition, read_answers, read_samples, reference_runs
+
+BENCH, WORDS = "test-vsi-bench", "test-vsi-100k"
+
+Bands = dict[str, Interval]  # `overall` and every task; see `one_mean`
+
+
+def study_folder(folder: Path | None) -> Path:
+    """The folder given, or the shipped study's."""
+    return Path(folder) if folder is not None else reference_runs()
+
+
+def answered(condition: Condition, folder: Path | None) -> bool:
+    """Whether the answers of a condition are in the folder."""
+    return (study_folder(folder) / "answers" / f"{condition.name}.jsonl").exists()
+
+
+def said(condition: Condition, folder: Path | None) -> list[dict]:
+    """The answers of a greedy condition: its rows with `prediction` and `truncated`."""
+    return read_answers(condition, study_folder(folder))
+
+
+def all_draws(condition: Condition, folder: Path | None) -> list[dict]:
+    """Every draw of a sampled condition, draw after draw."""
+    return [row for draw in read_samples(condition, study_folder(folder)) for row in draw]
+
+
+def training_answers(phrasing: str, folder: Path | None = None) -> list[dict]:
+    """Rows of the training rooms: the study's own where it kept them, else all that geometry alone allows."""
+    kept = study_folder(folder) / "questions" / f"train-{phrasing}.jsonl"
+    if kept.exists():
+        return read_rows(kept)
+    return list(_from_geometry(phrasing, TRAIN_ROOMS))
+
+
+@cache
+def _from_geometry(phrasing: str, count: int) -> tuple[dict, ...]:
+    rooms = split_rooms(count, "train")
+    return tuple(make_rows(rooms, phrasing, 0, TRAINED_TYPES, max_per_type=PER_TYPE_AND_ROOM))
+
+
+def one_mean(bands: Bands) -> Bands:
+    """Bands without `trained` where no other tasks were asked: `overall` then is the same mean."""
+    same = "trained" in bands and bands["trained"].n == bands["overall"].n
+    return {task: band for task, band in bands.items() if not (same and task == "trained")}
+
+
+def provenance(folder: Path | None = None) -> str:
+    """One line: conditions, token cap, commit and checkpoint behind the answers, from the manifest."""
+    entries = read_lines(study_folder(folder) / "manifest.jsonl")
+    parts = {
+        "token cap": {str(e["token_cap"]) for e in entries},
+        "commit": {(e["git"] or {}).get("commit", "unknown")[:10] for e in entries},
+        "SHA-256 of the base": {(e["base"].get("sha256") or "unknown")[:10] for e in entries},
+    }
+    return f"{len(entries)} conditions; " + ", ".join(f"{k} {' and '.join(sorted(v))}" for k, v in parts.items())

@@ -1,0 +1,118 @@
+"""The base against the runs that GRPO trained: scores, the gap to another room's clip, curves, answers side by side.
+
+Left out: runs in other modes than vanilla, which come with their claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vsr_kit.evaluation import differences, gap_change, intervals
+from vsr_kit.results.answers import BENCH, Bands, answered, one_mean, said, study_folder
+from vsr_kit.results.prompting import lines_to_beat
+from vsr_kit.rewards import accuracy_reward
+from vsr_kit.runs import RunFolder
+from vsr_kit.study import SEEDS, Condition
+
+
+@dataclass(frozen=True)
+class BeforeAfter:
+    """The base against the trained runs on the same questions; every field by task.
+
+    Attributes:
+        runs: names of the trained runs that were found.
+        before, after, change: scores, and trained minus base, paired by question.
+        gap_before, gap_after, gap_growth: own clip minus another room's clip, and what training added to it.
+        frequent: always the most frequent training answer.
+    """
+
+    runs: tuple[str, ...]
+    before: Bands
+    after: Bands
+    change: Bands
+    gap_before: Bands
+    gap_after: Bands
+    gap_growth: Bands
+    frequent: Bands
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers to the same questions: of the base, and one list for each trained run; with own and other clips."""
+
+    base: list[dict]
+    base_wrong: list[dict]
+    own: list[list[dict]]
+    wrong: list[list[dict]]
+
+
+def trained_runs(folder: Path | None = None) -> tuple[str, ...]:
+    """Names of the study's GRPO runs whose answers are there, by seed."""
+    names = [f"grpo-vanilla-seed{seed}" for seed in SEEDS]
+    return tuple(name for name in names if answered(Condition(BENCH, name), folder))
+
+
+def trained_answers(folder: Path | None = None, questions: str = BENCH) -> Answers:
+    """All answers a comparison needs.
+
+    Raises:
+        FileNotFoundError: if the folder holds the answers of no trained run, or lacks some of the others.
+    """
+    runs = trained_runs(folder)
+    if not runs:
+        raise FileNotFoundError(f"{study_folder(folder)} holds no answers of a run named grpo-vanilla-seed1, 2 or 3")
+    return Answers(
+        base=said(Condition(questions), folder),
+        base_wrong=said(Condition(questions, clip="wrong"), folder),
+        own=[said(Condition(questions, run), folder) for run in runs],
+        wrong=[said(Condition(questions, run, clip="wrong"), folder) for run in runs],
+    )
+
+
+def grpo_table(folder: Path | None = None, questions: str = BENCH) -> BeforeAfter:
+    """What GRPO changed, over seeds and rooms. Raises as `trained_answers` does."""
+    found = trained_answers(folder, questions)
+    return BeforeAfter(
+        runs=trained_runs(folder),
+        before=one_mean(intervals(found.base)),
+        after=one_mean(intervals(found.own)),
+        change=one_mean(differences(found.own, found.base)),
+        gap_before=one_mean(differences(found.base, found.base_wrong, same_seeds=True)),
+        gap_after=one_mean(differences(found.own, found.wrong, same_seeds=True)),
+        gap_growth=one_mean(gap_change((found.own, found.wrong), ([found.base], [found.base_wrong]))),
+        frequent=lines_to_beat(folder, questions)["frequent"],
+    )
+
+
+def run_curves(folder: Path | None = None) -> list[list[dict]]:
+    """What each trained run logged, one list of log rows for each seed."""
+    return [RunFolder.open(study_folder(folder) / name).read_metrics() for name in trained_runs(folder)]
+
+
+def answer_pairs(folder: Path | None = None, types: Sequence[str] | None = None, per_type: int = 1) -> list[dict]:
+    """Base and first trained run on the same questions, side by side as `plots.traces` takes them.
+
+    The first questions of each type are taken: not chosen by how they came out.
+    """
+    run = trained_runs(folder)[0]
+    after = {row["id"]: row for row in said(Condition(BENCH, run), folder)}
+    taken: dict[str, list[dict]] = {}
+    for row in said(Condition(BENCH), folder):
+        if types is None or row["question_type"] in types:
+            taken.setdefault(row["question_type"], []).append(row)
+    firsts = [row for rows in taken.values() for row in rows[:per_type]]
+    return [earned for row in firsts for earned in (_earned(row, "base"), _earned(after[row["id"]], run))]
+
+
+def first_and_last_groups(folder: Path | None = None, question_type: str = "object_counting") -> list[list[dict]]:
+    """A type's first group of rollouts that the first trained run sampled, and its last group."""
+    rollouts = RunFolder.open(study_folder(folder) / trained_runs(folder)[0]).read_rollouts()
+    rows = [row for row in rollouts if row["question_type"] == question_type]
+    ends = rows[0], rows[-1]
+    return [[r for r in rows if (r["step"], r["id"]) == (end["step"], end["id"])] for end in ends]
+
+
+def _earned(row: dict, label: str) -> dict:
+    return {**row, "label": label, "rewards": {"accuracy_reward": accuracy_reward(row["prediction"], row)}}
