@@ -74,7 +74,11 @@ def test_a_row_that_cannot_be_written_is_refused_and_leaves_the_journal_whole(ru
     run.metrics({"step": 1})
     with pytest.raises(TypeError, match="cannot record"):
         run.metrics({"step": 2, "model": object()})
+    with pytest.raises(TypeError, match="cannot record"):
+        run.predictions([{"id": 1}, {"id": object()}])
     assert [row["step"] for row in run.read_metrics()] == [1]
+    assert (run.path / "metrics.jsonl").read_text().count("\n") == 1
+    assert run.read_predictions() == []
 
 
 def test_finishing_turns_rollouts_into_parquet_and_ends_writing(run):
@@ -193,7 +197,7 @@ def test_summaries_merge(run):
 
 def test_the_last_whole_checkpoint_is_the_one_to_resume_from(run):
     assert run.last_checkpoint() is None
-    for step, state in ((5, "{}"), (50, "{}"), (100, '{"half')):
+    for step, state in ((9, "{}"), (50, "{}"), (100, '{"half')):
         folder = run.checkpoints / f"checkpoint-{step}"
         folder.mkdir(parents=True)
         (folder / "trainer_state.json").write_text(state)

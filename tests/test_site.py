@@ -8,8 +8,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from vsr_kit.report import number, write_report
 from vsr_kit.runs import RunFolder
-from vsr_kit.site import PLOTLY_MIME, WIDGET_MIME, build_site, course_notebooks, execute, notebook_page
+from vsr_kit.site import PLOTLY_MIME, build_site, course_notebooks, execute, notebook_page
 
+WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 HOSTILE = "<script>alert('x')</script></td><img src=x onerror=alert(1)>"
 RECORDS = """
 from vsr_kit.budget import smoke
@@ -68,7 +69,7 @@ def test_a_failing_cell_ends_its_notebook_and_is_shown(site):
     assert "KeyError" in (folder / "notebooks" / "01_bad.html").read_text()
 
 
-def test_the_kernel_is_this_python(site):
+def test_the_executed_notebook_is_kept_with_its_outputs(site):
     import sys
 
     _, _, folder = site
@@ -98,6 +99,14 @@ def test_pages_link_to_pages_and_load_plotly_from_beside_them(site):
     assert 'href="01_bad.html"' in page
     assert page.index("../plotly.min.js") < page.index("require.min.js")
     assert (folder / "plotly.min.js").stat().st_size > 1_000_000
+
+
+def test_whatever_python3_means_to_jupyter_the_kernel_is_this_python(monkeypatch, tmp_path):
+    spec = tmp_path / "jupyter" / "kernels" / "python3"
+    spec.mkdir(parents=True)
+    (spec / "kernel.json").write_text('{"argv": ["no-such-python"], "display_name": "other", "language": "python"}')
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    assert execute(write(tmp_path, "00_any.ipynb", new_code_cell("1")), tmp_path / "site").error is None
 
 
 def test_a_cell_that_takes_too_long_fails(tmp_path):
@@ -139,7 +148,7 @@ def hostile_run(tmp_path):
     run = RunFolder.create("traces", {"note": HOSTILE, "steps": 2}, root=tmp_path)
     for step in (1, 2):
         run.metrics({"step": step, HOSTILE: 0.5 * step})
-    rows = [{"step": 1, "question": HOSTILE, "ground_truth": HOSTILE, "completion": HOSTILE, "reward": 0.0}]
+    rows = [{"step": 1, "question": HOSTILE, "ground_truth": HOSTILE, "completion": HOSTILE, "accuracy_reward": 0.25}]
     run.rollouts(rows)
     run.summarise(scores={HOSTILE: {HOSTILE: 12.34}}, headline={HOSTILE: HOSTILE})
     run.finish()
@@ -159,6 +168,7 @@ def test_a_report_says_what_was_measured_and_how(hostile_run):
     page = write_report([hostile_run]).read_text()
     assert hostile_run.path.name in page
     assert "12.3" in page
+    assert "accuracy 0.25" in page
     assert "finished" in page
 
 

@@ -132,10 +132,16 @@ def _traces(rollouts: list[dict]) -> list[dict]:
             "question": row.get("question") or row.get("question_type") or row.get("id") or "",
             "truth": row.get("ground_truth") or "",
             "completion": row.get("completion") or "",
-            "reward": row.get("reward"),
+            "rewards": _rewards(row),
         }
         for row in chosen
     ]
+
+
+def _rewards(row: dict) -> str:
+    """`accuracy 1.00, format 0.00`: the terms as they were logged, one column each."""
+    terms = [(name.removesuffix("_reward"), value) for name, value in row.items() if name.endswith("reward")]
+    return ", ".join(f"{name} {number(value)}" for name, value in terms if value is not None)
 
 
 def _settings(configs: list[dict]) -> list[tuple[str, list[str]]]:

@@ -28,8 +28,6 @@ from vsr_kit.shipped import checkout, notebooks_folder
 
 MAIN_JOB = ("00", "01", "02", "03")
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
-WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
-_STATIC = {"text/html", "image/svg+xml", "image/png", "text/markdown"}
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -173,7 +171,7 @@ def notebook_page(notebook, name: str) -> str:
 
 
 def _static(notebook):
-    """A copy whose figures draw without the notebook server and whose widgets are their static fallback."""
+    """A copy whose figures draw without the notebook server; widgets without state are shown by what else there is."""
     import copy
 
     notebook = copy.deepcopy(notebook)
@@ -181,8 +179,6 @@ def _static(notebook):
     for cell in _code_cells(notebook):
         for output in cell.outputs:
             data = output.get("data", {})
-            if _STATIC & data.keys():
-                data.pop(WIDGET_MIME, None)
             if PLOTLY_MIME in data:
                 data["text/html"] = figure_html(data.pop(PLOTLY_MIME), data.pop("image/svg+xml", ""))
     return notebook

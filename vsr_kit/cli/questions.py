@@ -1,7 +1,7 @@
 """Commands around questions: build a data set, score predictions, measure how fast rooms become clips and questions.
 
-Left out: downloading VSI-Bench's videos, which need an account; put them where DESIGN's folder layout says and they are
-read from there.
+Left out: downloading VSI-Bench's videos; put them into `{dataset}/{scene_name}.mp4` beside a questions.jsonl and they
+are read from there.
 """
 
 from __future__ import annotations
@@ -41,9 +41,7 @@ def build(
     from vsr_kit.rooms import read_rooms
 
     geometry = read_rooms(rooms, seed)
-    built = data.build(
-        geometry.rooms, out, phrasing.value, seed, video=video, skipped=geometry.skipped, progress=True
-    )
+    built = data.build(geometry.rooms, out, phrasing.value, seed, video=video, skipped=geometry.skipped, progress=True)
     for line in built.skipped:
         typer.echo(f"skipped {line}", err=True)
     counts = ", ".join(f"{count} {kind}" for kind, count in built.counts.items())
@@ -51,6 +49,40 @@ def build(
     if built.clips:
         typer.echo(f"{built.clips} clips")
     typer.echo(f"{len(built.skipped)} scenes skipped; written to {built.folder}")
+
+
+def score(
+    predictions: Annotated[Path, typer.Argument(help="JSONL: rows with VSI-Bench's fields plus `prediction`.")],
+    harness: Annotated[
+        Harness, typer.Option(help="VSI-Bench's own scorer, one that reads chains of thought, or lmms-eval's.")
+    ] = Harness.official,
+    as_json: Annotated[bool, typer.Option("--json", help="Print `overall` and every task, in per cent.")] = False,
+) -> None:
+    """Score predictions: per task and type, parse failures apart from wrong answers."""
+    from vsr_kit.evaluation import read_predictions
+    from vsr_kit.evaluation import score as make_table
+
+    table = make_table(read_predictions(predictions), harness.value)
+    if as_json:
+        typer.echo(json.dumps(table.percent()))
+    else:
+        show_scores(table)
+
+
+def show_scores(table) -> None:
+    """Print a ScoreTable: a line for each question type, then the tasks' mean."""
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(title=f"{table.n} answers, harness {table.harness}")
+    for heading in ("question type", "%", "n", "right", "partly", "wrong", "not read"):
+        grid.add_column(heading, justify="left" if heading == "question type" else "right", no_wrap=True)
+    for kind, found in table.types.items():
+        counts = (found.n, found.right, found.partly, found.wrong, found.unparsed)
+        grid.add_row(kind, f"{100 * found.mean:.1f}", *map(str, counts))
+    grid.add_section()
+    grid.add_row("overall: mean of tasks", f"{100 * table.overall:.1f}", str(table.n))
+    Console().print(grid)
 
 
 bench = typer.Typer(help="Measure how fast the kit is on this machine.", no_args_is_help=True)

@@ -1,0 +1,130 @@
+"""The exercises: the kit's own functions pass, the mistakes a learner makes are told with their hint."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from vsr_kit import checks
+from vsr_kit.evaluation import best_of_k
+from vsr_kit.grpo import group_advantages, kl_k3
+from vsr_kit.questions.geometric import side_of
+from vsr_kit.rewards import paper_numeric
+from vsr_kit.videos import first_appearance
+
+
+def by_the_truth(p, g):
+    return max(0.0, 1 - abs(p - g) / g)
+
+
+def no_floor(p, g):
+    return 1 - abs(p - g) / min(p, g) if min(p, g) > 0 else 0.0
+
+
+def no_zero(p, g):
+    return max(0.0, 1 - abs(p - g) / min(p, g))
+
+
+def sign_turned(p, g):
+    return min(1.0, max(0.0, 1 - abs(p - g) / min(p, g))) if min(p, g) != 0 else 0.0
+
+
+def mirrored(kind, turn):
+    return side_of(kind, -turn)
+
+
+def back_from_90(kind, turn):
+    return "back" if kind.endswith("medium") and abs(turn) >= 90 else side_of(kind, turn)
+
+
+def back_above_135(kind, turn):
+    return side_of(kind, turn - 0.001 if turn > 0 else turn)
+
+
+def no_quadrants(kind, turn):
+    return side_of("object_rel_direction_easy", turn)
+
+
+def any_pixel(clip, index, min_pixels=12):
+    seen = (clip.object_ids_FHW == index).any(axis=(1, 2))
+    return int(seen.argmax()) if seen.any() else None
+
+
+def never_none(clip, index, min_pixels=12):
+    return int(((clip.object_ids_FHW == index).sum(axis=(1, 2)) >= min_pixels).argmax())
+
+
+def fixed_threshold(clip, index, min_pixels=12):
+    return first_appearance(clip, index)
+
+
+def more_than(clip, index, min_pixels=12):
+    return first_appearance(clip, index, min_pixels + 1)
+
+
+def distinct_only(scores, k):
+    best = [max(chosen) for chosen in combinations(sorted(set(scores)), k)]
+    return sum(best) / len(best)
+
+
+def scaled(rewards, spread):
+    return (rewards - rewards.mean(1, keepdim=True)) / (spread + 1e-4)
+
+
+@pytest.mark.parametrize(
+    "check, reference",
+    [
+        (checks.paper_numeric, paper_numeric),
+        (checks.side_of, side_of),
+        (checks.first_appearance, first_appearance),
+        (checks.best_of_k, best_of_k),
+        (checks.group_advantages, group_advantages),
+        (checks.kl_k3, kl_k3),
+    ],
+)
+def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
+    check(reference)
+    said = capsys.readouterr().out
+    assert said.startswith(f"✓ {reference.__name__}: all ")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "check, wrong, told",
+    [
+        (checks.paper_numeric, by_the_truth, r"paper_numeric\(3.0, 4.0\) gave 0.75, expected 0.66.*smaller of the two"),
+        (checks.paper_numeric, no_floor, r"paper_numeric\(1.0, 4.0\) gave -2.0, expected 0.0.*never below 0"),
+        (checks.paper_numeric, no_zero, r"raised ZeroDivisionError.*may be 0"),
+        (checks.paper_numeric, sign_turned, r"paper_numeric\(-2.0, 4.0\) gave 1.0.*negative"),
+        (checks.paper_numeric, lambda p, g: None, "gave None.*return"),
+        (checks.paper_numeric, lambda p, g: True, "gave True"),
+        (checks.paper_numeric, 3, "not a function"),
+        (checks.side_of, mirrored, "counter-clockwise"),
+        (checks.side_of, back_from_90, "100.0.*gave 'back', expected 'left'.*135"),
+        (checks.side_of, back_above_135, "135.0.*gave 'left', expected 'back'"),
+        (checks.side_of, no_quadrants, "135"),
+        (checks.first_appearance, any_pixel, "12.*gave 1, expected 2"),
+        (checks.first_appearance, never_none, "gave 0, expected None"),
+        (checks.first_appearance, fixed_threshold, "gave 2, expected 1.*min_pixels"),
+        (checks.first_appearance, more_than, "gave 3, expected 2"),
+        (checks.best_of_k, lambda scores, k: max(scores), "gave 1.0, expected 0.5.*plain mean"),
+        (checks.best_of_k, lambda scores, k: sum(scores) / len(scores), "gave 0.5, expected 1.0.*highest score"),
+        (checks.best_of_k, distinct_only, "gave 1.0, expected 0.5.*3 of the 6 pairs"),
+        (checks.group_advantages, lambda r: r - r.mean(1, keepdim=True), "expected .*over G - 1"),
+        (checks.group_advantages, lambda r: scaled(r, r.std(1, keepdim=True, correction=0)), "over G - 1"),
+        (checks.group_advantages, lambda r: (r - r.mean()) / (r.std() + 1e-4), "a group of its own"),
+        (checks.kl_k3, lambda p, q: (p - q).exp() - (p - q) - 1, "the reference on top"),
+        (checks.kl_k3, lambda p, q: p - q, "the reference on top"),
+    ],
+)
+def test_a_mistake_is_told_with_its_hint(check, wrong, told):
+    with pytest.raises(checks.NotYet, match=told):
+        check(wrong)
+
+
+def test_arrays_and_numpy_numbers_count_as_what_they_hold(capsys):
+    case = checks.Case((), [0.5, -0.5], "two numbers")
+    checks.run_cases("f", lambda: np.array([0.5, -0.5]), [case])
+    assert "all 1 cases" in capsys.readouterr().out
+    with pytest.raises(checks.NotYet, match="two numbers"):
+        checks.run_cases("f", lambda: np.array([0.5]), [case])

@@ -1,0 +1,174 @@
+"""Asking a model about rooms and writing down what it says: the work behind `vsr eval`.
+
+The story: `gather` makes rows and clips from a number of procedural rooms, a geometry file or a folder that `vsr build`
+wrote; `ask` goes a few rooms at a time and records every answer in a run folder as it comes, so that a killed
+evaluation goes on where it stopped and gives the same answers as one that never was. `other_clips` gives every room the
+clip of another, for the row that tells looking from guessing.
+
+Left out: scoring (evaluation.py), and several models at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from vsr_kit.data import (
+    SPLITS,
+    assign_splits,
+    balanced,
+    film,
+    load_clips,
+    make_rows,
+    read_rows,
+    split_rooms,
+)
+from vsr_kit.evaluation import wrong_clip_pairing
+from vsr_kit.journals import append_lines, replace
+from vsr_kit.rooms import read_rooms
+from vsr_kit.runs import RunFolder
+
+ROWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Questions ready to be asked.
+
+    Attributes:
+        rows: with VSI-Bench's fields.
+        clips: scene_name to uint8 frames (F, H, W, 3), one for every scene of the rows.
+        skipped: one line for each scene that could not be read.
+    """
+
+    rows: list[dict]
+    clips: dict[str, np.ndarray]
+    skipped: tuple[str, ...] = ()
+
+
+def gather(
+    rooms: str | int | Path,
+    *,
+    split: str = "test",
+    phrasing: str = "vsi-bench",
+    types: tuple[str, ...] | None = None,
+    per_type: int | None = None,
+    per_room: int | None = None,
+    num_frames: int = 8,
+    size_px: int = 112,
+    seed: int = 0,
+    progress: bool = False,
+) -> Asked:
+    """Rows and clips of `rooms`.
+
+    Args:
+        rooms: a number of procedural rooms, a geometry file, or a folder written by `vsr build --video`.
+        split: `train`, `val` or `test` (a geometry file is split by a hash of the scenes' names), or `all` of a file. A
+            built folder is taken whole.
+        phrasing, types, seed: as make_rows takes them; a built folder keeps its own wording.
+        per_type: draw so many questions of each type, spread over rooms; all of them by default.
+        per_room: ask at most so many of each type about a room that is filmed.
+        num_frames, size_px: of the clips that are filmed; from a folder, num_frames are sampled.
+        progress: show a bar while filming.
+    """
+    folder = Path(str(rooms))
+    skipped: tuple[str, ...] = ()
+    if folder.is_dir():
+        rows = read_rows(folder / "questions.jsonl")
+        rows = [row for row in rows if types is None or row["question_type"] in types]
+        chosen = rows if per_type is None else balanced(rows, per_type, seed)
+        return Asked(chosen, load_clips(chosen, folder, num_frames))
+    if str(rooms).isdigit():
+        picked = split_rooms(int(rooms), split, seed)
+    else:
+        geometry = read_rooms(rooms)
+        skipped = geometry.skipped
+        picked = _of_split(list(geometry.rooms), split)
+    watched = tqdm(picked, desc="filming rooms", unit="room", disable=not progress)
+    filmed = {room.name: film(room, num_frames, size_px) for room in watched}
+    rows = make_rows(picked, phrasing, seed, types, filmed, per_room)
+    chosen = rows if per_type is None else balanced(rows, per_type, seed)
+    return Asked(chosen, {name: clip.frames_FHW3 for name, clip in filmed.items()}, skipped)
+
+
+def _of_split(rooms: list, split: str) -> list:
+    if split == "all":
+        return rooms
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}, or all")
+    return assign_splits(rooms)[split]
+
+
+def other_clips(clips: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
+    """Every scene with another scene's clip, by evaluation.wrong_clip_pairing."""
+    return {scene: clips[other] for scene, other in wrong_clip_pairing(clips, seed).items()}
+
+
+def ask(
+    loaded,
+    rows: list[dict],
+    clips: Mapping[str, np.ndarray] | None,
+    run: RunFolder,
+    *,
+    mode: str = "vanilla",
+    use: str = "eval",
+    max_new_tokens: int = 16,
+    temperature: float = 0.0,
+    num_samples: int = 1,
+    seed: int = 0,
+    on_answers: Callable[[int], None] = lambda count: None,
+) -> list[dict]:
+    """Ask every row and record the answers in `run`, a few rooms at a time; what is recorded there is not asked again.
+
+    Args are those of generation.generate; without clips the model is asked without video. on_answers(rows) is told of
+    progress. Returns every prediction of the run, one for each row and sample: the row with `prediction`, `mode`,
+    `sample` (its number), `num_tokens` and `truncated`.
+    """
+    from vsr_kit.generation import generate
+
+    wanted = Counter(row["scene_name"] for row in rows)
+    done = _whole_scenes(run, {scene: count * num_samples for scene, count in wanted.items()})
+    for own in _batches(rows):
+        scenes = list(dict.fromkeys(row["scene_name"] for row in own))
+        if not done.issuperset(scenes):
+            answers = generate(loaded, own, clips, mode, use, max_new_tokens, temperature, num_samples, seed)
+            run.predictions(
+                {**row, "mode": mode, "sample": sample, "prediction": said.text}
+                | {"num_tokens": said.num_tokens, "truncated": said.truncated}
+                for row, group in zip(own, answers, strict=True)
+                for sample, said in enumerate(group)
+                if row["scene_name"] not in done
+            )
+        on_answers(len(own))
+    return run.read_predictions()
+
+
+def _batches(rows: list[dict]) -> Iterator[list[dict]]:
+    """Rows scene by scene, in batches of whole scenes that hold at least ROWS_AT_ONCE rows."""
+    by_scene: dict[str, list[dict]] = {}
+    for row in rows:
+        by_scene.setdefault(row["scene_name"], []).append(row)
+    batch: list[dict] = []
+    for own in by_scene.values():
+        batch += own
+        if len(batch) >= ROWS_AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _whole_scenes(run: RunFolder, wanted: Mapping[str, int]) -> set[str]:
+    """Scenes whose answers are all recorded. A kill may have cut the last one short: its answers are taken back."""
+    recorded = run.read_predictions()
+    counts = Counter(row["scene_name"] for row in recorded)
+    whole = {scene for scene, count in counts.items() if count == wanted.get(scene)}
+    kept = [row for row in recorded if row["scene_name"] in whole]
+    if len(kept) < len(recorded):
+        replace(run.path / "predictions.jsonl", lambda beside: append_lines(beside, kept))
+    return whole

@@ -1,0 +1,198 @@
+"""What the course's exercise cells call: your function goes in, one line comes out, or an error that gives a hint.
+
+The story: an exercise cell holds a stub that imports the kit's own function; delete the line, write yours, and run the
+next cell, `checks.<name>(<name>)`. A check runs a handful of cases small enough to work out by hand. Their answers are
+written here as plain numbers and words and are not computed by the kit, so that a check and the kit cannot be wrong
+together. The first case that fails is shown with what was expected and what to think of; nothing is graded.
+Left out: checking how a function is written, its speed, and inputs that a notebook never meets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vsr_kit.videos import CameraPath, Clip
+
+
+class NotYet(AssertionError):
+    """An exercise that does not pass yet; the message shows the case and gives a hint."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call and its answer.
+
+    Attributes:
+        args, kwargs: what the function is called with.
+        expected: what it shall return; numbers may be off by 1e-6.
+        hint: what to think of where it returns something else.
+        shown: the call as the message writes it; the arguments' own text by default.
+    """
+
+    args: tuple
+    expected: Any
+    hint: str
+    kwargs: dict = field(default_factory=dict)
+    shown: str | None = None
+
+
+def run_cases(name: str, function: Callable, cases: Sequence[Case]) -> None:
+    """Call `function` with every case; print one line if all pass.
+
+    Raises:
+        NotYet: at the first case that raises, returns nothing, or returns something else.
+    """
+    if not callable(function):
+        raise NotYet(f"{name} is {function!r}, not a function: write `def {name}(…):` and hand over its name")
+    for case in cases:
+        call = f"{name}({_arguments(case)})"
+        try:
+            got = function(*case.args, **case.kwargs)
+        except Exception as error:
+            raise NotYet(f"{call} raised {type(error).__name__}: {error}. Hint: {case.hint}") from error
+        if got is None and case.expected is not None:
+            raise NotYet(f"{call} gave None, expected {case.expected!r}: does every branch end with a return?")
+        if not _same(got, case.expected):
+            raise NotYet(f"{call} gave {_plain(got)!r}, expected {case.expected!r}. Hint: {case.hint}")
+    print(f"✓ {name}: all {len(cases)} cases pass")
+
+
+def _arguments(case: Case) -> str:
+    if case.shown is not None:
+        return case.shown
+    return ", ".join([*map(repr, case.args), *(f"{name}={value!r}" for name, value in case.kwargs.items())])
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and tensors as lists, so that a message shows numbers."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _same(got: Any, expected: Any) -> bool:
+    got = _plain(got)
+    if isinstance(expected, (list, tuple)):
+        same_kind = isinstance(got, (list, tuple)) and len(got) == len(expected)
+        return same_kind and all(_same(g, e) for g, e in zip(got, expected, strict=True))
+    if isinstance(expected, float) or (isinstance(expected, int) and not isinstance(expected, bool)):
+        is_number = isinstance(got, (int, float)) and not isinstance(got, bool)
+        return is_number and math.isclose(got, expected, rel_tol=1e-6, abs_tol=1e-6)
+    return got == expected
+
+
+# -- the exercises, in the order of the course -------------------------------------------------------------------------
+
+
+def paper_numeric(function: Callable[[float, float], float]) -> None:
+    """Notebook 00: the reward of a number, `(predicted, truth) -> 0 to 1`."""
+    smaller = "divide |p - g| by the smaller of the two, not by the truth"
+    floor = "a reward is never below 0: max(0, …)"
+    cases = [
+        Case((4.0, 4.0), 1.0, "no error earns 1"),
+        Case((3.0, 4.0), 2 / 3, smaller),
+        Case((5.0, 4.0), 0.75, smaller),
+        Case((8.0, 4.0), 0.0, "twice the truth is an error of 1: 1 - 1 = 0"),
+        Case((1.0, 4.0), 0.0, floor),
+        Case((0.0, 4.0), 0.0, "the smaller of the two may be 0: nothing can be divided by it, and it earns nothing"),
+        Case((-2.0, 4.0), 0.0, "a negative answer must not turn the sign of the error: it earns nothing"),
+    ]
+    run_cases("paper_numeric", function, cases)
+
+
+def side_of(function: Callable[[str, float], str]) -> None:
+    """Notebook 01: the answer to a direction question, `(question_type, turn_deg) -> side`."""
+    easy, medium, hard = (f"object_rel_direction_{level}" for level in ("easy", "medium", "hard"))
+    sign = "turns are counter-clockwise: above 0 is to the left"
+    back = "medium knows three answers, and 'back' starts at a turn of 135 degrees to either side"
+    quadrant = "hard names a quadrant, 'front-left' and so on; beyond 90 degrees it is behind you"
+    cases = [
+        Case((easy, 30.0), "left", sign),
+        Case((easy, -170.0), "right", f"{sign}; easy has no 'back'"),
+        Case((medium, 100.0), "left", back),
+        Case((medium, -100.0), "right", back),
+        Case((medium, 135.0), "back", back),
+        Case((medium, -160.0), "back", back),
+        Case((hard, 45.0), "front-left", quadrant),
+        Case((hard, 100.0), "back-left", quadrant),
+        Case((hard, -89.0), "front-right", quadrant),
+        Case((hard, -179.0), "back-right", quadrant),
+    ]
+    run_cases("side_of", function, cases)
+
+
+def first_appearance(function: Callable[..., int | None]) -> None:
+    """Notebook 01: the first frame that shows a box, `(clip, index, min_pixels=12) -> frame or None`."""
+    clip = _clip_of_counts([{2: 20}, {0: 3, 2: 20}, {0: 12, 1: 11}, {0: 25}])
+    told = "`clip.object_ids_FHW == index` is True where box `index` is seen; count by frame"
+    shown = "clip in which box 0 covers 0, 3, 12, 25 pixels, box 1 at most 11, box 2 20 in frames 0 and 1"
+    cases = [
+        Case((clip, 2), 0, told, shown=f"{shown}; 2"),
+        Case((clip, 0), 2, f"{told}; three pixels are not enough, twelve are", shown=f"{shown}; 0"),
+        Case((clip, 0), 1, "`min_pixels` decides", {"min_pixels": 3}, f"{shown}; 0, min_pixels=3"),
+        Case((clip, 1), None, "never seen well enough: return None", shown=f"{shown}; 1"),
+    ]
+    run_cases("first_appearance", function, cases)
+
+
+def best_of_k(function: Callable[[Sequence[float], int], float]) -> None:
+    """Notebook 02: the mean best of k of n scores, `(scores_n, k) -> mean over all choices of k`."""
+    choices = "take every choice of k scores (itertools.combinations), the best of each, and the mean of those"
+    cases = [
+        Case(([0.0, 1.0], 1), 0.5, "the best of one is that one: with k = 1 this is the plain mean"),
+        Case(([0.0, 1.0], 2), 1.0, "with k = n there is one choice, and its best is the highest score"),
+        Case(([1.0, 0.0, 0.0, 0.0], 2), 0.5, f"{choices}: 3 of the 6 pairs hold the 1.0"),
+        Case(([0.4, 0.9, 0.2], 2), 2.2 / 3, f"{choices}: 0.9, 0.4 and 0.9 here"),
+        Case(([0.5, 0.5, 0.5], 2), 0.5, "equal scores are different answers: do not merge them"),
+    ]
+    run_cases("best_of_k", function, cases)
+
+
+def group_advantages(function: Callable) -> None:
+    """Notebook 03: `(rewards_BG) -> advantages_BG`, tensors; (r - mean) / (std + 1e-4) in each row."""
+    import torch
+
+    spread = "the standard deviation is the sample's, over G - 1: torch's own `std`"
+    rows = "every row is a group of its own: mean and std along dim=1, with keepdim=True"
+    given = [
+        ([[1.0, 0.0, 0.0, 0.0]], [[0.75 / 0.5001, *[-0.25 / 0.5001] * 3]], spread),
+        ([[0.5, 0.5, 0.5]], [[0.0, 0.0, 0.0]], "equal rewards have no spread: the 1e-4 keeps 0 / 0 away"),
+        ([[1.0, 0.0], [0.6, 0.6]], [[0.5 / 0.7072067811865475, -0.5 / 0.7072067811865475], [0.0, 0.0]], rows),
+    ]
+    cases = [Case((torch.tensor(r, dtype=torch.float64),), a, hint, shown=f"tensor({r})") for r, a, hint in given]
+    run_cases("group_advantages", function, cases)
+
+
+def kl_k3(function: Callable) -> None:
+    """Notebook 03: `(logps, ref_logps) -> q/p - log(q/p) - 1` of each token, p the policy, q the reference."""
+    import torch
+
+    ratio = "q / p is exp(ref_logps - logps): the reference on top"
+    given = [
+        ([0.5, 0.1], [0.5, 0.1], [0.0, 0.0], "where both agree, the estimate is 0"),
+        ([0.5], [0.25], [0.5 + 0.6931471805599453 - 1], ratio),
+        ([0.25], [0.5], [2 - 0.6931471805599453 - 1], f"{ratio}; it is never negative"),
+    ]
+    cases = [
+        Case(
+            tuple(torch.tensor(x, dtype=torch.float64).log() for x in pair),
+            found,
+            hint,
+            shown=f"log{pair[0]}, log{pair[1]}",
+        )
+        for *pair, found, hint in given
+    ]
+    run_cases("kl_k3", function, cases)
+
+
+def _clip_of_counts(counts: Sequence[dict[int, int]]) -> Clip:
+    """A clip of 8 x 8 pixels whose frames show so many pixels of each box."""
+    ids_FHW = np.full((len(counts), 64), -1, np.int16)
+    for frame, seen in zip(ids_FHW, counts, strict=True):
+        frame[: sum(seen.values())] = np.repeat(list(seen), list(seen.values()))
+    ids_FHW = ids_FHW.reshape(-1, 8, 8)
+    path = CameraPath(np.zeros((len(counts), 3)), np.zeros(len(counts)))
+    return Clip(np.zeros((*ids_FHW.shape, 3), np.uint8), ids_FHW, np.zeros(ids_FHW.shape, np.float32), path)
