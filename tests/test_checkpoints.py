@@ -42,6 +42,12 @@ def test_digits_stand_alone_and_special_tokens_are_one_token(tokenizer):
         assert tokenizer(token)["input_ids"] == [tokenizer.convert_tokens_to_ids(token)]
 
 
+def test_no_token_is_spent_on_what_the_splitting_never_yields():
+    vocabulary = build_tokenizer(["1500 chairs 1500 chairs"] * 4, 290).get_vocab()
+    assert "Ġchairs" in vocabulary
+    assert [token for token in vocabulary if sum(c.isdigit() for c in token) > 1] == []
+
+
 def test_the_chat_template_is_the_one_trl_recognises(tokenizer):
     from trl.chat_template_utils import get_training_chat_template
 
@@ -61,6 +67,7 @@ def test_too_small_a_vocabulary_is_refused():
         ({"intermediate_size": 100}, {}, "intermediate_size"),
         ({"num_key_value_heads": 1}, {}, "num_key_value_heads"),
         ({"num_attention_heads": 3}, {}, "3 heads"),
+        ({"num_key_value_heads": 3}, {}, "into 3 groups"),
         ({}, {"embed_dim": 60, "num_heads": 2}, "embed_dim"),
     ],
 )

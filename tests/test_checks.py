@@ -128,3 +128,9 @@ def test_arrays_and_numpy_numbers_count_as_what_they_hold(capsys):
     assert "all 1 cases" in capsys.readouterr().out
     with pytest.raises(checks.NotYet, match="two numbers"):
         checks.run_cases("f", lambda: np.array([0.5]), [case])
+
+
+@pytest.mark.parametrize("got", [True, "1.0", [1.0]])
+def test_what_is_no_number_is_not_taken_for_one(got):
+    with pytest.raises(checks.NotYet, match="one"):
+        checks.run_cases("f", lambda: got, [checks.Case((), 1.0, "one")])

@@ -162,7 +162,8 @@ def test_help_is_quick_because_nothing_heavy_is_imported():
 
 def test_test_passes_its_arguments_on_to_pytest(monkeypatch):
     seen = []
-    monkeypatch.setattr(subprocess, "run", lambda words, cwd: seen.append(words) or subprocess.CompletedProcess(words, 5))
+    five = subprocess.CompletedProcess([], 5)
+    monkeypatch.setattr(subprocess, "run", lambda words, cwd: seen.append(words) or five)
     assert vsr("test", "-k", "rooms", "--maxfail=1").exit_code == 5
     assert seen[0][1:] == ["-m", "pytest", "-k", "rooms", "--maxfail=1"]
 

@@ -125,9 +125,9 @@ def test_eval_resumes_with_the_settings_of_its_folder(stub, runs):
 
 
 def test_eval_shows_another_rooms_clip_or_none(stub, runs):
-    vsr("eval", *SMALL)
-    vsr("eval", *SMALL, "--clip", "wrong")
-    vsr("eval", *SMALL, "--clip", "none")
+    for clip in ("own", "wrong", "none"):
+        done = vsr("eval", *SMALL, "--clip", clip)
+        assert done.exit_code == 0, done.output
     own, wrong, none = (settings[0] for settings in stub["settings"])
     assert own.keys() == wrong.keys()
     assert all((own[scene] != wrong[scene]).any() for scene in own)

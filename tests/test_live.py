@@ -66,9 +66,10 @@ def test_a_run_that_never_logged_a_reward_shows_nothing(shown):
     assert shown.first == []
 
 
-def test_outside_a_notebook_lines_are_kept_and_nothing_is_drawn(monkeypatch):
+def test_outside_a_notebook_lines_are_kept_and_nothing_is_drawn(shown, monkeypatch):
     monkeypatch.setattr(IPython, "get_ipython", lambda: None)
     live = LiveCurves(every_s=0)
     live(row(1))
+    assert shown.first == []
     assert len(live.rows) == 1
     assert live.figure().source == "measured now"

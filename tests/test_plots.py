@@ -506,6 +506,13 @@ def test_score_table_has_values_intervals_counts_and_bold_bests():
     assert re.search(r"questions</i></td>(<td [^>]*>20</td>){3}", table.markup)
 
 
+def test_a_task_that_only_a_line_to_beat_has_is_a_gap_in_the_others():
+    rows = {"a": {"overall": 50.0}, "b": {"overall": 40.0}}
+    table = plots.score_table(rows, source="shipped", references={"luck": {"route_planning": 30.0}}).markup
+    assert table.count("<td") == 3 * 3  # three rows of a name and two cells
+    assert table.count(">–</td>") == 3
+
+
 def test_the_papers_printed_average_stands_beside_its_columns_mean():
     table = plots.paper_table(PAPER, {"think": scores(40), "vanilla": scores(44)}, source="measured now").markup
     assert "(columns: 20.6)" in table

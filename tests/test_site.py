@@ -147,7 +147,7 @@ def test_notebooks_are_chosen_by_prefix_in_order(tmp_path):
 def hostile_run(tmp_path):
     run = RunFolder.create("traces", {"note": HOSTILE, "steps": 2}, root=tmp_path)
     for step in (1, 2):
-        run.metrics({"step": step, HOSTILE: 0.5 * step})
+        run.metrics({"step": step, HOSTILE: 0.5 * step, "reward": 0.125 * step})
     rows = [{"step": 1, "question": HOSTILE, "ground_truth": HOSTILE, "completion": HOSTILE, "accuracy_reward": 0.25}]
     run.rollouts(rows)
     run.summarise(scores={HOSTILE: {HOSTILE: 12.34}}, headline={HOSTILE: HOSTILE})
@@ -169,6 +169,7 @@ def test_a_report_says_what_was_measured_and_how(hostile_run):
     assert hostile_run.path.name in page
     assert "12.3" in page
     assert "accuracy 0.25" in page
+    assert "reward, mean of a step</" in page  # a curve, as SVG
     assert "finished" in page
 
 

@@ -13,7 +13,7 @@ from tests.plain import plain_logps
 from tests.tiny import tiny_clip
 from vsr_kit.models import load_model, lora_config
 from vsr_kit.prompted import encode_prompt
-from vsr_kit.trainers import MetricsRecorder, VideoGRPOTrainer, training_rows
+from vsr_kit.trainers import MetricsRecorder, VideoGRPOTrainer, _whole_groups_shuffled, training_rows
 
 CLIPS = {"room-0": tiny_clip(0), "room-1": tiny_clip(1, 3, 56, 84)}
 G = 4
@@ -102,11 +102,11 @@ class Spy(VideoGRPOTrainer):
 def make(tiny_path, tmp_path):
     """make(quantize=…, trainer arguments…, config fields…) -> a Spy on the tiny checkpoint."""
 
-    def build(quantize=None, clips=CLIPS, peft_config=None, trainer=Spy, extra=None, **changes):
+    def build(quantize=None, clips=CLIPS, peft_config=None, trainer=Spy, extra=None, rewards=(), **changes):
         loaded = load_model(tiny_path, quantize=quantize, device="cpu", dtype=torch.float32, quiet=True)
         return trainer(
             model=loaded.model,
-            reward_funcs=[vowels_reward],
+            reward_funcs=[vowels_reward, *rewards],
             args=config(tmp_path, **changes),
             train_dataset=training_rows(rows(), "vanilla"),
             processing_class=loaded.processor,
@@ -260,8 +260,12 @@ def test_second_iteration_uses_the_old_log_probabilities(make):
 
 
 def test_advantages_are_the_rewards_in_standard_units_of_their_group(make):
+    def id_reward(completions, id, **columns):
+        """Equal within a group: it moves no advantage, and tells whose row a completion is recorded with."""
+        return [float(own) for own in id]
+
     kept = []
-    trainer = make(extra={"recorder": type("Recorder", (), {"rollouts": lambda self, rows: kept.extend(rows)})()})
+    trainer = make(rewards=[id_reward], extra={"recorder": type("Recorder", (), {"rollouts": lambda self, rows: kept.extend(rows)})()})
     trainer.train()
     for group in (kept[:G], kept[G:]):
         assert len({row["id"] for row in group}) == 1
@@ -270,7 +274,18 @@ def test_advantages_are_the_rewards_in_standard_units_of_their_group(make):
         torch.testing.assert_close(torch.tensor([row["advantage"] for row in group]), expected, atol=1e-4, rtol=1e-4)
     assert {row["step"] for row in kept} == {1} and len(kept) == 2 * G
     assert torch.tensor([row["vowels_reward"] for row in kept]).std() > 0
+    assert [row["id_reward"] for row in kept] == [float(row["id"]) for row in kept]
     assert [row["vowels_reward"] for row in kept] == vowels_reward([[{"content": row["completion"]}] for row in kept])
+
+
+def test_groups_are_shuffled_whole():
+    """Rows of a group are scored in one pass; stock TRL's order would tear them apart."""
+    torch.manual_seed(0)
+    orders = [_whole_groups_shuffled(12, G).view(3, G) for _ in range(10)]
+    for order in orders:
+        assert order.flatten().sort().values.tolist() == list(range(12))
+        assert (order == order[:, :1] + torch.arange(G)).all() and (order[:, 0] % G == 0).all()
+    assert len({tuple(order.flatten().tolist()) for order in orders}) > 1
 
 
 def test_an_evaluation_in_between_changes_nothing(make, tiny_path):

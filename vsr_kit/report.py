@@ -16,7 +16,7 @@ from pathlib import Path
 from vsr_kit.runs import RunFolder
 
 TRACES_PER_STEP = 6
-CURVES = ("reward", "kl", "completions/mean_length", "entropy", "frac_reward_zero_std", "grad_norm", "loss")
+CURVES = ("reward", "kl", "completions/mean_length", "entropy", "frac_reward_zero_std", "grad_norm")
 
 
 def write_report(runs: list[RunFolder], path: str | Path | None = None) -> Path:
@@ -51,6 +51,7 @@ def _templates():
         lstrip_blocks=True,
     )
     templates.filters["number"] = number
+    templates.filters["percent"] = lambda value: "–" if value is None else f"{value:.1f}"
     return templates
 
 
@@ -113,7 +114,7 @@ def _progress(metrics: list[dict]) -> list[tuple]:
     """(metric, first, last) for every number that was logged with a step, in the order of appearance."""
     rows = [row for row in metrics if row.get("step") is not None]
     names = dict.fromkeys(name for row in rows for name, value in row.items() if isinstance(value, (int, float)))
-    shown = [name for name in names if name not in ("attempt", "elapsed_s")]
+    shown = [name for name in names if name not in ("step", "attempt", "elapsed_s")]
     table = []
     for name in shown:
         values = [row[name] for row in rows if isinstance(row.get(name), (int, float))]

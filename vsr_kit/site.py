@@ -150,6 +150,7 @@ def _run_cells(notebook, workplace: Path, environment: dict, timeout_s: int, on_
         notebook,
         km=manager,
         timeout=timeout_s,
+        extra_arguments=["--IPKernelApp.log_level=40"],  # errors only: a page is no place for the kernel's warnings
         resources={"metadata": {"path": str(workplace)}},
         on_cell_executed=lambda **_: on_cell(),
     )

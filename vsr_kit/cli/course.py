@@ -59,7 +59,7 @@ def _build(notebooks: list[Path], out: Path, smoke: bool, cell_timeout: int) -> 
             state = "FAILED" if done.error else "ran"
             console.print(f"{done.name}: {state}, {done.cells} code cells, {done.seconds:.0f} s", highlight=False)
             if done.error:
-                console.print(done.error, markup=False, highlight=False)
+                console.print(done.error, markup=False, highlight=False, soft_wrap=True)
 
         site = build_site(
             notebooks,

@@ -31,6 +31,7 @@ class ClipChoice(StrEnum):
 
     own = "own"
     wrong = "wrong"
+    none = "none"
 
 
 Model = Annotated[str, typer.Option(help="`mini`, a hub id such as Qwen/Qwen2-VL-2B-Instruct, or a folder.")]

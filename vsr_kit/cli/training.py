@@ -52,6 +52,7 @@ def train(profile: str, changes: dict, settings: dict, seed: int, name: str, res
             mode, tell = settings["mode"], partial(_show, bar)
             trained = start(chosen, mode, asked.rows, asked.clips, run, seed, on_log=tell, **how)
         except KeyboardInterrupt:
+            run.close()
             typer.echo(f"stopped; go on with: vsr train --resume {run.path}", err=True)
             raise typer.Exit(130) from None
     if _main_process():

@@ -92,7 +92,8 @@ def _best(rows, tasks: Sequence[str]) -> dict[str, float]:
     rows = list(rows)
     if len(rows) < 2:
         return {}
-    return {t: max(round(read_score(row[t])[0], 1) for row in rows if t in row) for t in tasks}
+    found = {t: [round(read_score(row[t])[0], 1) for row in rows if t in row] for t in tasks}
+    return {t: max(values) for t, values in found.items() if values}
 
 
 def _line(name: str, row: Row, tasks: Sequence[str], best: Mapping[str, float], printed: bool = False) -> str:

@@ -19,27 +19,27 @@ BENCH, WORDS = "test-vsi-bench", "test-vsi-100k"
 Bands = dict[str, Interval]  # `overall` and every task; see `one_mean`
 
 
-def study_folder(folder: Path | None) -> Path:
+def study_folder(folder: Path | str | None) -> Path:
     """The folder given, or the shipped study's."""
     return Path(folder) if folder is not None else reference_runs()
 
 
-def answered(condition: Condition, folder: Path | None) -> bool:
+def answered(condition: Condition, folder: Path | str | None) -> bool:
     """Whether the answers of a condition are in the folder."""
     return (study_folder(folder) / "answers" / f"{condition.name}.jsonl").exists()
 
 
-def said(condition: Condition, folder: Path | None) -> list[dict]:
+def said(condition: Condition, folder: Path | str | None) -> list[dict]:
     """The answers of a greedy condition: its rows with `prediction` and `truncated`."""
     return read_answers(condition, study_folder(folder))
 
 
-def all_draws(condition: Condition, folder: Path | None) -> list[dict]:
+def all_draws(condition: Condition, folder: Path | str | None) -> list[dict]:
     """Every draw of a sampled condition, draw after draw."""
     return [row for draw in read_samples(condition, study_folder(folder)) for row in draw]
 
 
-def training_answers(phrasing: str, folder: Path | None = None) -> list[dict]:
+def training_answers(phrasing: str, folder: Path | str | None = None) -> list[dict]:
     """Rows of the training rooms: the study's own where it kept them, else all that geometry alone allows."""
     kept = study_folder(folder) / "questions" / f"train-{phrasing}.jsonl"
     if kept.exists():
@@ -59,9 +59,9 @@ def one_mean(bands: Bands) -> Bands:
     return {task: band for task, band in bands.items() if not (same and task == "trained")}
 
 
-def provenance(folder: Path | None = None) -> str:
+def provenance(folder: Path | str | None = None) -> str:
     """One line: conditions, token cap, commit and checkpoint behind the answers, from the manifest."""
-    entries = read_lines(study_folder(folder) / "manifest.jsonl")
+    entries = [e for e in read_lines(study_folder(folder) / "manifest.jsonl") if "token_cap" in e]  # of conditions
     parts = {
         "token cap": {str(e["token_cap"]) for e in entries},
         "commit": {(e["git"] or {}).get("commit", "unknown")[:10] for e in entries},

@@ -22,21 +22,21 @@ from vsr_kit.study import SAMPLES, Condition
 MODES = ("think", "observe", "vanilla")  # in the order of the paper's table
 
 
-def cot_table(folder: Path | None = None, harness: str = "lenient", sampled: bool = False) -> dict[str, Bands]:
+def cot_table(folder: Path | str | None = None, harness: str = "lenient", sampled: bool = False) -> dict[str, Bands]:
     """Scores of the base with each of the three prompts: greedy, or the mean over draws at temperature 1."""
     answers = mode_answers(folder, sampled)
     tables = {m: best_of_k_table(rows, 1, harness) if sampled else score(rows, harness) for m, rows in answers.items()}
     return {mode: one_mean(intervals(table)) for mode, table in tables.items()}
 
 
-def mode_answers(folder: Path | None = None, sampled: bool = False) -> dict[str, list[dict]]:
+def mode_answers(folder: Path | str | None = None, sampled: bool = False) -> dict[str, list[dict]]:
     """The base's answers with each prompt: greedy, or all draws one after another."""
     if sampled:
         return {mode: all_draws(Condition(BENCH, mode=mode, samples=SAMPLES), folder) for mode in MODES}
     return {mode: said(Condition(BENCH, mode=mode), folder) for mode in MODES}
 
 
-def lines_to_beat(folder: Path | None = None, questions: str = BENCH) -> dict[str, Bands]:
+def lines_to_beat(folder: Path | str | None = None, questions: str = BENCH) -> dict[str, Bands]:
     """Scores that need no understanding: `frequent`, `no_video` and `wrong_clip`, by the names the plots use.
 
     The two that ask the base (vanilla, greedy) are there where the study asked it so.
@@ -63,7 +63,7 @@ def truncated_percent(rows: Sequence[dict]) -> float:
 
 
 def tries_table(
-    folder: Path | None = None, ks: Sequence[int] = (1, 2, 4, 8)
+    folder: Path | str | None = None, ks: Sequence[int] = (1, 2, 4, 8)
 ) -> tuple[dict[str, dict[int, tuple]], dict[str, dict[int, tuple]]]:
     """Mean best of k draws, mean of the trained tasks, as (value, low, high) by k.
 

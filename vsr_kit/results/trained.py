@@ -48,13 +48,13 @@ class Answers:
     wrong: list[list[dict]]
 
 
-def trained_runs(folder: Path | None = None) -> tuple[str, ...]:
+def trained_runs(folder: Path | str | None = None) -> tuple[str, ...]:
     """Names of the study's GRPO runs whose answers are there, by seed."""
     names = [f"grpo-vanilla-seed{seed}" for seed in SEEDS]
     return tuple(name for name in names if answered(Condition(BENCH, name), folder))
 
 
-def trained_answers(folder: Path | None = None, questions: str = BENCH) -> Answers:
+def trained_answers(folder: Path | str | None = None, questions: str = BENCH) -> Answers:
     """All answers a comparison needs.
 
     Raises:
@@ -71,7 +71,7 @@ def trained_answers(folder: Path | None = None, questions: str = BENCH) -> Answe
     )
 
 
-def grpo_table(folder: Path | None = None, questions: str = BENCH) -> BeforeAfter:
+def grpo_table(folder: Path | str | None = None, questions: str = BENCH) -> BeforeAfter:
     """What GRPO changed, over seeds and rooms. Raises as `trained_answers` does."""
     found = trained_answers(folder, questions)
     return BeforeAfter(
@@ -86,12 +86,12 @@ def grpo_table(folder: Path | None = None, questions: str = BENCH) -> BeforeAfte
     )
 
 
-def run_curves(folder: Path | None = None) -> list[list[dict]]:
+def run_curves(folder: Path | str | None = None) -> list[list[dict]]:
     """What each trained run logged, one list of log rows for each seed."""
     return [RunFolder.open(study_folder(folder) / name).read_metrics() for name in trained_runs(folder)]
 
 
-def answer_pairs(folder: Path | None = None, types: Sequence[str] | None = None, per_type: int = 1) -> list[dict]:
+def answer_pairs(folder: Path | str | None = None, types: Sequence[str] | None = None, per_type: int = 1) -> list[dict]:
     """Base and first trained run on the same questions, side by side as `plots.traces` takes them.
 
     The first questions of each type are taken: not chosen by how they came out.
@@ -106,7 +106,7 @@ def answer_pairs(folder: Path | None = None, types: Sequence[str] | None = None,
     return [earned for row in firsts for earned in (_earned(row, "base"), _earned(after[row["id"]], run))]
 
 
-def first_and_last_groups(folder: Path | None = None, question_type: str = "object_counting") -> list[list[dict]]:
+def first_and_last_groups(folder: Path | str | None = None, question_type: str = "object_counting") -> list[list[dict]]:
     """A type's first group of rollouts that the first trained run sampled, and its last group."""
     rollouts = RunFolder.open(study_folder(folder) / trained_runs(folder)[0]).read_rollouts()
     rows = [row for row in rollouts if row["question_type"] == question_type]

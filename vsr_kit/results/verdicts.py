@@ -37,7 +37,7 @@ def stated(name: str) -> str:
     return "\n".join(fill(text, 100, initial_indent=f"{k:10}", subsequent_indent=" " * 10) for k, text in parts.items())
 
 
-def verdict(name: str, folder: Path | None = None) -> Verdict:
+def verdict(name: str, folder: Path | str | None = None) -> Verdict:
     """Measure what a claim names and apply its rule.
 
     Raises:
@@ -51,7 +51,7 @@ def verdict(name: str, folder: Path | None = None) -> Verdict:
     return Verdict(known, found, known.decide(found))
 
 
-def verdicts(folder: Path | None = None) -> dict[str, Verdict]:
+def verdicts(folder: Path | str | None = None) -> dict[str, Verdict]:
     """The verdict on every claim for which the folder holds answers."""
     found = {}
     for name in (c.name for c in CLAIMS if c.name in _MEASURED):
@@ -62,17 +62,17 @@ def verdicts(folder: Path | None = None) -> dict[str, Verdict]:
     return found
 
 
-def _prompts(folder: Path | None) -> dict[str, Interval]:
+def _prompts(folder: Path | str | None) -> dict[str, Interval]:
     said = mode_answers(folder)
     return {mode: difference(said[mode], said["vanilla"], task="trained") for mode in ("think", "observe")}
 
 
-def _lift(folder: Path | None) -> dict[str, Interval]:
+def _lift(folder: Path | str | None) -> dict[str, Interval]:
     said = trained_answers(folder)
     return {"grpo_minus_base": difference(said.own, said.base, task="trained")}
 
 
-def _looking(folder: Path | None) -> dict[str, Interval]:
+def _looking(folder: Path | str | None) -> dict[str, Interval]:
     said = trained_answers(folder)
     return {"gap_growth": gap_change((said.own, said.wrong), ([said.base], [said.base_wrong]))["trained"]}
 
