@@ -73,3 +73,11 @@ def test_outside_a_notebook_lines_are_kept_and_nothing_is_drawn(shown, monkeypat
     assert shown.first == []
     assert len(live.rows) == 1
     assert live.figure().source == "measured now"
+
+
+def test_the_curve_is_a_trailing_mean_and_says_so():
+    live = LiveCurves(("reward",), smooth=2)
+    for step in (1, 2, 3):
+        live.rows.append(row(step))
+    assert list(live.figure().data[0].y) == pytest.approx([0.1, 0.15, 0.25])
+    assert any("trailing mean of 2" in note.text for note in live.figure().layout.annotations)

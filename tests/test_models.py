@@ -60,7 +60,7 @@ def test_lora_sits_on_every_linear_of_the_language_model_and_nowhere_else(tiny_p
 
 def test_a_fresh_adapter_follows_from_its_seed_and_can_be_ones_own(tiny_path):
     def first(seed):
-        torch.manual_seed(99 + seed)
+        torch.rand(1)  # whatever was drawn before does not matter
         model = load_model(tiny_path, lora=LoraConfig(r=3, target_modules=["q_proj"]), seed=seed, quiet=True).model
         return next(p for p in model.parameters() if p.requires_grad)
 

@@ -265,7 +265,10 @@ def test_advantages_are_the_rewards_in_standard_units_of_their_group(make):
         return [float(own) for own in id]
 
     kept = []
-    trainer = make(rewards=[id_reward], extra={"recorder": type("Recorder", (), {"rollouts": lambda self, rows: kept.extend(rows)})()})
+    trainer = make(
+        rewards=[id_reward],
+        extra={"recorder": type("Recorder", (), {"rollouts": lambda self, rows: kept.extend(rows)})()},
+    )
     trainer.train()
     for group in (kept[:G], kept[G:]):
         assert len({row["id"] for row in group}) == 1
@@ -404,9 +407,7 @@ def test_a_trainable_tower_is_refused(tiny_path, tmp_path):
     with pytest.raises(ValueError, match="the vision tower has trainable weights"):
         # given by position, as TRL allows
         settings = config(tmp_path, beta=0.0)
-        VideoGRPOTrainer(
-            loaded.model, [vowels_reward], settings, data, processing_class=loaded.processor, clips=CLIPS
-        )
+        VideoGRPOTrainer(loaded.model, [vowels_reward], settings, data, processing_class=loaded.processor, clips=CLIPS)
 
 
 def test_settings_that_are_none_are_refused(tiny_path):

@@ -212,7 +212,7 @@ def train_seed(questions: QuestionSet, seed: int, folder: Path, scratch: Path, *
     kept.mkdir(parents=True, exist_ok=True)
     for name in ("config.json", "versions.json", "metrics.jsonl", "summary.json", "rollouts.parquet"):
         shutil.copy2(run.path / name, kept / name)
-    shutil.copytree(run.adapter, kept / "adapter")
+    shutil.copytree(run.adapter, kept / "adapter", ignore=shutil.ignore_patterns("README.md"))  # it names local paths
     return kept
 
 

@@ -24,6 +24,7 @@ from vsr_kit.results.trained import (
     first_and_last_groups,
     grpo_table,
     run_curves,
+    trained_answers,
     trained_runs,
 )
 from vsr_kit.results.verdicts import Verdict, stated, verdict, verdicts
@@ -47,6 +48,7 @@ __all__ = [
     "provenance",
     "run_curves",
     "stated",
+    "trained_answers",
     "trained_runs",
     "training_answers",
     "tries_table",

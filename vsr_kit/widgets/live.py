@@ -25,6 +25,7 @@ class LiveCurves:
         self,
         keys: Sequence[str] = ("reward", "kl", "entropy"),
         *,
+        smooth: int = 5,
         every_s: float = 1.0,
         title: str = "Training, as it runs",
     ) -> None:
@@ -32,10 +33,11 @@ class LiveCurves:
 
         Args:
             keys: the metrics, see `plots.METRICS`.
+            smooth: trailing mean over so many steps; the figure says so.
             every_s: least seconds between two drawings.
             title: the figure's.
         """
-        self.keys, self.every_s, self.title = tuple(keys), every_s, title
+        self.keys, self.smooth, self.every_s, self.title = tuple(keys), smooth, every_s, title
         self.rows: list[dict] = []
         self._handle, self._drawn = None, -float("inf")
 
@@ -49,7 +51,8 @@ class LiveCurves:
 
     def figure(self) -> Figure:
         """The curves so far."""
-        return training_curves(self.rows, self.keys, source="measured now", title=self.title)
+        look = {"source": "measured now", "smooth": self.smooth, "title": self.title}
+        return training_curves(self.rows, self.keys, **look)
 
     def _draw(self, final: bool) -> None:
         from IPython import get_ipython
