@@ -55,6 +55,14 @@ def test_greedy_answers_are_those_of_transformers(loaded, batch_size):
     assert [g.text for (g,) in asked] == [plain(loaded, r, CLIPS, max_new_tokens=10, do_sample=False) for r in ROWS]
 
 
+def test_answers_that_end_early_leave_the_others_as_they_are(loaded, monkeypatch):
+    """With a seventh of the vocabulary as end tokens, rows end at different steps, and the batch is thinned out."""
+    monkeypatch.setattr(loaded.model.generation_config, "eos_token_id", list(range(3, 350, 7)))
+    asked = generate(loaded, ROWS, CLIPS, "think", max_new_tokens=24)
+    assert len({g.num_tokens for (g,) in asked}) >= 4
+    assert [g.text for (g,) in asked] == [plain(loaded, r, CLIPS, max_new_tokens=24, do_sample=False) for r in ROWS]
+
+
 def test_without_clips_or_with_others_the_answers_change(loaded):
     own = generate(loaded, ROWS[:3], CLIPS, max_new_tokens=10)
     blind = generate(loaded, ROWS[:3], None, max_new_tokens=10)

@@ -48,7 +48,7 @@ def small_recipe(**changes) -> Recipe:
         },
         vision={"depth": 1, "embed_dim": 32, "num_heads": 2, "mlp_ratio": 1},
         sight=stage,
-        look=replace(stage, grounding=0.3),
+        look=replace(stage, questions_per_clip=0, grounding=0.3),
         clean=taught,
         diffuse=taught,
     )
