@@ -1,4 +1,4 @@
-"""The README says what the kit does: its numbers are computed, its commands and targets exist, its links lead somewhere."""
+"""The README says what the kit does: its numbers are computed, its commands exist, its links lead somewhere."""
 
 import re
 from pathlib import Path
