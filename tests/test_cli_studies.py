@@ -218,7 +218,8 @@ def test_pretrain_scales_the_recipe_and_refuses_a_share_that_is_none(monkeypatch
     whole = pretraining.Recipe()
     assert (out, work, fuse, recipe.seed) == (tmp_path / "made", None, False, 2)
     assert recipe.num_rooms == whole.num_rooms // 100
-    assert recipe.sight.steps == round(whole.sight.steps / 100)
+    for name in ("sight", "look", "clean", "diffuse"):
+        assert getattr(recipe, name).steps == max(2, round(getattr(whole, name).steps / 100))
     monkeypatch.setattr(sys, "argv", ["vsr", "pretrain", "--out", str(tmp_path), "--share", "2"])
     with pytest.raises(SystemExit):
         main()

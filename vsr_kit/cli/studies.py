@@ -112,13 +112,13 @@ def pretrain(
     """
     from dataclasses import replace
 
-    from vsr_kit.pretrain import Recipe
+    from vsr_kit.pretrain import Recipe, Stage
     from vsr_kit.pretrain import pretrain as make
 
     if not 0 < share <= 1:
         raise ValueError(f"share must be above 0 and at most 1, got {share}")
     whole = Recipe(seed=seed)
-    stages = {name: getattr(whole, name) for name in ("sight", "clean", "diffuse")}
+    stages = {name: value for name, value in vars(whole).items() if isinstance(value, Stage)}
     fewer = {name: replace(stage, steps=max(2, round(stage.steps * share))) for name, stage in stages.items()}
     recipe = replace(whole, num_rooms=max(64, round(whole.num_rooms * share)), **fewer)
     typer.echo(f"look at {make(out, recipe, work, fuse)}")
