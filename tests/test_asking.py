@@ -125,3 +125,16 @@ def test_an_unknown_split_is_named(tmp_path):
     with pytest.raises(ValueError, match="unknown split 'dev'"):
         gather(tmp_path / "rooms.json", split="dev")
     assert len(gather(tmp_path / "rooms.json", split="all", num_frames=1, size_px=28).clips) == 2
+
+
+def test_a_files_rooms_are_asked_about_in_one_split_only(tmp_path):
+    from vsr_kit.rooms import make_rooms, save_rooms
+
+    save_rooms(tmp_path / "rooms.json", make_rooms(30, seed=3))
+    splits = [
+        gather(tmp_path / "rooms.json", split=split, types=("object_counting",), num_frames=1, size_px=28).clips
+        for split in ("train", "val", "test")
+    ]
+    assert sum(map(len, splits)) == 30
+    assert len(set().union(*splits)) == 30
+    assert 0 < len(splits[2]) < 15
