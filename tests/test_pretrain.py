@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,8 @@ from torch.nn import functional as F
 
 from vsr_kit.data import film, split_rooms
 from vsr_kit.models import load_model
-from vsr_kit.pretrain import Recipe, Stage, pretrain
-from vsr_kit.pretrain.batches import LessonEncoder, lesson_loss
+from vsr_kit.pretrain import Recipe, Stage, pretrain, run, stages
+from vsr_kit.pretrain.batches import Grounding, LessonEncoder, lesson_loss
 from vsr_kit.pretrain.clips import ClipStore, token_cover
 from vsr_kit.pretrain.lessons import (
     AnswerPool,
@@ -139,7 +140,7 @@ def test_chains_state_facts_and_imagined_rooms_state_others():
     row = {"question_type": "object_abs_distance", "objects": [first, second]}
     east, _ = room_position(room, room.unique[first].center)
     chain = chain_text(room, row)
-    assert chain.startswith(f"The {first} is {abs(east):.1f} {'east' if east >= 0 else 'west'}")
+    assert chain.startswith(f"{first} {'east' if east >= 0 else 'west'} {abs(east):.1f}")
     elsewhere = imagined(room, np.random.default_rng(1))
     assert [b.category for b in elsewhere.boxes] == [b.category for b in room.boxes]
     assert chain_text(elsewhere, row) != chain
@@ -180,28 +181,77 @@ def test_sight_lessons_ask_only_about_what_is_seen():
     assert room.boxes[0].category in text and not any(f" {name}" in text for name in others)
 
 
-def test_a_killed_run_ends_where_an_unbroken_one_does(tmp_path):
-    whole = pretrain(tmp_path / "whole" / "mini", small_recipe(), fuse=False)
-    halves = tmp_path / "halves" / "mini"
-    stopped = small_recipe()
-    import vsr_kit.pretrain.run as run
+class Killed(Exception):
+    """Stands for a kill."""
 
-    class Killed(Exception):
-        pass
 
-    def stop(*args, **kwargs):
-        raise Killed
+def killed_in(monkeypatch, stage=None, at=None):
+    """Die in the middle of the `at`th step of a stage from here on; return a list of the stage of every step begun."""
+    began = []
 
-    original = run.School.save
-    run.School.save = stop
-    try:
-        with pytest.raises(Killed):
-            pretrain(halves, stopped, fuse=False)
-    finally:
-        run.School.save = original
-    pretrain(halves, stopped, fuse=False)
+    def run_stage(name, plan, folder, model, parameters, step_loss, seed):
+        def step(rng):
+            began.append(name)
+            loss = step_loss(rng)
+            if name == stage and began.count(name) == at:
+                raise Killed
+            return loss
+
+        stages.run_stage(name, plan, folder, model, parameters, step, seed)
+
+    monkeypatch.setattr(run, "run_stage", run_stage)
+    return began
+
+
+def test_a_run_killed_in_mid_stage_ends_where_an_unbroken_one_does(tmp_path, monkeypatch):
+    small = small_recipe()
+    recipe = replace(small, sight=replace(small.sight, steps=5), diffuse=replace(small.diffuse, steps=5))
+    monkeypatch.setattr(stages, "SAVE_EVERY", 2)
+    whole, parts = tmp_path / "whole" / "mini", tmp_path / "parts" / "mini"
+    pretrain(whole, recipe, fuse=False)
+
+    began = killed_in(monkeypatch, "sight", at=4)  # three steps done, of which two were saved
+    with pytest.raises(Killed):
+        pretrain(parts, recipe, fuse=False)
+    assert Counter(began) == {"sight": 4}
+    began = killed_in(monkeypatch)
+    with monkeypatch.context() as patch, pytest.raises(Killed):  # between two stages
+        patch.setattr(run.School, "save", lambda *_: (_ for _ in ()).throw(Killed()))
+        pretrain(parts, recipe, fuse=False)
+    assert Counter(began) == {"sight": 3, "look": 2, "clean": 2}
+    began = killed_in(monkeypatch, "diffuse", at=4)
+    with pytest.raises(Killed):
+        pretrain(parts, recipe, fuse=False)
+    assert Counter(began) == {"diffuse": 4}
+    began = killed_in(monkeypatch)
+    pretrain(parts, recipe, fuse=False)
+    assert Counter(began) == {"diffuse": 3}
+
     for name in ("model.safetensors", "tokenizer.json"):
-        assert (halves / name).read_bytes() == (whole / name).read_bytes()
-    assert (whole.parent / "mini-clean" / "model.safetensors").read_bytes() != (
-        whole / "model.safetensors"
-    ).read_bytes()
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
+    for stage in ("sight", "diffuse"):  # in fp32: the checkpoint is rounded to bf16
+        one, other = (torch.load(at.parent / "mini-work" / f"{stage}.pt")["model"] for at in (whole, parts))
+        assert all(torch.equal(one[name], other[name]) for name in one.keys() | other.keys())
+    clean = whole.with_name("mini-clean") / "model.safetensors"
+    assert clean.read_bytes() != (whole / "model.safetensors").read_bytes()
+
+
+def test_saving_leaves_the_model_under_training_as_it_was(tmp_path):
+    school = run.School(small_recipe(), tmp_path, fuse=False)
+    prefix, name = school.encoder.prefix, school.rooms[0].boxes[0].category
+    tokens = int((prefix.ids_P == school.model.config.video_token_id).sum())
+    features = torch.randn(1, tokens, school.model.config.text_config.hidden_size, generator=torch.manual_seed(0))
+    grounding = Grounding(school.category_of_token, torch.ones(1, tokens, len(CATEGORIES)), 0.3)
+    grounding.shown_BVC[:, 1:] = 0  # the first token shows everything
+    lessons = school.encoder([Lesson(f"Where is each {name}?", f"{name} east 1.0")])
+
+    def taught() -> tuple:
+        """How it attends, and how far attention is from what the lesson names: nan where nothing was recorded."""
+        parts = school.model.config.text_config, school.model.model.language_model.config, school.model.config
+        _, read = lesson_loss(school.model, prefix, features, lessons, [0], grounding=grounding)
+        return [part._attn_implementation for part in parts], read["astray"]
+
+    before = taught()
+    assert set(before[0]) == {"sdpa_fp32"} and before[1] > 0
+    school.save(tmp_path / "mini")
+    assert taught() == before

@@ -28,9 +28,13 @@ class Lesson:
 
 
 def place_text(room: Room, box: Box) -> str:
-    """`1.2 east 0.5 south`: where a box's centre lies, seen from the middle of the room."""
+    """`tv east 1.2, tv south 0.5`: where a box's centre lies, in metres from the middle of the room.
+
+    The name stands before each coordinate and the side before the number: what is known leads straight to what is not.
+    """
     east, north = room_position(room, box.center)
-    return f"{abs(east):.1f} {'east' if east >= 0 else 'west'} {abs(north):.1f} {'north' if north >= 0 else 'south'}"
+    sides = ("east" if east >= 0 else "west", abs(east)), ("north" if north >= 0 else "south", abs(north))
+    return ", ".join(f"{box.category} {side} {metres:.1f}" for side, metres in sides)
 
 
 def sight_lessons(room: Room, seen: Collection[int], rng: np.random.Generator, count: int) -> list[Lesson]:
@@ -42,8 +46,7 @@ def sight_lessons(room: Room, seen: Collection[int], rng: np.random.Generator, c
     categories = sorted({box.category for box in boxes})
     for category in rng.permutation(categories).tolist():
         same = sorted((b for b in boxes if b.category == category), key=lambda b: room_position(room, b.center))
-        # The reply names the object before each place: a word that has found its object is where its place is nearest.
-        where = ", ".join(f"{category} {place_text(room, box)}" for box in same)
+        where = "; ".join(place_text(room, box) for box in same)
         lessons.append(Lesson(f"Where is each {category}?", where))
         if len(same) == 1:
             lessons.append(Lesson(f"How large is the {category}?", f"{category} {_size_text(same[0])}"))
@@ -82,7 +85,7 @@ def chain_text(room: Room, row: dict) -> str:
         target = np.asarray(boxes[named[0]].center)
         away = (f"the {name} is {np.linalg.norm(target - boxes[name].center):.1f} away" for name in named[1:])
         return f"From the {named[0]}, " + ", ".join(away) + "."
-    return " ".join(f"The {name} is {place_text(room, boxes[name])}." for name in named)
+    return " ".join(f"{place_text(room, boxes[name])}." for name in named)
 
 
 def _quarter(east: float, north: float) -> str:

@@ -53,9 +53,9 @@ class Recipe:
     )
     vision: dict = field(default_factory=lambda: {"depth": 4, "embed_dim": 128, "num_heads": 4, "mlp_ratio": 3})
     sight: Stage = Stage(steps=2600, learning_rate=1.2e-3, clips_per_step=32)
-    look: Stage = Stage(steps=400, learning_rate=1.2e-3, clips_per_step=16, looks_per_clip=10, grounding=0.5, warmup=50)
+    look: Stage = Stage(steps=2000, learning_rate=1.2e-3, clips_per_step=16, looks_per_clip=10, grounding=0.5, warmup=50)
     clean: Stage = Stage(
-        steps=600,
+        steps=1200,
         learning_rate=1.2e-3,
         clips_per_step=16,
         looks_per_clip=4,
@@ -68,7 +68,7 @@ class Recipe:
         learning_rate=3e-4,
         clips_per_step=16,
         questions_per_clip=12,
-        teaching=Teaching(cot_share=0.45, resampled_share=0.8, grounded_share=0.5),
+        teaching=Teaching(cot_share=0.45, resampled_share=0.65, grounded_share=0.5),
     )
 
     @property

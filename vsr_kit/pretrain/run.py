@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,7 +123,8 @@ class School:
         if rank() > 0:
             return out
         weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        fresh = Qwen2VLForConditionalGeneration(self.model.config)
+        # A copy of the configuration: the model under training keeps its own attention, told below to the saved one.
+        fresh = Qwen2VLForConditionalGeneration(copy.deepcopy(self.model.config))
         fresh.load_state_dict(weights)
         fresh.set_attn_implementation("sdpa")
         save_checkpoint(out, fresh.to(torch.bfloat16), self.processor)
