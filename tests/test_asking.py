@@ -88,7 +88,7 @@ def test_no_room_keeps_its_own_clip_when_clips_are_swapped(clips):
     swapped = other_clips(clips)
     assert swapped.keys() == clips.keys()
     assert all(swapped[name].max() != clips[name].max() for name in clips)
-    with pytest.raises(ValueError, match="at least 2 scenes, got 1"):
+    with pytest.raises(ValueError, match="got 1 .*at least 2 scenes"):
         other_clips({"only": clips["room-0"]})
 
 

@@ -276,11 +276,22 @@ def test_the_wrong_clip_is_another_ones_and_used_once(count, seed):
     pairs = ev.wrong_clip_pairing(names, seed)
     assert sorted(pairs) == sorted(pairs.values()) == sorted(names)
     assert all(a != b for a, b in pairs.items())
+    assert list(pairs.items()) == list(ev.wrong_clip_pairing([*reversed(names), names[0]], seed).items())
+
+
+def test_the_wrong_clips_are_the_same_ones_everywhere_and_for_ever():
+    assert ev.wrong_clip_pairing("abcde") == {"a": "c", "b": "e", "c": "b", "d": "a", "e": "d"}
+    pairs = ev.wrong_clip_pairing("abcdefghij")
+    more = ev.wrong_clip_pairing("abcdefghijk")
+    assert sum(pairs[name] != more[name] for name in pairs) == 1
+    assert ev.wrong_clip_pairing("abcdefghij", seed=1) != pairs
 
 
 def test_one_room_has_no_wrong_clip():
-    with pytest.raises(ValueError, match="at least 2"):
+    with pytest.raises(ValueError, match=r"got 1 scene\(s\) \['s'\]; a scene is never paired with itself.*at least 2"):
         ev.wrong_clip_pairing(["s", "s"])
+    with pytest.raises(ValueError, match="got 0"):
+        ev.wrong_clip_pairing([])
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=7), st.data())

@@ -4,7 +4,7 @@ import IPython
 import IPython.display
 import pytest
 
-from vsr_kit.widgets.live import LiveCurves
+from vsr_kit.widgets import LiveCurves
 
 PLOTLY = "application/vnd.plotly.v1+json"
 

@@ -1,11 +1,18 @@
 """Loading: what is quantised, what is trainable, what is printed, and what the errors say."""
 
 import json
+import logging
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from peft import LoraConfig
+from transformers.utils import logging as progress
 
 from tests.tiny import tiny_clip, tiny_messages
 from vsr_kit import models
@@ -37,6 +44,46 @@ def test_a_folder_loads_frozen_in_fp32_on_cpu_and_says_so(tiny_path, capsys):
     assert {p.dtype for p in loaded.model.parameters()} == {torch.float32}
     assert not any(p.requires_grad for p in loaded.model.parameters())
     assert not loaded.model.training
+
+
+@pytest.mark.parametrize("quantize", [None, "nf4"])
+def test_loading_says_nothing_else_and_leaves_bars_as_they_were(tiny_path, tmp_path, capsys, quantize):
+    bars = []
+
+    def own(bar, args, settings):
+        bars.append(settings)
+        return bar(*args, **settings)
+
+    before = progress.set_tqdm_hook(own)
+    try:
+        load_model(tiny_path, quantize, device="cpu", quiet=True)
+        (tmp_path / "config.json").write_bytes((tiny_path / "config.json").read_bytes())
+        with pytest.raises(OSError, match="model.safetensors"):  # a checkpoint without weights
+            load_model(tmp_path, quantize, device="cpu", quiet=True)
+        assert bars == []
+        list(progress.tqdm(range(2), desc="after", disable=True))
+    finally:
+        assert progress.set_tqdm_hook(before) is own
+    assert bars == [{"desc": "after", "disable": True}]
+    assert "".join(capsys.readouterr()) == ""
+
+
+def test_only_the_advice_about_a_kernel_is_kept_back(caplog):
+    log = logging.getLogger("bitsandbytes.backends.cpu.ops")
+    source = Path(find_spec("bitsandbytes").origin).parent / "backends" / "cpu" / "ops.py"
+    (advice,) = re.findall(r'logger\.warning\(\s*"(Failed to load CPU .*)"', source.read_text())  # else: needed no more
+    with models._without_kernel_advice():
+        log.warning(advice, "no module")
+        log.warning("the library cannot be loaded")
+    log.warning(advice, "later")
+    assert [record.args for record in caplog.records] == [(), ("later",)]
+
+
+@pytest.mark.slow
+def test_importing_gives_no_advice():
+    done = subprocess.run([sys.executable, "-c", "import vsr_kit.models"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "kernels-community" not in done.stderr
 
 
 def test_another_precision_is_taken(tiny_path):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vsr_kit.asking import other_clips
 from vsr_kit.data import film, make_rows, split_rooms
 from vsr_kit.provenance import checkpoint_identity, git_state, hardware
 from vsr_kit.questions import TRAINED_TYPES
@@ -31,6 +32,7 @@ SAMPLES = 8
 SAMPLED_PER_TYPE = 40
 SEEDS = (1, 2, 3)
 TUNING_SEED = 0  # left out of every result
+CLIPS = ("own", "wrong", "none")
 
 
 @dataclass(frozen=True)
@@ -145,14 +147,16 @@ def sampled_subset(rows: list[dict]) -> list[dict]:
 
 
 def shown_clips(questions: QuestionSet, which: str) -> dict[str, np.ndarray] | None:
-    """What every room is shown: its own clip, another room's (always the same one), or None for no video."""
+    """What every room is shown: its own clip, another room's (always the same one, as `vsr eval` picks it), or None.
+
+    Raises:
+        ValueError: for another word than `own`, `wrong` and `none`, or for `wrong` with fewer than two rooms.
+    """
+    if which not in CLIPS:
+        raise ValueError(f"clip is {which!r}: choose one of {', '.join(CLIPS)}")
     if which == "none":
         return None
-    if which == "own":
-        return questions.clips
-    scenes = sorted(questions.clips)
-    shifted = scenes[len(scenes) // 2 :] + scenes[: len(scenes) // 2]  # a derangement for two rooms or more
-    return {scene: questions.clips[other] for scene, other in zip(scenes, shifted, strict=True)}
+    return questions.clips if which == "own" else other_clips(questions.clips)
 
 
 def write_lines(path: Path, lines: Iterable[dict]) -> None:
@@ -253,4 +257,5 @@ def read_samples(condition: Condition, folder: Path | None = None) -> list[list[
 
 
 def _read_lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = path.read_bytes().split(b"\n")  # bytes: what a model said may hold other line breaks, such as U+2028
+    return [json.loads(line) for line in lines if line]

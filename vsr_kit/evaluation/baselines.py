@@ -9,6 +9,7 @@ Left out: the no-video row, which needs a model and no code (`generate` without 
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
@@ -84,16 +85,24 @@ def draws_from_training_answers(
 def wrong_clip_pairing(scene_names: Iterable[str], seed: int = 0) -> dict[str, str]:
     """Pair every scene with another one, each used once: the clip to show in the wrong-clip row.
 
-    The pairs form one random circle, so that none meets itself and no two are merely swapped (but for two scenes).
+    The scenes stand in one circle, in the order of a hash of seed and name, and each is shown the next one's clip: none
+    meets its own, no two are merely swapped (but for two scenes), and names that resemble each other are no neighbours.
+    Pairs follow from the set of names and `seed` alone, not from their order or a library's random numbers; a scene
+    more or less changes one other pair.
+
+    Args:
+        scene_names: in any order; repeated ones count once.
+        seed: another one, another circle.
 
     Raises:
         ValueError: for fewer than two scenes.
     """
     names = sorted(set(scene_names))
     if len(names) < 2:
-        raise ValueError(f"another room's clip needs at least 2 scenes, got {len(names)}; give more rooms")
-    order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
-    following = dict(zip(order, [*order[1:], order[0]], strict=True))
+        rule = "a scene is never paired with itself, so at least 2 scenes are needed"
+        raise ValueError(f"no other room's clip to show: got {len(names)} scene(s) {names}; {rule}; give more rooms")
+    circle = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
+    following = dict(zip(circle, [*circle[1:], circle[0]], strict=True))
     return {name: following[name] for name in names}
 
 

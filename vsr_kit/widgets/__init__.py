@@ -1,4 +1,4 @@
-"""Widgets to look inside: play a clip beside its floor plan, read answers beside the question and what they earned.
+"""Widgets to look inside: clips beside their floor plan, answers beside what they earned, curves while they grow.
 
 The story: core ipywidgets only, every control usable by keyboard, every redraw a plain observer that a test can trigger
 without a browser. The plan is our figure's SVG in an HTML widget: it follows the slider frame by frame without the
@@ -8,6 +8,7 @@ Left out: training from a widget, and widget state in saved notebooks.
 """
 
 from vsr_kit.widgets.inspector import AnswerInspector
+from vsr_kit.widgets.live import LiveCurves
 from vsr_kit.widgets.player import ClipPlayer
 
-__all__ = ["AnswerInspector", "ClipPlayer"]
+__all__ = ["AnswerInspector", "ClipPlayer", "LiveCurves"]
