@@ -83,6 +83,16 @@ def test_what_it_shows_needs_no_script(path):
 
 
 @each
+def test_it_shows_no_warning_and_no_place_on_the_machine_that_ran_it(path):
+    shown = outputs(read(path))
+    assert [output.text for output in shown if output.get("name") == "stderr"] == []
+    assert "site-packages" not in str(shown)
+    data = [output.get("data", {}) for output in shown]
+    read_by_eye = [output.get("text") for output in shown] + [(d.get("text/plain"), d.get("text/html")) for d in data]
+    assert not re.search(r"(?<![\w.])/(home|root|Users|tmp|opt)/", str(read_by_eye))
+
+
+@each
 def test_it_has_no_magic_beyond_the_setup_cell(path):
     cells = code_cells(read(path))
     magic = [number for number, cell in enumerate(cells) if re.search(r"^\s*[%!]", cell.source, re.M)]

@@ -167,7 +167,7 @@ def test_text_of_models_and_users_is_escaped_everywhere(hostile_run, site):
 def test_a_report_says_what_was_measured_and_how(hostile_run):
     page = write_report([hostile_run]).read_text()
     assert hostile_run.path.name in page
-    assert "12.3" in page
+    assert "<td>12.3</td>" in page
     assert "accuracy 0.25" in page
     assert "reward, mean of a step</" in page  # a curve, as SVG
     assert "finished" in page

@@ -83,7 +83,7 @@ def _tell(console, site, smoke: bool) -> None:
         caveat = " (smoke budget: these numbers mean nothing)" if smoke else ""
         console.print(f"measured{caveat}:", highlight=False)
     for name, what, value in measured:
-        console.print(f"  {name}: {what}: {value}", markup=False, highlight=False)
+        console.print(f"  {name}: {what}: {value}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"look at {site.index}", markup=False, highlight=False, soft_wrap=True)
 
 
