@@ -167,7 +167,7 @@ def trainer(monkeypatch):
         (saved / "trainer_state.json").write_text("{}")
         if len(seen) == 1 and mode == "think":
             raise KeyboardInterrupt
-        return training.Trained(None, run.adapter, [], 3, 6.0)
+        return training.Trained(None, run.adapter, [], 3, 6.0, None)
 
     monkeypatch.setattr("vsr_kit.training.train", train)
     return seen

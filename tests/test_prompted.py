@@ -8,10 +8,11 @@ from tests.tiny import tiny_clip, tiny_messages
 from vsr_kit.prompted import (
     encode_prompt,
     generate_ids,
-    pack_group,
+    give_scores,
+    pack,
     read_next,
     read_prompts,
-    score_group,
+    score,
     shared_beginnings,
 )
 from vsr_kit.vision import chat_inputs, encode_clip, load_processor
@@ -34,11 +35,9 @@ def model(tiny_path):
 
 @pytest.fixture(scope="module")
 def scorer(tiny_path):
-    """The same weights with the forward that TRL's trainer gives a model."""
-    from trl.trainer.utils import add_fused_lm_head
-
+    """The same weights with the forward that scores."""
     model = Qwen2VLForConditionalGeneration.from_pretrained(tiny_path).eval()
-    add_fused_lm_head(model, temperature=1.0, outputs=("log_probs", "entropy"))
+    give_scores(model)
     return model
 
 
@@ -69,7 +68,7 @@ def plain_logits(model, processor, index, completion):
     return model(**inputs).logits[0, -len(completion) - 1 :]
 
 
-def test_neighbours_about_one_clip_share_their_beginning(prompts, processor):
+def test_prompts_about_one_clip_share_their_beginning(prompts, processor):
     runs = shared_beginnings(prompts)
     assert [rows for rows, _ in runs] == [[0, 1, 2], [3], [4], [5]]
     rows, common = runs[0]
@@ -147,33 +146,58 @@ def test_rollouts_leave_no_positions_behind(model, processor, prompts):
     assert model.model.rope_deltas is None
 
 
-@pytest.mark.parametrize("index", range(len(QUESTIONS)))
-def test_packed_scores_are_those_of_plain_forwards(model, scorer, processor, prompts, index):
-    completions = [[5, 9, 2], [3], [7, 7, 7, 1, 4]]
-    scored = score_group(scorer, prompts[index], [torch.tensor(c) for c in completions], with_entropy=True)
-    for completion, (logps, entropies) in zip(completions, scored, strict=True):
-        plain = plain_logits(model, processor, index, completion)[:-1].log_softmax(-1)
-        torch.testing.assert_close(logps, plain[torch.arange(len(completion)), completion], rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(entropies, -(plain.exp() * plain).sum(-1), rtol=1e-4, atol=1e-4)
+COMPLETIONS = [[5, 9, 2], [3], [7, 7, 7, 1, 4]]
 
 
-def test_a_completion_that_says_a_video_pad_takes_no_features(model, scorer, processor, prompts):
+@pytest.mark.parametrize("asked", [[0], [3], [4], [0, 1, 2], range(6)])
+def test_packed_scores_are_those_of_plain_forwards(model, scorer, processor, prompts, asked):
+    said = [torch.tensor(c) for c in COMPLETIONS]
+    scored = score(scorer, [prompts[i] for i in asked], [said] * len(asked), with_entropy=True)
+    for index, own in zip(asked, scored, strict=True):
+        for completion, one in zip(COMPLETIONS, own, strict=True):
+            plain = plain_logits(model, processor, index, completion)[:-1].log_softmax(-1)
+            picked = plain[torch.arange(len(completion)), completion]
+            torch.testing.assert_close(one.logps_T, picked, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(one.entropies_T, -(plain.exp() * plain).sum(-1), rtol=1e-4, atol=1e-4)
+
+
+def test_a_temperature_divides_the_logits(model, scorer, processor, prompts):
+    ((one,),) = score(scorer, [prompts[0]], [[torch.tensor([5, 9])]], temperature=0.7)
+    plain = (plain_logits(model, processor, 0, [5, 9])[:-1] / 0.7).log_softmax(-1)
+    torch.testing.assert_close(one.logps_T, plain[[0, 1], [5, 9]], rtol=1e-4, atol=1e-4)
+    assert one.entropies_T is None
+
+
+def test_a_completion_that_says_a_video_pad_takes_no_features(scorer, processor, prompts):
     """The prompt's clip stays where it is, and the pad is read as the word it is."""
     said = torch.tensor([processor.video_token_id, 5, 6])
-    (with_pad, _), (other, _) = score_group(scorer, prompts[0], [said, torch.tensor([5, 6])])
-    (alone, _) = score_group(scorer, prompts[0], [torch.tensor([5, 6])])[0]
-    torch.testing.assert_close(other, alone, rtol=1e-5, atol=1e-5)
-    assert torch.isfinite(with_pad).all()
+    ((with_pad, other),) = score(scorer, [prompts[0]], [[said, torch.tensor([5, 6])]])
+    ((alone,),) = score(scorer, [prompts[0]], [[torch.tensor([5, 6])]])
+    torch.testing.assert_close(other.logps_T, alone.logps_T, rtol=1e-5, atol=1e-5)
+    assert torch.isfinite(with_pad.logps_T).all()
 
 
-def test_the_mask_lets_a_completion_see_its_prompt_and_itself(prompts):
-    packed = pack_group(prompts[4], [torch.tensor([1, 2]), torch.tensor([3])])
-    p = len(prompts[4].ids_P) - 1
-    assert packed.allowed_LL[p:].int().tolist() == [[1] * p + [1, 0, 0], [1] * p + [1, 1, 0], [1] * p + [0, 0, 1]]
-    assert packed.allowed_LL[:p, :p].equal(torch.ones(p, p).tril().bool())
-    assert packed.labels_L.tolist() == [-100] * p + [1, 2, 3]
+def test_what_the_parts_of_a_tree_see(model, prompts):
+    """A clip's beginning once, each question's rest once, its completions beside each other."""
+    said = [torch.tensor([1, 2]), torch.tensor([3])]
+    tree = pack(model, prompts[:2], [said, said[:1]])
+    (_, common), lengths = shared_beginnings(prompts[:2])[0], [len(p.ids_P) for p in prompts]
+    first, second = lengths[0] - 1 - common, lengths[1] - 1 - common
+    assert [(part.own.stop - part.own.start, part.num_seen, part.pieces) for part in tree.parts] == [
+        (common, 0, (common,)),
+        *[(first, common, (first,))] * bool(first),
+        (3, common + first, (2, 1)),
+        (second, common, (second,)),
+        (2, common + second, (2,)),
+    ]
+    assert tree.labels_S.tolist() == [1, 2, 3, 1, 2]
+    assert tree.scored_S.tolist() == [
+        *range(lengths[0] - 1, lengths[0] + 2),
+        *range(len(tree.embeds_LD) - 2, len(tree.embeds_LD)),
+    ]
+    assert len(tree.embeds_LD) == common + first + 3 + second + 2
 
 
-def test_an_empty_completion_is_refused(prompts):
+def test_an_empty_completion_is_refused(model, prompts):
     with pytest.raises(ValueError, match="no token"):
-        pack_group(prompts[0], [torch.tensor([1]), torch.tensor([], dtype=torch.long)])
+        pack(model, prompts[:1], [[torch.tensor([1]), torch.tensor([], dtype=torch.long)]])

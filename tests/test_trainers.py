@@ -1,6 +1,7 @@
 """The trainer sees the video: its numbers are those of plain forwards with the clip, and TRL is as we left it."""
 
 import inspect
+from itertools import permutations
 
 import pytest
 import torch
@@ -11,14 +12,17 @@ from trl import GRPOConfig, GRPOTrainer
 
 from tests.plain import plain_logps
 from tests.tiny import tiny_clip
+from vsr_kit.features import FeatureStore
 from vsr_kit.models import load_model, lora_config
-from vsr_kit.prompted import encode_prompt
-from vsr_kit.trainers import MetricsRecorder, VideoGRPOTrainer, _whole_groups_shuffled, training_rows
+from vsr_kit.prompted import EncodedPrompt, encode_prompt
+from vsr_kit.trainers import MetricsRecorder, VideoGRPOTrainer, training_rows
+from vsr_kit.trainers.grpo import _whole_clips_shuffled
 
 CLIPS = {"room-0": tiny_clip(0), "room-1": tiny_clip(1, 3, 56, 84)}
 G = 4
 BETA, EPSILON = 0.1, 0.2
 OVERRIDDEN = {
+    "_get_train_sampler": ["self", "dataset"],
     "_generate_and_score_completions": ["self", "inputs"],
     "_tokenize_prompts": ["self", "prompts"],
     "_generate_single_turn": [
@@ -210,10 +214,11 @@ def test_another_clip_changes_what_the_trainer_scores(make):
     second.train()
     completions = {place: ids for ids, place in scored_rows(batch)}
     scenes = [row_of(first, batch, place)["scene_name"] for place in completions]
-    second._encode(list(CLIPS))
+    features = second.features.encode(second.model, second.processing_class, [second.clips[s] for s in CLIPS])
+    clip_of = dict(zip(CLIPS, features, strict=True))
     prompts = [row_of(first, batch, place)["prompt"] for place in completions]
     second._prompts = [
-        encode_prompt(second.model, second.processing_class, prompt, second._features[scene])
+        encode_prompt(second.model, second.processing_class, prompt, clip_of[scene])
         for prompt, scene in zip(prompts, scenes, strict=True)
     ]
     ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
@@ -231,8 +236,17 @@ def test_another_clip_changes_what_the_trainer_scores(make):
         {"per_device_train_batch_size": G, "gradient_accumulation_steps": 2},
         {"per_device_train_batch_size": G // 2, "gradient_accumulation_steps": 4},
         {"activation_checkpointing": True},
+        {"extra": {"questions_per_clip": 2}},
+        {"extra": {"questions_per_clip": 2}, "per_device_train_batch_size": G // 2, "gradient_accumulation_steps": 4},
     ],
-    ids=["whole batch", "a group at a time", "half a group at a time", "gradient checkpointing"],
+    ids=[
+        "whole batch",
+        "a group at a time",
+        "half a group at a time",
+        "gradient checkpointing",
+        "two questions of a clip",
+        "two questions of a clip, half a group at a time",
+    ],
 )
 def test_step_one_gradients_are_the_textbooks(make, changes):
     trainer = make(**changes)
@@ -281,14 +295,31 @@ def test_advantages_are_the_rewards_in_standard_units_of_their_group(make):
     assert [row["vowels_reward"] for row in kept] == vowels_reward([[{"content": row["completion"]}] for row in kept])
 
 
-def test_groups_are_shuffled_whole():
-    """Rows of a group are scored in one pass; stock TRL's order would tear them apart."""
+def test_what_shares_a_clip_is_shuffled_together():
+    """Rows of a clip are scored in one pass; stock TRL's order would tear them apart."""
+    clips = [torch.zeros(1), torch.zeros(1), torch.zeros(1)]
+    prompts = [EncodedPrompt(None, None, 0, clip) for clip in (clips[0], clips[0], clips[1], clips[2])]
+    rows = [prompt for prompt in prompts for _ in range(G)]
     torch.manual_seed(0)
-    orders = [_whole_groups_shuffled(12, G).view(3, G) for _ in range(10)]
-    for order in orders:
-        assert order.flatten().sort().values.tolist() == list(range(12))
-        assert (order == order[:, :1] + torch.arange(G)).all() and (order[:, 0] % G == 0).all()
-    assert len({tuple(order.flatten().tolist()) for order in orders}) > 1
+    orders = [_whole_clips_shuffled(rows).tolist() for _ in range(10)]
+    runs = [list(range(2 * G)), list(range(2 * G, 3 * G)), list(range(3 * G, 4 * G))]
+    assert {tuple(order) for order in orders} <= {tuple(sum(order, [])) for order in permutations(runs)}
+    assert len({tuple(order) for order in orders}) > 1
+
+
+def test_questions_of_a_clip_meet(make):
+    trainer = make(extra={"questions_per_clip": 2})
+    trainer.train()
+    prompts = trainer.batches[0]["encoded_prompts"]
+    assert len({id(prompt) for prompt in prompts}) == 2
+    assert len({id(prompt.features_VD) for prompt in prompts}) == 1
+
+
+def test_questions_per_clip_needs_a_batch_it_divides(make):
+    with pytest.raises(ValueError, match="questions_per_clip is 3 and a batch holds 2"):
+        make(extra={"questions_per_clip": 3}).train()
+    with pytest.raises(ValueError, match="leave shuffle_dataset on"):
+        make(extra={"questions_per_clip": 2}, shuffle_dataset=False).train()
 
 
 def test_an_evaluation_in_between_changes_nothing(make, tiny_path):
@@ -361,12 +392,12 @@ def test_vision_pads_are_never_sampled(make):
     assert trainer.generation_kwargs["suppress_tokens"] == trainer.generation_config.suppress_tokens
 
 
-def test_features_of_old_clips_are_let_go(make):
-    trainer = make()
-    trainer.feature_budget_bytes = 1
-    trainer._encode(["room-0"])
-    trainer._encode(["room-1"])
-    assert list(trainer._features) == ["room-1"]
+def test_clips_are_encoded_once_a_run(make):
+    store = FeatureStore()
+    trainer = make(extra={"features": store}, max_steps=3, per_device_train_batch_size=G)
+    trainer.train()
+    assert store.encoded == len({row["scene_name"] for row in trainer.train_dataset}) == 2
+    assert store.from_memory == 1
 
 
 def test_a_missing_clip_is_named(make):
@@ -425,8 +456,9 @@ def test_private_methods_have_the_signatures_we_override(name, parameters):
 
 
 def test_what_is_overridden_is_what_is_listed():
-    own = {name for name in vars(VideoGRPOTrainer) if hasattr(GRPOTrainer, name) and not name.startswith("__")}
-    assert own == set(OVERRIDDEN)
+    ours = [kind for kind in VideoGRPOTrainer.__mro__ if kind.__module__.startswith("vsr_kit")]
+    names = {name for kind in ours for name in vars(kind) if hasattr(GRPOTrainer, name) and not name.startswith("__")}
+    assert names == set(OVERRIDDEN)
 
 
 def test_versions_are_the_ones_this_was_written_for():

@@ -14,7 +14,7 @@ from vsr_kit.generation import generate
 from vsr_kit.models import load_model
 from vsr_kit.profiles import PROFILES
 from vsr_kit.runs import RunFolder
-from vsr_kit.training import StopWhenNotFinite, train
+from vsr_kit.training import FEATURES, StopWhenNotFinite, train
 
 CLIPS = {f"room-{i}": tiny_clip(i) for i in range(3)}
 ROWS = [
@@ -82,19 +82,23 @@ def test_a_killed_and_resumed_run_ends_like_one_that_never_was(profile, tmp_path
     with pytest.raises(KeyboardInterrupt):
         train(profile, "vanilla", ROWS, CLIPS, killed, seed=5, save_every=2, callbacks=[Kill(3)], quiet=True)
     killed.close()
-    assert not killed.adapter.exists()
+    assert not killed.adapter.exists() and any((killed.path / FEATURES).iterdir())
     checkpoint = killed.last_checkpoint()
     checkpoint_weights = tmp_path / "kept.safetensors"
     shutil.copy(checkpoint / "adapter_model.safetensors", checkpoint_weights)
     resumed = RunFolder.resume(killed.path, from_step=int(checkpoint.name.split("-")[1]))
     trained = train(profile, "vanilla", ROWS, CLIPS, resumed, seed=5, save_every=2, resume=True, quiet=True)
     assert trained.steps == 4 and checkpoint.name == "checkpoint-2"
+    tokens = {row["step"]: row["num_tokens"] for row in resumed.read_metrics()}
+    assert trained.cost.steps == 2
+    spent = trained.cost.seconds_per_step * 2 * trained.cost.tokens_per_second
+    assert spent == pytest.approx(tokens[4] - tokens[2])
     assert [row["step"] for row in resumed.read_metrics()] == [1, 2, 3, 4]
     first, second = weights(whole), weights(resumed)
     assert first.keys() == second.keys() and len(first) == 28
     begun = torch.cat([w.flatten() for w in load_file(checkpoint_weights).values()])
     assert (torch.cat([w.flatten() for w in first.values()]) - begun).abs().max() > 1e-3
-    for name in first:  # to rounding: clips are encoded in batches, and a resumed run batches them otherwise
+    for name in first:
         torch.testing.assert_close(first[name], second[name], atol=1e-5, rtol=0)
     said = [[(row["step"], row["id"], row["completion"]) for row in run.read_rollouts()] for run in (whole, resumed)]
     assert said[0] == said[1] and len(said[0]) == 4 * 2 * 4
@@ -106,11 +110,21 @@ def test_what_a_run_leaves(profile, tmp_path, capsys):
     assert trained.adapter == run.adapter and trained.steps == 2
     assert sorted(p.suffix for p in run.adapter.iterdir() if "adapter" in p.name) == [".json", ".safetensors"]
     assert [row["step"] for row in run.read_metrics()] == [1, 2]
+    steps = run.read_metrics()
+    assert trained.cost.steps == 2 and trained.cost.seconds_per_step == pytest.approx(
+        (steps[0]["step_time"] + steps[1]["step_time"]) / 2
+    )
+    seconds = trained.cost.seconds_per_step * 2
+    assert trained.cost.tokens_per_second == pytest.approx(steps[1]["num_tokens"] / seconds)
+    assert 10**8 < trained.cost.peak_bytes < 10**11
+    assert trained.cost.zero_variance_share == pytest.approx(sum(s["frac_reward_zero_std"] for s in steps) / 2)
+    assert not (run.path / FEATURES).exists()
     assert {"loss", "kl", "reward", "entropy", "completions/clipped_ratio"} <= run.read_metrics()[0].keys()
     assert "train_runtime" in live[-1] and len(live) == 3
     rollout = run.read_rollouts()[0]
     assert {"step", "id", "scene_name", "question", "completion", "advantage", "length_reward"} <= rollout.keys()
     printed = capsys.readouterr().out
+    assert "cost: 2 steps, " in printed and "of groups had equal rewards" in printed
     assert "num_generations" in printed and "M parameters" in printed and "grad_norm" not in printed
     run.finish()
     assert (run.path / "rollouts.parquet").exists()

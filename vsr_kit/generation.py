@@ -47,7 +47,7 @@ def generate(
     loaded: Loaded,
     rows: Sequence[dict],
     clips: Mapping[str, np.ndarray] | None,
-    mode: str = "vanilla",
+    mode: str | Sequence[str] = "vanilla",
     use: str = "eval",
     max_new_tokens: int = 16,
     temperature: float = 0.0,
@@ -62,7 +62,7 @@ def generate(
         loaded: from `load_model`.
         rows: with VSI-Bench's fields.
         clips: scene_name to uint8 frames (F, H, W, 3); None, or a scene that is missing, asks without video.
-        mode, use: which of the six prompts.
+        mode, use: which of the six prompts. A mode for each row asks in several modes and reads every clip once for all.
         max_new_tokens: cap of a completion.
         temperature: 0 decodes greedily, else the whole distribution at this temperature is sampled.
         num_samples: completions of each row; more than one needs a temperature above 0.
@@ -76,11 +76,16 @@ def generate(
         raise ValueError(f"num_samples is {num_samples} at temperature {temperature}: greedy samples are all the same")
     if not max_new_tokens > 0 or not batch_size > 0:
         raise ValueError(f"max_new_tokens and batch_size must be at least 1, got {max_new_tokens} and {batch_size}")
+    modes = [mode] * len(rows) if isinstance(mode, str) else list(mode)
+    if len(modes) != len(rows):
+        raise ValueError(f"{len(modes)} modes for {len(rows)} rows: give one mode, or one for each row")
     said: dict[int, list[Generation]] = {}
-    with tqdm(total=len(rows), desc=f"asking ({mode})", unit="question", disable=not progress) as bar:
+    with tqdm(
+        total=len(rows), desc=f"asking ({', '.join(dict.fromkeys(modes))})", unit="question", disable=not progress
+    ) as bar:
         for part in _windows(rows, clips):
             own = [rows[i] for i in part]
-            prompts = _prompts(loaded, own, clips, mode, use)
+            prompts = _prompts(loaded, own, clips, [modes[i] for i in part], use)
             pick = greedy if temperature <= 0 else sampler(own, num_samples, seed, temperature, max_new_tokens)
             for batch, reading in read_prompts(loaded.model, prompts, max(1, batch_size // num_samples), num_samples):
                 sequences = torch.tensor([i * num_samples + k for i in batch for k in range(num_samples)])
@@ -103,13 +108,14 @@ def _windows(rows: Sequence[dict], clips) -> list[list[int]]:
     return parts + [blind] * bool(blind)
 
 
-def _prompts(loaded: Loaded, rows: Sequence[dict], clips, mode: str, use: str) -> list[EncodedPrompt]:
+def _prompts(loaded: Loaded, rows: Sequence[dict], clips, modes: Sequence[str], use: str) -> list[EncodedPrompt]:
     scenes = [s for s in dict.fromkeys(row["scene_name"] for row in rows) if clips is not None and s in clips]
     encoded = encode_clips(loaded.model, loaded.processor, [clips[s] for s in scenes])
     features = dict(zip(scenes, encoded, strict=True))
     model, processor = loaded.model, loaded.processor
     return [
-        encode_prompt(model, processor, chat_messages(row, mode, use), features.get(row["scene_name"])) for row in rows
+        encode_prompt(model, processor, chat_messages(row, mode, use), features.get(row["scene_name"]))
+        for row, mode in zip(rows, modes, strict=True)
     ]
 
 

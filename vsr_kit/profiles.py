@@ -42,6 +42,7 @@ class Profile:
         learning_rate: of AdamW, falling linearly to zero over `steps`, no warm-up.
         questions_per_step: over all processes.
         groups_per_pass: questions scored with gradients at once in a process; fewer take less memory.
+        questions_per_clip: so many of a step's questions are about one clip and share it; 1 is the paper's sampling.
         steps: optimiser steps.
         max_vanilla_tokens, max_chain_tokens: cap of a completion without and with a chain of thought.
         num_frames, size_px: of the clips.
@@ -60,6 +61,7 @@ class Profile:
     learning_rate: float = 1e-5
     questions_per_step: int = 8
     groups_per_pass: int = 1
+    questions_per_clip: int = 1
     steps: int = 1000
     max_vanilla_tokens: int = 32
     max_chain_tokens: int = 384

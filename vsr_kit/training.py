@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import tempfile
 import time
 import warnings
@@ -23,12 +24,15 @@ import numpy as np
 import torch
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
+from vsr_kit.costs import Cost, cost_of
+from vsr_kit.features import FeatureStore
 from vsr_kit.models import Loaded, describe, load_model, lora_config
 from vsr_kit.profiles import Profile, get_profile
 from vsr_kit.rewards import make_reward_funcs
 from vsr_kit.trainers import MetricsRecorder, VideoGRPOTrainer, training_rows
 
 Sink = Callable[[dict], None]
+FEATURES = "features"  # in a run's folder while it is under way, for a resumed one to find
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Trained:
         logs: TRL's log dictionaries, `step` in each; the closing one has `train_runtime` in seconds.
         steps: optimiser steps done, earlier attempts' included.
         seconds: spent in this call's training loop.
+        cost: of this call's steps; None where there was none.
     """
 
     loaded: Loaded
@@ -48,6 +53,7 @@ class Trained:
     logs: list[dict]
     steps: int
     seconds: float
+    cost: Cost | None
 
 
 def train(
@@ -82,7 +88,7 @@ def train(
         on_log: gets every log dictionary with its `step`, the closing one too.
         resume: go on from the run's last checkpoint, or begin where there is none yet.
         save_every: steps between checkpoints.
-        progress, quiet: show a bar; print neither profile nor model.
+        progress, quiet: show a bar; print neither profile nor model nor, at the end, what it cost.
         overrides: any of GRPOConfig's fields.
 
     Raises:
@@ -109,7 +115,11 @@ def train(
     adapter = _save(trainer, loaded, run)
     model = trainer.accelerator.unwrap_model(trainer.model).eval()
     trained = Loaded(model, loaded.processor, loaded.name, describe(model, loaded.name, profile.quantize, adapter))
-    return Trained(trained, adapter, trainer.state.log_history, trainer.state.global_step, took)
+    began_at = 0 if checkpoint is None else int(Path(checkpoint).name.split("-")[1])
+    cost = cost_of(trainer.state.log_history, trainer.accelerator.device.type, began_at)
+    if not quiet and cost is not None and trainer.accelerator.is_main_process:
+        print(f"cost: {cost}")
+    return Trained(trained, adapter, trainer.state.log_history, trainer.state.global_step, took, cost)
 
 
 def _checkpoint(run, resume: bool) -> str | None:
@@ -142,6 +152,8 @@ def _trainer(profile: Profile, settings: dict, rows, clips, run, quiet: bool) ->
         peft_config=lora_config(profile.lora_rank, profile.lora_alpha),
         clips=clips,
         recorder=run,
+        features=FeatureStore(folder=None if run is None else run.path / FEATURES),
+        questions_per_clip=profile.questions_per_clip,
     )
     trainer.remove_callback(PrinterCallback)  # what it would print goes to the sinks
     if config.disable_tqdm:
@@ -162,6 +174,7 @@ def _save(trainer: VideoGRPOTrainer, loaded: Loaded, run) -> Path | None:
         model = trainer.accelerator.unwrap_model(trainer.model)
         model.peft_config["default"].base_model_name_or_path = loaded.name  # not the path it has on this machine
         model.save_pretrained(run.adapter, save_embedding_layers=False)
+        shutil.rmtree(run.path / FEATURES, ignore_errors=True)  # a finished run needs them no more
     trainer.accelerator.wait_for_everyone()
     return run.adapter
 

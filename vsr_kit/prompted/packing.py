@@ -1,14 +1,17 @@
-"""All completions of a prompt scored in one sequence that holds the prompt once.
+"""Clips, questions and completions laid out as one sequence in which every shared token stands once.
 
-The story: for a prompt of P tokens and G completions,
+The story: for a clip with two questions and two completions (rollouts, or chosen and rejected answers) of each,
 
-    sequence    prompt[:-1] | prompt[-1] c1[:-1] | prompt[-1] c2[:-1] | ...
-    positions   0 .. P-2    | P-1 ..             | P-1 ..             | ...    (rotary; a clip shifts them all)
-    may see     itself      | prompt, itself     | prompt, itself     | ...    (each causally)
-    predicts    nothing     | c1                 | c2                 | ...
+    sequence    clip | q1    | q1's last, c1[:-1] | q1's last, c2[:-1] | q2    | q2's last, c3[:-1] | ...
+    may see     self | clip  | clip, q1           | clip, q1           | clip  | clip, q2           |   and itself
+    predicts    -    | -     | c1                 | c2                 | -     | c3                 |
 
-so every token's log-probability is what a plain forward of its own prompt and completion would give.
-Left out: packing several prompts, and attention that skips the empty blocks of the mask.
+where q1 is what question 1 adds to the shared beginning, its last token left to the completions, each of which has to
+predict its first token from it. A token sees what a plain forward of its own prompt and completion would show it, at
+the same rotary positions, so its log-probability is the same. The parts are a tree, clip → question → completion, and
+`attention.tree_attention` computes each part against its own ancestors: no mask of the whole sequence exists.
+
+Left out: completions that share a beginning beyond their prompt.
 """
 
 from __future__ import annotations
@@ -18,79 +21,146 @@ from dataclasses import dataclass
 
 import torch
 
-from vsr_kit.prompted.prompt import EncodedPrompt, embed
+from vsr_kit.prompted.prompt import EncodedPrompt, embed, shared_beginnings
 from vsr_kit.vision import core_model
 
-
-def score_group(
-    model, prompt: EncodedPrompt, completions: Sequence[torch.Tensor], with_entropy: bool = False
-) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
-    """Log-probabilities of a prompt's completions, read in one sequence.
-
-    The sequence is `prompt[:-1]`, then `[prompt[-1], completion[:-1]]` for each completion; a completion's rotary
-    positions go on from the prompt's, whatever stands between.
-
-    Args:
-        model: a model whose forward TRL has patched for `fused_lm_head` (any model inside a GRPOTrainer).
-        completions: G id tensors, none empty.
-
-    Returns:
-        G pairs of log-probabilities and entropies, each of the completion's length.
-    """
-    packed = pack_group(prompt, completions)
-    core = core_model(model)
-    embeds = embed(model, packed.ids_L, prompt, len(prompt.ids_P) - 1)[None]
-    dtype = (
-        torch.get_autocast_dtype(embeds.device.type) if torch.is_autocast_enabled(embeds.device.type) else core.dtype
-    )
-    bias = torch.zeros(packed.allowed_LL.shape, dtype=dtype, device=embeds.device)
-    bias.masked_fill_(~packed.allowed_LL, torch.finfo(dtype).min)  # float: a bool mask is misread by eager attention
-    out = model(
-        inputs_embeds=embeds,
-        position_ids=packed.positions_3L[:, None],
-        attention_mask=bias[None, None],
-        shift_labels=packed.labels_L[None],
-        fused_lm_head=True,
-        use_cache=False,
-    )
-    lengths = [len(c) for c in completions]
-    start = len(prompt.ids_P) - 1
-    logps = out.log_probs[0, start:].split(lengths)
-    entropies = out.entropy[0, start:].split(lengths) if with_entropy else [None] * len(lengths)
-    return list(zip(logps, entropies, strict=True))
+_TOKENS_A_PART = 256  # short completions of a question are computed together up to so many tokens, under a small mask
 
 
 @dataclass(frozen=True)
-class PackedGroup:
-    """A prompt and its completions as one sequence of L tokens.
+class Part:
+    """A run of tokens that is computed together.
 
     Attributes:
-        ids_L, positions_3L: tokens and their rotary positions.
-        labels_L: the token to predict at each place, -100 where none is scored.
-        allowed_LL: True where row may look at column.
+        own: its place in the sequence.
+        seen: places of its ancestors, all of which each of its tokens sees.
+        pieces: lengths of the runs inside it that do not see each other; causal within each.
     """
 
-    ids_L: torch.Tensor
+    own: slice
+    seen: tuple[slice, ...]
+    pieces: tuple[int, ...]
+
+    @property
+    def num_seen(self) -> int:
+        """How many tokens the ancestors have."""
+        return sum(place.stop - place.start for place in self.seen)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedTree:
+    """N prompts and their completions as one sequence of L tokens, S of which predict a completion's token.
+
+    Attributes:
+        embeds_LD: input embeddings, the clips' features in place.
+        positions_3L: rotary positions.
+        parts: the tree, in the sequence's order.
+        scored_S: places that predict.
+        labels_S: what they should predict.
+        lengths: for each prompt, in the order given, its completions' lengths.
+        order: indices of the prompts as they stand in the sequence.
+        prompt_places: for each prompt, in the order given, where its tokens stand, the last left out.
+    """
+
+    embeds_LD: torch.Tensor
     positions_3L: torch.Tensor
-    labels_L: torch.Tensor
-    allowed_LL: torch.Tensor
+    parts: tuple[Part, ...]
+    scored_S: torch.Tensor
+    labels_S: torch.Tensor
+    lengths: tuple[tuple[int, ...], ...]
+    order: tuple[int, ...]
+    prompt_places: tuple[tuple[slice, ...], ...]
+
+    def by_completion(self, values_S: torch.Tensor) -> list[list[torch.Tensor]]:
+        """What belongs to each completion of each prompt, in the order given, from values of the scored places."""
+        pieces = iter(values_S.split([n for i in self.order for n in self.lengths[i]]))
+        own = {i: [next(pieces) for _ in self.lengths[i]] for i in self.order}
+        return [own[i] for i in range(len(self.lengths))]
 
 
-def pack_group(prompt: EncodedPrompt, completions: Sequence[torch.Tensor]) -> PackedGroup:
-    """Lay a prompt and its completions side by side."""
-    if any(len(c) == 0 for c in completions):
+def pack(
+    model, prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[torch.Tensor]] | None = None
+) -> PackedTree:
+    """Lay prompts and their completions out; prompts about one clip share their beginning.
+
+    Args:
+        completions: for each prompt its id tensors, none empty. None packs the prompts alone, without last tokens.
+
+    Raises:
+        ValueError: an empty completion, or prompts without any token.
+    """
+    completions = [()] * len(prompts) if completions is None else completions
+    if any(len(c) == 0 for own in completions for c in own):
         raise ValueError("a completion has no token: score at least its end token")
-    device, head = prompt.ids_P.device, prompt.ids_P[:-1]
-    parts = [torch.cat([prompt.ids_P[-1:], c[:-1]]) for c in completions]
-    lengths = torch.tensor([len(p) for p in parts], device=device)
-    steps = torch.cat([torch.arange(len(p), device=device) for p in parts]) + prompt.next_position - 1
-    owner = torch.repeat_interleave(torch.arange(1, len(parts) + 1, device=device), lengths)
-    owner = torch.cat([torch.zeros(len(head), dtype=owner.dtype, device=device), owner])
-    order = torch.arange(len(owner), device=device)
-    allowed = (order[:, None] >= order) & ((owner == 0) | (owner[:, None] == owner))
-    return PackedGroup(
-        ids_L=torch.cat([head, *parts]),
-        positions_3L=torch.cat([prompt.positions_3P[:, :-1], steps.expand(3, -1)], 1),
-        labels_L=torch.cat([torch.full((len(head),), -100, device=device), *completions]),
-        allowed_LL=allowed,
-    )
+    layout, places = _Layout(model), {}
+    for rows, common in shared_beginnings(prompts):
+        beginning: tuple[slice, ...] = ()
+        for i in rows:
+            embeds_PD, positions_3P = embed(model, prompts[i]), prompts[i].positions_3P
+            if i == rows[0]:
+                beginning = layout.add(embeds_PD[:common], positions_3P[:, :common])
+            tail = layout.add(embeds_PD[common:-1], positions_3P[:, common:-1], beginning)
+            places[i] = beginning + tail
+            for together in _by_size(completions[i]):
+                layout.add_completions(prompts[i], together, places[i])
+    lengths = tuple(tuple(len(c) for c in own) for own in completions)
+    return layout.packed(lengths, places)
+
+
+def _by_size(completions: Sequence[torch.Tensor]) -> list[list[torch.Tensor]]:
+    """Completions in runs of at most `_TOKENS_A_PART` tokens, or of one."""
+    runs: list[list[torch.Tensor]] = []
+    room = 0
+    for completion in completions:
+        if not runs or len(completion) > room:
+            runs.append([])
+            room = _TOKENS_A_PART
+        runs[-1].append(completion)
+        room -= len(completion)
+    return runs
+
+
+class _Layout:
+    """A sequence that grows part by part."""
+
+    def __init__(self, model) -> None:
+        self.model = model
+        self.length = 0
+        self.embeds: list[torch.Tensor] = []
+        self.positions: list[torch.Tensor] = []
+        self.parts: list[Part] = []
+        self.scored: list[torch.Tensor] = []
+        self.labels: list[torch.Tensor] = []
+
+    def add(self, embeds_TD, positions_3T, seen: tuple[slice, ...] = (), pieces: tuple[int, ...] = ()):
+        """Append one part; returns its place, as a tuple that is empty where the part has no token."""
+        if len(embeds_TD) == 0:
+            return ()
+        own = slice(self.length, self.length + len(embeds_TD))
+        self.length = own.stop
+        self.embeds.append(embeds_TD)
+        self.positions.append(positions_3T)
+        self.parts.append(Part(own, seen, pieces or (len(embeds_TD),)))
+        return (own,)
+
+    def add_completions(self, prompt: EncodedPrompt, completions: list[torch.Tensor], seen: tuple[slice, ...]) -> None:
+        """Append completions that do not see each other, each behind the prompt's last token."""
+        ids = torch.cat([torch.cat([prompt.ids_P[-1:], c[:-1]]) for c in completions])
+        lengths = tuple(len(c) for c in completions)
+        steps = torch.cat([torch.arange(n, device=ids.device) for n in lengths]) + prompt.next_position - 1
+        (own,) = self.add(core_model(self.model).get_input_embeddings()(ids), steps.expand(3, -1), seen, lengths)
+        self.scored.append(torch.arange(own.start, own.stop, device=ids.device))
+        self.labels += completions
+
+    def packed(self, lengths: tuple[tuple[int, ...], ...], places: dict[int, tuple[slice, ...]]) -> PackedTree:
+        nothing = torch.zeros(0, dtype=torch.long, device=self.positions[0].device)
+        return PackedTree(
+            embeds_LD=torch.cat(self.embeds),
+            positions_3L=torch.cat(self.positions, 1),
+            parts=tuple(self.parts),
+            scored_S=torch.cat([nothing, *self.scored]),
+            labels_S=torch.cat([nothing, *self.labels]),
+            lengths=lengths,
+            order=tuple(places),
+            prompt_places=tuple(places[i] for i in range(len(places))),
+        )

@@ -7,6 +7,8 @@ Left out: several clips in one prompt, and images.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,12 +42,26 @@ def encode_prompt(model, processor, messages: list[dict], clip: ClipFeatures | N
     return EncodedPrompt(ids, positions, following, None if clip is None else clip.features_VD.to(device))
 
 
-def embed(model, ids_T: torch.Tensor, prompt: EncodedPrompt, prompt_tokens: int) -> torch.Tensor:
-    """Input embeddings (T, D) with the clip's features in place; only the first `prompt_tokens` can hold a clip."""
+def embed(model, prompt: EncodedPrompt) -> torch.Tensor:
+    """Input embeddings (P, D) of a prompt, its clip's features where the pads stand."""
     core = core_model(model)
-    embeds = core.get_input_embeddings()(ids_T)
+    embeds = core.get_input_embeddings()(prompt.ids_P)
     if prompt.features_VD is None:
         return embeds
-    inside = torch.arange(len(ids_T), device=ids_T.device) < prompt_tokens
-    place = ((ids_T == core.config.video_token_id) & inside)[:, None]
+    place = (prompt.ids_P == core.config.video_token_id)[:, None]
     return embeds.masked_scatter(place, prompt.features_VD.to(embeds.dtype))
+
+
+def shared_beginnings(prompts: Sequence[EncodedPrompt]) -> list[tuple[list[int], int]]:
+    """Prompts about one clip, wherever they stand: their indices, and how many first tokens they have in common.
+
+    At least one token of every prompt is left over, since what follows it is wanted.
+    """
+    by_clip: dict[int, list[int]] = {}
+    for i, prompt in enumerate(prompts):
+        by_clip.setdefault(id(prompt.features_VD), []).append(i)
+    out = []
+    for rows in by_clip.values():
+        ids = [prompts[i].ids_P.tolist() for i in rows]
+        out.append((rows, min(len(os.path.commonprefix(ids)), *(len(own) - 1 for own in ids))))
+    return out

@@ -7,16 +7,14 @@ Left out: gradients, and beginnings shared across different clips (the system pr
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import torch
 from torch.nn import functional as F
 from transformers import Cache, DynamicCache
 
-from vsr_kit.prompted.prompt import EncodedPrompt, embed
+from vsr_kit.prompted.prompt import EncodedPrompt, embed, shared_beginnings
 from vsr_kit.vision import core_model
 
 
@@ -60,7 +58,7 @@ def read_prompts(
     a token's keys and values depend on what stands before it alone.
     """
     core, runs = core_model(model), shared_beginnings(prompts)
-    embeds = [embed(model, p.ids_P, p, len(p.ids_P)) for p in prompts]
+    embeds = [embed(model, p) for p in prompts]
     heads = [(embeds[rows[0]][:n], prompts[rows[0]].positions_3P[:, :n]) for rows, n in runs]
     _, beginnings, mask_RL = _read(core, heads)
     run_of = {i: k for k, (rows, _) in enumerate(runs) for i in rows}
@@ -81,19 +79,6 @@ def _copied(cache: Cache, rows: torch.Tensor) -> Cache:
     for i, layer in enumerate(cache.layers):
         copy.update(layer.keys[rows], layer.values[rows], i)
     return copy
-
-
-def shared_beginnings(prompts: Sequence[EncodedPrompt]) -> list[tuple[list[int], int]]:
-    """Runs of neighbouring prompts about one clip: their indices, and how many first tokens they have in common.
-
-    At least one token of every prompt is left over, since its logits are wanted.
-    """
-    runs = groupby(range(len(prompts)), key=lambda i: id(prompts[i].features_VD))
-    out = []
-    for rows in (list(run) for _, run in runs):
-        ids = [prompts[i].ids_P.tolist() for i in rows]
-        out.append((rows, min(len(os.path.commonprefix(ids)), *(len(own) - 1 for own in ids))))
-    return out
 
 
 @torch.no_grad()

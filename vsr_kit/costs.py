@@ -1,0 +1,66 @@
+"""What a run costs: seconds a step, tokens a second, peak memory, and the share of groups that taught nothing.
+
+The story: a group whose rollouts all earn the same has no advantage, so it is paid for and trains nothing; its share
+stands beside the speed, because a run that is fast and has nothing to compare is no bargain.
+Left out: energy and money.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Means over the steps of one call of a trainer.
+
+    Attributes:
+        steps: optimiser steps.
+        seconds_per_step: rollouts, rewards and optimisation, all of it; the first step warms up and counts too.
+        tokens_per_second: of prompts and completions as TRL counts them, every rollout with its whole prompt, so that
+            the number can be compared with a trainer that shares nothing.
+        peak_bytes: of the process, or of the GPU where there is one; since the process began.
+        zero_variance_share: of groups whose rewards are all equal, 0 to 1.
+    """
+
+    steps: int
+    seconds_per_step: float
+    tokens_per_second: float
+    peak_bytes: int
+    zero_variance_share: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.steps} steps, {self.seconds_per_step:.2f} s a step, {self.tokens_per_second:,.0f} tokens/s, peak "
+            f"memory {self.peak_bytes / 1e9:.1f} GB, {100 * self.zero_variance_share:.0f} % of groups had equal rewards"
+        )
+
+
+def cost_of(logs: Sequence[dict], device: str = "cpu", after_step: int = 0) -> Cost | None:
+    """The cost of the steps in TRL's log dictionaries (`logging_steps=1`); None where no step was logged.
+
+    device: `cuda` reads the GPU's peak memory, anything else the process's. after_step: where the process went on from.
+    """
+    steps = [log for log in logs if "step_time" in log and log["step"] > after_step]
+    if not steps:
+        return None
+    seconds = sum(log["step_time"] for log in steps)
+    earlier = [log["num_tokens"] for log in logs if log.get("step") == after_step and "num_tokens" in log]
+    tokens = steps[-1]["num_tokens"] - (earlier[-1] if earlier else 0)
+    idle = sum(log["frac_reward_zero_std"] for log in steps) / len(steps)
+    return Cost(len(steps), seconds / len(steps), tokens / seconds, peak_bytes(device), idle)
+
+
+def peak_bytes(device: str = "cpu") -> int:
+    """The most memory this process has held so far, or with `cuda` the most it had allocated on the current GPU."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.max_memory_allocated()
+    try:
+        import resource
+    except ImportError:  # Windows outside WSL
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,114 @@
+"""What TRL's trainers lack for video, in one class that stands before each: clips, their features, who may share them.
+
+The story: a trainer gets clips by the name of their scene, encodes each once a run (`vsr_kit.features`), and draws
+batches in which several questions of a clip meet if it is told to. The model learns the passes of `vsr_kit.prompted`.
+
+The reference is always the model without its adapter, fresh or not (TRL would take a copy of an adapter that came with
+the model). LoRA weights are kept in fp32: TRL puts those of a 4-bit model into bf16, where a step of the paper's size
+is lost.
+
+Left out, and refused with an error: training the vision tower, and weights sharded over processes (FSDP, DeepSpeed
+ZeRO-3), since parts of the model are called by themselves. Several GPUs through `accelerate launch` hold the whole
+model each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from datasets import Dataset
+from transformers import TrainerCallback
+
+from vsr_kit.features import FeatureStore
+from vsr_kit.prompted import EncodedPrompt, encode_prompt, give_scores
+from vsr_kit.prompts import chat_messages
+from vsr_kit.samplers import ClipSampler
+from vsr_kit.vision import core_model
+
+
+def training_rows(rows: Sequence[dict], mode: str, use: str = "train") -> Dataset:
+    """Rows with VSI-Bench's fields as the data set a trainer takes: with `prompt`, the video before the text."""
+    missing = [row.get("id", i) for i, row in enumerate(rows) if "scene_name" not in row or "ground_truth" not in row]
+    if missing:
+        raise ValueError(f"row {missing[0]!r} lacks scene_name or ground_truth; rows need VSI-Bench's fields")
+    return Dataset.from_list([{**row, "prompt": chat_messages(row, mode, use)} for row in rows])
+
+
+class SeesClips:
+    """Stands before one of TRL's trainers and gives it clips.
+
+    Args:
+        clips: scene_name to uint8 frames (F, H, W, 3), for every scene of the data sets.
+        features: where clips' features are kept; in memory for as long as the trainer lives if None.
+        questions_per_clip: so many questions of a clip come together in a batch and share it; 1 draws every question by
+            itself, as the paper does. See samplers.ClipSampler.
+        args, kwargs: the trainer's own. Rows need `prompt` (one {"type": "video"} block) and `scene_name`.
+    """
+
+    def __init__(
+        self,
+        *args,
+        clips: Mapping[str, np.ndarray],
+        features: FeatureStore | None = None,
+        questions_per_clip: int = 1,
+        **kwargs,
+    ) -> None:
+        self.clips, self.questions_per_clip = clips, questions_per_clip
+        self.features = FeatureStore() if features is None else features
+        super().__init__(*args, **kwargs)
+        _refuse_sharded(self)
+        core = core_model(self.accelerator.unwrap_model(self.model))
+        if any(p.requires_grad for p in core.model.visual.parameters()):
+            raise ValueError(
+                "the vision tower has trainable weights: clips are encoded once and their features shared, which is "
+                "exact only for a frozen tower; train with LoRA on the language model (models.lora_config())"
+            )
+        if "ref" in getattr(self.model, "peft_config", ()):
+            self.model.delete_adapter("ref")  # TRL's copy of an adapter that came with the model
+        for name, weight in self.model.named_parameters():
+            if weight.requires_grad and "lora_" in name:
+                weight.data = weight.data.float()
+        give_scores(core)
+
+    def encoded_prompts(self, rows: Sequence[Mapping]) -> list[EncodedPrompt]:
+        """The prompts of some rows, their clips' features with them."""
+        scenes = list(dict.fromkeys(row["scene_name"] for row in rows))
+        if missing := [scene for scene in scenes if scene not in self.clips]:
+            raise ValueError(f"no clip for scene {missing[0]!r}: `clips` must hold frames for every row's scene_name")
+        model, processor = self.accelerator.unwrap_model(self.model), self.processing_class
+        with self.accelerator.autocast():
+            features = self.features.encode(model, processor, [self.clips[scene] for scene in scenes])
+        clip_of = dict(zip(scenes, features, strict=True))
+        return [encode_prompt(model, processor, row["prompt"], clip_of[row["scene_name"]]) for row in rows]
+
+    def _get_train_sampler(self, dataset=None):
+        if self.questions_per_clip == 1:
+            return super()._get_train_sampler(dataset)
+        scenes = (self.train_dataset if dataset is None else dataset)["scene_name"]
+        return ClipSampler(scenes, self.questions_per_clip, seed=self.args.seed, **self._batches())
+
+    def _batches(self) -> dict[str, int]:
+        """How many questions a batch holds, and how often each of them and the batch come: for the sampler."""
+        return {"batch_size": self.args.per_device_train_batch_size, "mini_repeat_count": 1, "repeat_count": 1}
+
+
+def _refuse_sharded(trainer) -> None:
+    plugin = trainer.accelerator.state.deepspeed_plugin
+    if trainer.is_fsdp_enabled or (plugin is not None and plugin.zero_stage == 3):
+        raise ValueError(
+            "weights sharded over processes (FSDP, DeepSpeed ZeRO-3) are not supported here; launch with plain "
+            "`accelerate launch --multi_gpu`, or shard the optimizer only (ZeRO-1, ZeRO-2)"
+        )
+
+
+class MetricsRecorder(TrainerCallback):
+    """Hands every log line of a run, with its step, to each of `sinks` (a run folder's `metrics`, a live figure)."""
+
+    def __init__(self, *sinks: Callable[[dict], None]) -> None:
+        self.sinks = sinks
+
+    def on_log(self, args, state, control, logs=None, **kwargs):  # noqa: D102 - TrainerCallback's
+        if state.is_world_process_zero and logs:
+            for sink in self.sinks:
+                sink({"step": state.global_step, **logs})
