@@ -62,7 +62,7 @@ def generate(
         loaded: from `load_model`.
         rows: with VSI-Bench's fields.
         clips: scene_name to uint8 frames (F, H, W, 3); None, or a scene that is missing, asks without video.
-        mode, use: which of the six prompts. A mode for each row asks in several modes and reads every clip once for all.
+        mode, use: which of the six prompts. One mode a row asks in several, and reads every clip once for all.
         max_new_tokens: cap of a completion.
         temperature: 0 decodes greedily, else the whole distribution at this temperature is sampled.
         num_samples: completions of each row; more than one needs a temperature above 0.

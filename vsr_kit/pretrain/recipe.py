@@ -53,7 +53,9 @@ class Recipe:
     )
     vision: dict = field(default_factory=lambda: {"depth": 4, "embed_dim": 128, "num_heads": 4, "mlp_ratio": 3})
     sight: Stage = Stage(steps=2600, learning_rate=1.2e-3, clips_per_step=32)
-    look: Stage = Stage(steps=2000, learning_rate=1.2e-3, clips_per_step=16, looks_per_clip=10, grounding=0.5, warmup=50)
+    look: Stage = Stage(
+        steps=2000, learning_rate=1.2e-3, clips_per_step=16, looks_per_clip=10, grounding=0.5, warmup=50
+    )
     clean: Stage = Stage(
         steps=1200,
         learning_rate=1.2e-3,
