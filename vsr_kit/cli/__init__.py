@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from vsr_kit import __version__
-from vsr_kit.cli import course, questions, studies
+from vsr_kit.cli import benching, course, questions, studies
 
 app = typer.Typer(
     name="vsr",
@@ -35,7 +35,7 @@ for command in (questions.build, questions.score):
     app.command(rich_help_panel="Questions and scores")(command)
 for command in (studies.pretrain, studies.eval_, studies.train, studies.report):
     app.command(command.__name__.rstrip("_"), rich_help_panel="Models and runs")(command)
-app.add_typer(questions.bench, name="bench", rich_help_panel="Questions and scores")
+app.add_typer(benching.bench, name="bench", rich_help_panel="Models and runs")
 
 
 def _show_version(wanted: bool) -> None:

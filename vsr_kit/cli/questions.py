@@ -1,4 +1,4 @@
-"""Commands around questions: build a data set, score predictions, measure how fast rooms become clips and questions.
+"""Commands around questions: build a data set, score predictions.
 
 Left out: downloading VSI-Bench's videos; put them into `{dataset}/{scene_name}.mp4` beside a questions.jsonl and they
 are read from there.
@@ -83,31 +83,3 @@ def show_scores(table) -> None:
     grid.add_section()
     grid.add_row("overall: mean of tasks", f"{100 * table.overall:.1f}", str(table.n))
     Console().print(grid)
-
-
-bench = typer.Typer(help="Measure how fast the kit is on this machine.", no_args_is_help=True)
-
-
-@bench.callback()
-def _bench() -> None:
-    """Benchmarks."""
-
-
-@bench.command("rooms")
-def bench_rooms(
-    seconds: Annotated[float, typer.Option(help="How long to measure each.")] = 3.0,
-    frames: Annotated[int, typer.Option(help="Frames of a clip.")] = 8,
-    size: Annotated[int, typer.Option(help="Width and height of a frame in pixels.")] = 84,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Clips and questions a second, on one core."""
-    from dataclasses import asdict
-
-    from vsr_kit.bench import bench_rooms as measure
-
-    speeds = measure(seconds, frames, size)
-    if as_json:
-        typer.echo(json.dumps(asdict(speeds)))
-        return
-    typer.echo(f"{speeds.clips_per_s:.1f} clips/s of {frames} frames at {size} px ({speeds.clips} filmed)")
-    typer.echo(f"{speeds.questions_per_s:.0f} questions/s from geometry alone ({speeds.questions} asked)")

@@ -151,8 +151,12 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
         prompts = list(dict.fromkeys(self._prompts))
         rows = [[i for i, own in enumerate(self._prompts) if own is prompt] for prompt in prompts]
         completions = [[ids_BT[i, : lengths_B[i]] for i in group] for group in rows]
+        at_once = max(1, (batch_size or len(ids_BT)) // self._group_size)  # TRL's bound on memory, in prompts
+        scored = []
         with self.accelerator.autocast():
-            scored = score(model, prompts, completions, self.temperature, compute_entropy)
+            for start in range(0, len(prompts), at_once):
+                part = slice(start, start + at_once)
+                scored += score(model, prompts[part], completions[part], self.temperature, compute_entropy)
         rows_logps, rows_entropies = [None] * len(ids_BT), [None] * len(ids_BT)
         for i, own in zip(sum(rows, []), sum(scored, []), strict=True):
             spare = (0, logits_to_keep - len(own.logps_T))
