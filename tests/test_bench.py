@@ -159,8 +159,8 @@ def test_a_side_that_fails_is_named(measured, tmp_path, monkeypatch):
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="repeats must be at least 1, got 0"):
         bench_sharing("tiny", repeats=0)
-    with pytest.raises(ValueError, match="no case is called 'sft'.*four-questions"):
-        find_cases(["sft"])
+    with pytest.raises(ValueError, match="no case is called 'dpo'.*four-questions"):
+        find_cases(["dpo"])
 
 
 def test_evaluation_answers_the_same_on_both_sides(tmp_path):
@@ -178,6 +178,23 @@ def test_evaluation_answers_the_same_on_both_sides(tmp_path):
     assert found["agree"][SHARED] == {"prompts": None, "completions": 1.0, "loss": None, "grad_norm": None}
     assert len(set(lines[0]["completions"])) > 1
     assert found["ratios"][SHARED]["trunk tokens"] > 1.5
+
+
+def test_sft_learns_the_same_on_both_sides(tmp_path):
+    """Stock TRL's trainer with the pixels in every row, and ours: the same rows, loss and gradient norm."""
+    from vsr_kit.bench.material import make_checkpoint
+    from vsr_kit.bench.worker import main
+
+    checkpoint, journal = make_checkpoint(tmp_path / "checkpoint", TINY, 0), tmp_path / "measured.jsonl"
+    case = CASES["sft"].within(TINY)
+    for side in case.sides:
+        main(Job(TINY, case, side, (0, 1), 0, None, str(checkpoint), str(journal)))
+    found = summarise_case(case, read_lines(journal))
+    for agreed in found["agree"].values():
+        assert agreed["prompts"] and agreed["completions"] == 1
+        assert agreed["loss"] < 2e-6 and agreed["grad_norm"] < 1e-5  # a loss of about 9, in fp32
+    assert read_lines(journal)[0]["loss"] != read_lines(journal)[1]["loss"]
+    assert found["ratios"]["shared warm"]["trunk tokens"] > 1.5
 
 
 def test_stock_reads_a_clip_as_one_image(tmp_path):
@@ -221,6 +238,7 @@ def test_the_papers_shape():
         "four-questions": (4, 4, 14, 16),
         "one-question": (4, 1, 14, 16),
         "long-answers": (4, 4, 8, 256),
+        "sft": (4, 4, 1, 16),
         "evaluation": (30, 10, 1, 16),
     }
     other = find_shape("some/checkpoint")

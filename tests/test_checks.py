@@ -8,6 +8,7 @@ import pytest
 from vsr_kit import checks
 from vsr_kit.evaluation import best_of_k
 from vsr_kit.grpo import group_advantages, kl_k3
+from vsr_kit.plain import plain_tokens, shared_tokens
 from vsr_kit.questions.geometric import side_of
 from vsr_kit.rewards import paper_numeric
 from vsr_kit.videos import first_appearance
@@ -71,6 +72,18 @@ def scaled(rewards, spread):
     return (rewards - rewards.mean(1, keepdim=True)) / (spread + 1e-4)
 
 
+def last_token_twice(clip, question, answer, num_generations, questions=1):
+    return shared_tokens(clip, question + 1, answer, num_generations, questions)
+
+
+def clip_each_time(clip, question, answer, num_generations, questions=1):
+    return questions * shared_tokens(clip, question, answer, num_generations)
+
+
+def question_each_time(clip, question, answer, num_generations, questions=1):
+    return clip + questions * num_generations * (question - 1 + answer)
+
+
 @pytest.mark.parametrize(
     "check, reference",
     [
@@ -80,6 +93,7 @@ def scaled(rewards, spread):
         (checks.best_of_k, best_of_k),
         (checks.group_advantages, group_advantages),
         (checks.kl_k3, kl_k3),
+        (checks.shared_tokens, shared_tokens),
     ],
 )
 def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
@@ -115,6 +129,10 @@ def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
         (checks.group_advantages, lambda r: (r - r.mean()) / (r.std() + 1e-4), "a group of its own"),
         (checks.kl_k3, lambda p, q: (p - q).exp() - (p - q) - 1, "the reference on top"),
         (checks.kl_k3, lambda p, q: p - q, "the reference on top"),
+        (checks.shared_tokens, plain_tokens, r"10, 1, 3, 1\) gave 14, expected 13"),
+        (checks.shared_tokens, last_token_twice, r"gave 14, expected 13"),
+        (checks.shared_tokens, clip_each_time, r"questions=2\) gave 40, expected 30.*however many questions"),
+        (checks.shared_tokens, question_each_time, r"10, 5, 3, 2\) gave 24, expected 20.*once for both"),
     ],
 )
 def test_a_mistake_is_told_with_its_hint(check, wrong, told):

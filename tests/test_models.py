@@ -240,3 +240,8 @@ def test_the_default_lora_covers_the_language_model_only(tiny_path):
     assert (config.r, config.lora_alpha, config.bias) == (4, 8, "none")
     core = core_model(load_model(tiny_path, lora=config, quiet=True).model)
     assert np.all(["lora" not in name for name, _ in core.model.visual.named_parameters()])
+
+
+def test_adding_lora_gives_no_advice_about_names(tiny_path, recwarn):
+    load_model(tiny_path, lora=True, device="cpu", quiet=True)
+    assert [str(w.message) for w in recwarn if "gradient_checkpointing" in str(w.message)] == []

@@ -5,6 +5,7 @@ import json
 import math
 import re
 import xml.etree.ElementTree as ET
+from types import SimpleNamespace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -15,8 +16,10 @@ from PIL import Image
 
 from vsr_kit import plots
 from vsr_kit.plots.canvas import canvas, decades, spread
+from vsr_kit.plots.sharing import KINDS
 from vsr_kit.plots.style import nice_ticks, text_width, wrap
 from vsr_kit.plots.traces import marked
+from vsr_kit.prompted import Part
 from vsr_kit.rooms import Box, Room, make_room
 from vsr_kit.videos import camera_walk, render
 
@@ -54,6 +57,19 @@ ROW = {
 }
 
 
+def small_tree():
+    """A clip of 6 tokens; a question of 3 with completions of 2 and 1, and one of 2 with a completion of 4."""
+    clip, first, second = slice(0, 6), slice(6, 9), slice(12, 14)
+    parts = (
+        Part(clip, (), (6,)),
+        Part(first, (clip,), (3,)),
+        Part(slice(9, 12), (clip, first), (2, 1)),
+        Part(second, (clip,), (2,)),
+        Part(slice(14, 18), (clip, second), (4,)),
+    )
+    return SimpleNamespace(parts=parts, prompt_places=((clip, first), (clip, second)))
+
+
 def every_figure():
     """One of each kind, with hostile names wherever a name is taken."""
     room = small_room()
@@ -68,6 +84,8 @@ def every_figure():
         ),
         "parse_failures": plots.parse_failures({HOSTILE: (5, 3, 2)}, source="shipped"),
         "floor_plan": plots.floor_plan(room, path, ["sofa"], source="shipped", title=HOSTILE, links=[("sofa", "tv")]),
+        "tree_mask": plots.tree_mask(small_tree(), source="shipped", title=HOSTILE),
+        "sharing_gain": plots.sharing_gain({HOSTILE: {10: 2.0, 20: 3.0}}, {HOSTILE: {10: 1.5}}, source="shipped"),
         "group_figure": plots.group_figure(ROLLOUTS, source="shipped", question=HOSTILE, truth="2"),
     }
 
@@ -781,3 +799,76 @@ def test_our_objects_pass_a_template_engine_unescaped():
 
     table = plots.score_table({"a": scores()}, source="shipped")
     assert str(escape(table)) == table.markup
+
+
+# -- sharing -----------------------------------------------------------------------------------------------------------
+
+
+def cells(figure, color):
+    """Cells (row, column) whose middles lie in areas of a colour, areas drawn later covering earlier ones."""
+    found = {}
+    for trace in figure.data:
+        corners = list(zip(trace.x, trace.y, strict=True))
+        for row, column in np.ndindex(18, 18):
+            x, y = column + 0.5, row + 0.5
+            crossed = [(b, d) for b, d in zip(corners, corners[1:], strict=False) if (b[1] > y) != (d[1] > y)]
+            if sum(b[0] + (y - b[1]) * (d[0] - b[0]) / (d[1] - b[1]) > x for b, d in crossed) % 2:
+                found[row, column] = trace.fillcolor
+    return {cell for cell, fill in found.items() if fill == color}
+
+
+def test_a_tree_mask_colours_what_is_seen_and_nothing_else():
+    """Against the mask written out by hand: rows read, columns are read."""
+    figure = plots.tree_mask(small_tree(), source="measured now")
+
+    def causal(start, stop):
+        return {(i, j) for i in range(start, stop) for j in range(start, i + 1)}
+
+    def all_of(rows, columns):
+        return {(i, j) for i in range(*rows) for j in range(*columns)}
+
+    assert cells(figure, KINDS["clip"]) == causal(0, 6) | all_of((6, 18), (0, 6))
+    assert cells(figure, KINDS["question"]) == (
+        causal(6, 9) | all_of((9, 12), (6, 9)) | causal(12, 14) | all_of((14, 18), (12, 14))
+    )
+    assert cells(figure, KINDS["completions"]) == causal(9, 11) | causal(11, 12) | causal(14, 18)
+    assert cells(figure, "#dfe3e7") == {(9, 10), (9, 11), (10, 11), (11, 9), (11, 10)}
+
+
+def test_a_tree_mask_names_its_parts_and_counts_its_cells():
+    figure = plots.tree_mask(small_tree(), source="measured now")
+    shown = texts(figure.to_svg())
+    for part in ("clip · 6 tokens", "q1 · 3 tokens", "c1 · 2 completions, 3 tokens", "c2 · 1 completion, 4 tokens"):
+        assert part in shown
+    seen = 21 + (18 + 6) + (27 + 4) + (12 + 3) + (32 + 10)
+    assert any(f"{seen} of 18 × 18 cells are seen ({seen / 324:.0%})" in line for line in shown)
+
+
+def test_a_tree_mask_is_that_of_a_packed_tree(tiny_path):
+    from tests.test_prompted import CLIPS
+    from tests.tiny import tiny_messages
+    from vsr_kit.models import load_model
+    from vsr_kit.prompted import encode_prompt, pack
+    from vsr_kit.vision import encode_clip
+
+    loaded = load_model(tiny_path, device="cpu", quiet=True)
+    features = encode_clip(loaded.model, loaded.processor, CLIPS[0])
+    prompts = [encode_prompt(loaded.model, loaded.processor, tiny_messages(t), features) for t in ("left ?", "3 A")]
+    tree = pack(loaded.model, prompts, [[features.features_VD.new_ones(2).long()] * 3] * 2)
+    shown = texts(plots.tree_mask(tree, source="measured now").to_svg())
+    assert [name.split(" ")[0] for name in shown if " · " in name and "tokens" in name] == [
+        "clip",
+        "q1",
+        "c1",
+        "q2",
+        "c2",
+    ]
+
+
+def test_gains_are_lines_and_measurements_dots_of_the_same_colour():
+    figure = plots.sharing_gain({"a": {0: 1.0, 100: 5.0}, "b": {0: 1.0, 100: 9.0}}, {"b": {50: 4.0}}, source="shipped")
+    first, second, dots = figure.data
+    assert (list(second.x), list(second.y), list(dots.x), list(dots.y)) == ([0, 100], [1, 9], [50], [4])
+    assert dots.marker.color == second.line.color != first.line.color
+    with pytest.raises(ValueError, match="'c'.*choose among a, b"):
+        plots.sharing_gain({"a": {0: 1.0}, "b": {0: 1.0}}, {"c": {0: 1.0}}, source="shipped")

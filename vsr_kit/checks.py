@@ -188,6 +188,21 @@ def kl_k3(function: Callable) -> None:
     run_cases("kl_k3", function, cases)
 
 
+def shared_tokens(function: Callable[..., int]) -> None:
+    """Notebook 04: tokens of one pass, `(clip, question, answer, num_generations, questions=1) -> int`, all shared."""
+    last = "all of a question but its last token is read once; the last one comes again with every completion"
+    once = "the clip is read once, however many questions are asked about it"
+    all_of_them = "every completion is read, of every question: questions * num_generations * answer"
+    cases = [
+        Case((10, 1, 3, 1), 13, "clip, no token of the question by itself, one completion: 10 + 0 + 3"),
+        Case((10, 5, 3, 1), 17, last),
+        Case((10, 5, 3, 2), 20, f"the clip and the question are read once for both completions; {last}"),
+        Case((10, 5, 3, 2), 30, f"{once}; {all_of_them}", {"questions": 2}),
+        Case((1024, 60, 16, 14), 2156, f"{once}; {all_of_them}", {"questions": 4}),
+    ]
+    run_cases("shared_tokens", function, cases)
+
+
 def _clip_of_counts(counts: Sequence[dict[int, int]]) -> Clip:
     """A clip of 8 x 8 pixels whose frames show so many pixels of each box."""
     ids_FHW = np.full((len(counts), 64), -1, np.int16)

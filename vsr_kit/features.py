@@ -58,8 +58,8 @@ class FeatureStore:
         memory_bytes: of features kept between calls, on the device they were computed on; the longest unused go first.
             The clips of one call are held until it returns, however large.
         folder: one safetensors file a clip, shared safely by several processes and runs; None keeps memory only.
-        disk_bytes: of features in the folder; the files read or written longest ago go first. What other processes write
-            is seen at every 64th write, so several may pass the bound by 64 clips each.
+        disk_bytes: of features in the folder; the files read or written longest ago go first. What other processes
+            write is seen at every 64th write, so several may pass the bound by 64 clips each.
 
     Attributes:
         encoded, from_memory, from_disk: clips that went through the tower, and that did not have to, so far. A clip
@@ -154,8 +154,7 @@ def _on(clip: ClipFeatures, device: torch.device) -> ClipFeatures:
 def _clip_key(setting: str, frames_FHW3: np.ndarray) -> str:
     frames = np.ascontiguousarray(frames_FHW3)
     digest = hashlib.sha256(f"{setting} {frames.dtype} {frames.shape} ".encode())
-    # anything but uint8 is refused when it is encoded; some of it has no buffer to hash
-    digest.update(frames if frames.dtype == np.uint8 else frames.tobytes())
+    digest.update(frames)
     return digest.hexdigest()
 
 
@@ -163,14 +162,15 @@ def _setting(model, processor) -> str:
     """All that decides features apart from the frames, as text: two settings are the same when their texts are."""
     tower, video = core_model(model).model.visual, processor.video_processor
     kind = tower.get_device().type
-    # Read from the new switches alone: asking the old ones is an error once somebody has set a new one.
+    # Read from the new switches alone: asking the old ones is an error once somebody has set a new one. "none", nothing
+    # said so far, computes as "ieee".
     products = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.mkldnn.matmul)
     setting = {
         "processor": [type(video).__module__, type(video).__qualname__, video.to_dict()],
         "tower": [_tower_hash(tower), tower.config.to_dict(), tower.config._attn_implementation, _adapters(tower)],
         "device": kind,
         "autocast": torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None,
-        "fp32 products": [getattr(product, "fp32_precision", None) for product in products],
+        "fp32 products": [getattr(p, "fp32_precision", "none").replace("none", "ieee") for p in products],
         "libraries": [f"{library.__name__} {library.__version__}" for library in LIBRARIES],
     }
     return json.dumps(setting, sort_keys=True, default=str)
@@ -282,8 +282,9 @@ def _unpacked(key: str, data: bytes) -> ClipFeatures | None:
         held = load(data)
     except Exception:  # safetensors says no in several ways, and all of them mean: not a file of ours
         return None
-    seal = held.pop("seal", None)
-    if seal is None or set(held) != {"features_VD", "grid_thw"} or seal.tolist() != _seal(key, held).tolist():
+    if held.keys() != {"features_VD", "grid_thw", "seal"}:
+        return None
+    if held.pop("seal").tolist() != _seal(key, held).tolist():
         return None
     return ClipFeatures(held["features_VD"], tuple(held["grid_thw"].tolist()))
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -147,7 +148,8 @@ def load_model(
     if lora:
         with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
             torch.manual_seed(seed)
-            model = get_peft_model(model, lora if isinstance(lora, LoraConfig) else lora_config())
+            with without_renaming_warnings():
+                model = get_peft_model(model, lora if isinstance(lora, LoraConfig) else lora_config())
     elif adapter:
         model = _with_adapter(model, adapter)
     model.eval()
@@ -168,6 +170,14 @@ def _load_weights(source, quantize: str | None, device: torch.device, dtype: tor
     if quantize == "nf4":
         _mend_cpu_4bit(model)
     return model
+
+
+@contextmanager
+def without_renaming_warnings() -> Iterator[None]:
+    """Keep back that gradient checkpointing gets a new name: it is PEFT and TRL that still use the old one."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
+        yield
 
 
 @contextmanager

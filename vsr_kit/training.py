@@ -15,7 +15,6 @@ import os
 import shutil
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from vsr_kit.costs import Cost, cost_of
 from vsr_kit.features import FeatureStore
-from vsr_kit.models import Loaded, describe, load_model, lora_config
+from vsr_kit.models import Loaded, describe, load_model, lora_config, without_renaming_warnings
 from vsr_kit.profiles import Profile, get_profile
 from vsr_kit.rewards import make_reward_funcs
 from vsr_kit.trainers import MetricsRecorder, VideoGRPOTrainer, training_rows
@@ -104,8 +103,7 @@ def train(
         places = {"output_dir": scratch} if run is None else {"output_dir": str(run.checkpoints)} | _saving(save_every)
         limits = {} if steps is None else {"max_steps": steps}
         settings = {"disable_tqdm": not progress, "mode": mode, "seed": seed} | places | limits | overrides
-        with warnings.catch_warnings():  # TRL and peft still ask transformers by a name it is giving up
-            warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
+        with without_renaming_warnings():
             trainer, loaded = _trainer(profile, settings, rows, clips, run, quiet)
             for callback in (MetricsRecorder(*sinks), StopWhenNotFinite(), StopAfter(seconds), *callbacks):
                 trainer.add_callback(callback)

@@ -57,8 +57,11 @@ def make_work(processor, shape: Shape, case: Case, repeat: int, seed: int) -> tu
             frames = (shape.num_frames, shape.height_px, shape.width_px, 3)
             clips[scene] = rng.integers(0, 256, frames, dtype=np.uint8)
         digits = "".join(map(str, rng.integers(1, 10, shape.question_tokens)))
-        use = "train" if case.kind == "grpo" else "eval"
-        rows.append(_fitted(processor, f"{repeat}-{i}", scene, digits, shape.question_tokens, use))
+        use = "eval" if case.kind == "evaluation" else "train"
+        row = _fitted(processor, f"{repeat}-{i}", scene, digits, shape.question_tokens, use)
+        if case.kind == "sft":  # with its end token as long as the case says
+            row["ground_truth"] = "".join(map(str, rng.integers(1, 10, case.answer_tokens - 1)))
+        rows.append(row)
     return rows, clips
 
 

@@ -80,10 +80,14 @@ class Meter:
         setattr(owner, method, timed)
 
     def watch_trainer(self, trainer) -> None:
-        """Time the phases of a GRPOTrainer, stock or ours."""
-        self.wrap(trainer, "_generate_single_turn", ROLLOUT)
-        self.wrap(trainer, "_get_per_token_logps_and_entropies", lambda: POLICY if torch.is_grad_enabled() else SCORING)
-        self.wrap(trainer, "_compute_loss", POLICY)
+        """Time the phases of one of TRL's trainers, stock or ours."""
+        if hasattr(trainer, "_generate_single_turn"):
+            own = lambda: POLICY if torch.is_grad_enabled() else SCORING  # noqa: E731
+            self.wrap(trainer, "_generate_single_turn", ROLLOUT)
+            self.wrap(trainer, "_get_per_token_logps_and_entropies", own)
+            self.wrap(trainer, "_compute_loss", POLICY)
+        else:
+            self.wrap(trainer, "compute_loss", POLICY)
         self.wrap(trainer.accelerator, "backward", BACKWARD)
 
     def watch_processor(self, processor) -> None:

@@ -4,7 +4,7 @@ The story: a shape is a model of random weights and the clip it watches; a case 
 that do it. The sides of a case read the same tokens and do one optimiser step over the same questions and rollouts.
 A target is a ratio, stock over shared.
 
-Left out: SFT and DPO; a case of another `kind` needs a function of that name in worker.KINDS, and nothing here.
+Left out: DPO; a case of another `kind` needs a function of that name in worker.KINDS, and nothing here.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Case:
 
     Attributes:
         name: what the command line calls it.
-        kind: `grpo`, one optimiser step; or `evaluation`, greedy answers.
+        kind: `grpo` or `sft`, one optimiser step; or `evaluation`, greedy answers.
         sides: who does it; each in a process of its own.
         questions: of one repeat.
         questions_per_clip: how many of them are about one clip.
@@ -135,6 +135,8 @@ class Case:
         """The work in one line."""
         clips = self.questions // self.questions_per_clip
         work = f"{self.questions} questions about {clips} clip{'s' * (clips > 1)}"
+        if self.kind == "sft":
+            return f"{work}, answers of {self.answer_tokens} tokens"
         if self.kind == "grpo":
             return f"{work}, {self.num_generations} rollouts of {self.answer_tokens} tokens each"
         return f"{work}, answers of at most {self.answer_tokens} tokens"
@@ -185,6 +187,16 @@ CASES = {
             num_generations=8,
             answer_tokens=256,
             targets=(Target("seconds", WARM, 3), Target("seconds", COLD, 3)),
+        ),
+        Case(
+            "sft",
+            "sft",
+            GRPO_SIDES,
+            questions=4,
+            questions_per_clip=4,
+            num_generations=1,
+            answer_tokens=16,
+            targets=(Target("seconds", WARM, 2.5), Target("seconds", COLD, 2.5)),
         ),
         Case(
             "evaluation",

@@ -6,34 +6,32 @@ the beginning of every step: a repeat does all the work of an optimiser step and
 is the same whether it came first, second, or after a resume. LoRA's second factor is filled with small random numbers,
 as a fresh one is zero and would hide half the gradient and the whole KL term.
 
-Left out: several processes a side, and SFT: a function more in KINDS.
+Left out: several processes a side. A new kind of case is a function more in KINDS.
 """
 
 from __future__ import annotations
 
 import gc
-import hashlib
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import torch
-from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOTrainer
 
 from vsr_kit.bench.material import ClipsAsImages, make_checkpoint, make_work, stock_rows
-from vsr_kit.bench.meter import Meter, flop_floor, linear_weights, peak_bytes, reset_peak
-from vsr_kit.bench.shapes import SHARED, STOCK, WARM
+from vsr_kit.bench.meter import Meter, reset_peak
+from vsr_kit.bench.records import costs, digest, head, train_measured
+from vsr_kit.bench.shapes import SHARED, STOCK
 from vsr_kit.bench.sharing import Job
+from vsr_kit.bench.supervised import sft
 from vsr_kit.generation import generate
 from vsr_kit.journals import append_lines
 from vsr_kit.models import load_model, lora_config
 from vsr_kit.profiles import Profile
 from vsr_kit.prompts import chat_messages
-from vsr_kit.provenance import git_state
 from vsr_kit.trainers import VideoGRPOTrainer, training_rows
 from vsr_kit.vision import chat_inputs, core_model
 
@@ -69,16 +67,7 @@ def grpo(job: Job, tell: Tell) -> None:
     loaded = load_model(job.checkpoint, job.quantize, quiet=True)
     with tempfile.TemporaryDirectory() as scratch:
         trainer, clips = _trainer(job, loaded, scratch)
-        _stir(trainer.model, job.seed)
-        meter = Meter(trainer.model)
-        meter.watch_processor(loaded.processor)
-        meter.watch_trainer(trainer)
-        trainer.add_callback(Steps(job, trainer, meter, tell))
-        trainer.remove_callback(PrinterCallback)
-        if job.side == WARM:
-            with trainer.accelerator.autocast():
-                trainer.features.encode(trainer.model, loaded.processor, list(clips.values()))
-        trainer.train()
+        train_measured(job, trainer, clips, tell)
 
 
 def _trainer(job: Job, loaded, scratch: str):
@@ -125,72 +114,6 @@ def _any_reward(completion_ids, **columns) -> list[float]:
     return [sum(ids) % 97 / 97 for ids in completion_ids]
 
 
-@torch.no_grad()
-def _stir(model, seed: int) -> None:
-    own = torch.Generator().manual_seed(seed)
-    for name, weight in sorted(model.named_parameters()):
-        if "lora_B" in name:
-            weight.copy_(0.01 * torch.randn(weight.shape, generator=own))
-
-
-class Steps(TrainerCallback):
-    """Sets the random state before each step, and tells what was measured after it."""
-
-    def __init__(self, job: Job, trainer, meter: Meter, tell: Tell) -> None:
-        self.job, self.meter, self.tell = job, meter, tell
-        self.left = list(job.repeats)
-        self.loss, self.prompts, self.completions = 0.0, [], []
-        device = core_model(trainer.model).device
-        self.machine = {"model": trainer.model, "device": device}
-        loss, turn = trainer._compute_loss, trainer._generate_single_turn
-
-        def loss_noted(*args, **kwargs):
-            value = loss(*args, **kwargs)
-            self.loss += value.detach().double().item()
-            return value
-
-        def turn_noted(prompt_ids, *args, **kwargs):
-            said = turn(prompt_ids, *args, **kwargs)
-            self.prompts, self.completions = prompt_ids, said[0]
-            return said
-
-        trainer._compute_loss, trainer._generate_single_turn = loss_noted, turn_noted
-
-    def on_train_begin(self, args, state, control, **kwargs):  # noqa: D102 - TrainerCallback's
-        self.meter.take()
-        reset_peak(self.machine["device"])
-
-    def on_step_begin(self, args, state, control, **kwargs):  # noqa: D102 - TrainerCallback's
-        torch.manual_seed(self.job.seed + 1000 * abs(self.left[0]))
-
-    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):  # noqa: D102 - TrainerCallback's
-        grads = [p.grad.double().norm() for p in model.parameters() if p.grad is not None]
-        self.grad_norm = torch.stack(grads).norm().item()
-
-    def on_step_end(self, args, state, control, **kwargs):  # noqa: D102 - TrainerCallback's
-        measured = self.meter.take()
-        self.tell(
-            {
-                **_head(self.job, self.left.pop(0), **self.machine),
-                **_costs(measured, **self.machine),
-                "loss": self.loss,
-                "grad_norm": self.grad_norm,
-                "prompt_tokens": sum(map(len, self.prompts)),
-                "prompts": _digest([[self._as_video(token) for token in ids] for ids in self.prompts]),
-                "completion_tokens": sum(map(len, self.completions)),
-                "completions": [_digest(ids)[:8] for ids in self.completions],
-            }
-        )
-        self.loss = 0.0
-        self.meter.take()
-        reset_peak(self.machine["device"])
-
-    def _as_video(self, token: int) -> int:
-        """A clip that travels as an image has the other pad."""
-        config = core_model(self.machine["model"]).config
-        return config.video_token_id if token == config.image_token_id else token
-
-
 # -- evaluation --------------------------------------------------------------------------------------------------------
 
 
@@ -208,8 +131,8 @@ def evaluation(job: Job, tell: Tell) -> None:
         with meter.phase("rollout"):
             said = ask(loaded, rows, clips, job.case.answer_tokens)
         measured = meter.take()
-        answers = {"completions": [_digest(text)[:8] for text in said]}
-        tell({**_head(job, repeat, **machine), **_costs(measured, **machine), **answers})
+        answers = {"completions": [digest(text)[:8] for text in said]}
+        tell({**head(job, repeat, **machine), **costs(measured, **machine), **answers})
 
 
 def _ask_together(loaded, rows: list[dict], clips: dict, answer_tokens: int) -> list[str]:
@@ -229,37 +152,7 @@ def _ask_plainly(loaded, rows: list[dict], clips: dict, answer_tokens: int) -> l
     return texts
 
 
-KINDS = {"grpo": grpo, "evaluation": evaluation}
-
-
-# -- records -----------------------------------------------------------------------------------------------------------
-
-
-def _head(job: Job, repeat: int, model, device: torch.device) -> dict:
-    return {
-        "case": job.case.name,
-        "side": job.side,
-        "repeat": repeat,
-        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "git": git_state(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "threads": torch.get_num_threads(),
-        "dtype": str(core_model(model).get_input_embeddings().weight.dtype).removeprefix("torch."),
-    }
-
-
-def _costs(measured: dict, model, device: torch.device) -> dict:
-    text, vision = linear_weights(model)
-    return {
-        **measured,
-        "flop": flop_floor(measured, text, vision),
-        "weights": {"text": text, "vision": vision},
-        "peak_bytes": peak_bytes(device),
-    }
-
-
-def _digest(value) -> str:
-    return hashlib.sha256(repr(value).encode()).hexdigest()
+KINDS = {"grpo": grpo, "sft": sft, "evaluation": evaluation}
 
 
 if __name__ == "__main__":

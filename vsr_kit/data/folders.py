@@ -140,7 +140,7 @@ def _move_into_place(beside: Path, out: Path) -> None:
 def clip_path(root: str | Path, dataset: str, scene_name: str) -> Path:
     """Where VSI-Bench keeps a video: `{root}/{dataset}/{scene_name}.mp4`. Names that lead elsewhere are refused."""
     for name in (dataset, scene_name):
-        if not name or name.startswith(".") or set(name) & set('/\\:\0'):
+        if not name or name.startswith(".") or set(name) & set("/\\:\0"):
             raise ValueError(f"{name!r} cannot name a folder or clip: no dot in front, none of / \\ :, and not empty")
     return Path(root) / dataset / f"{scene_name}.mp4"
 

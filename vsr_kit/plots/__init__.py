@@ -9,6 +9,7 @@ cell to see it; `show` gives any other plotly figure the same two forms.
     score_dots  before_after  parse_failures         scores with intervals and the lines to beat
     score_table  paper_table  traces                 the same as tables; answers as they were written
     floor_plan  clip_strip  group_figure             a room from above, its clip, one GRPO group
+    tree_mask  sharing_gain                          what sees what in a packed tree; what sharing saves
     report_page                                      all of it on one page
 
 Left out: choosing what to plot, and statistics; both come before.
@@ -21,6 +22,7 @@ from vsr_kit.plots.page import Section, report_page
 from vsr_kit.plots.rooms import floor_plan
 from vsr_kit.plots.scores import before_after, score_dots
 from vsr_kit.plots.shares import parse_failures
+from vsr_kit.plots.sharing import sharing_gain, tree_mask
 from vsr_kit.plots.sheets import clip_strip, frame_png
 from vsr_kit.plots.tables import paper_table, score_table
 from vsr_kit.plots.traces import traces
@@ -43,7 +45,9 @@ __all__ = [
     "report_page",
     "score_dots",
     "score_table",
+    "sharing_gain",
     "show",
     "traces",
     "training_curves",
+    "tree_mask",
 ]
