@@ -7,7 +7,8 @@ from trl import DPOConfig, SFTConfig
 from tests.plain import plain_logps
 from tests.test_trainers import CLIPS, random_lora, rows, watch
 from tests.tiny import tiny_clip
-from vsr_kit.models import load_model
+from vsr_kit.models import load_model, lora_config
+from vsr_kit.prompted import shared_beginnings
 from vsr_kit.trainers import VideoDPOTrainer, VideoSFTTrainer, answer_rows, training_rows
 
 BETA = 0.3
@@ -129,8 +130,6 @@ def test_another_clip_changes_the_loss(make, kind):
 
 
 def test_a_fresh_adapter_prefers_nothing(make):
-    from vsr_kit.models import lora_config
-
     trainer = make(VideoDPOTrainer, lora=lora_config(rank=4, alpha=8))
     trainer.train()
     log = trainer.state.log_history[0]
@@ -143,11 +142,14 @@ def test_chosen_and_rejected_share_all_but_the_answer(make, kind):
     read = []
     layer = trainer.model.get_base_model().model.language_model.layers[0]
     layer.register_forward_pre_hook(lambda m, args, kw: read.append(args[0].shape[:2]), with_kwargs=True)
+    collate = trainer.data_collator
+    batches = []
+    trainer.data_collator = lambda rows: batches.append(collate(rows)) or batches[-1]
     trainer.train()
-    batch = next(iter(trainer.get_train_dataloader()))
-    rows_tokens = int(batch["attention_mask"].sum())
-    (once, length), *_ = read
-    assert once == 1 and length < (0.75 if kind is VideoSFTTrainer else 0.5) * rows_tokens
+    prompts, answers = batches[0]["shared"].prompts, batches[0]["shared"].completions
+    ((_, common),) = shared_beginnings(prompts)
+    once = common + sum(len(p.ids_P) - 1 - common for p in prompts) + sum(len(a) for own in answers for a in own)
+    assert read[0] == (1, once) and once < 0.8 * int(batches[0]["attention_mask"].sum())
 
 
 @pytest.mark.parametrize("kind", KINDS)

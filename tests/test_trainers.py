@@ -39,13 +39,18 @@ OVERRIDDEN = {
 
 
 def rows(count=4):
-    questions = ["How many chair(s) are in this room?", "How long is the sofa, in metres, from end to end?"]
+    questions = [
+        "How many chair(s) are in this room?",
+        "How long is the sofa, in metres, from end to end?",
+        "Is the bed wider than the table?",
+        "How far?",
+    ]
     return [
         {
             "id": str(i),
             "scene_name": f"room-{i % 2}",
             "question_type": "object_counting",
-            "question": questions[i % 2],
+            "question": questions[i],
             "options": None if i % 2 else ["A. 3", "B. 4"],
             "ground_truth": str(i),
         }
