@@ -149,7 +149,7 @@ def test_chosen_and_rejected_share_all_but_the_answer(make, kind):
     prompts, answers = batches[0]["shared"].prompts, batches[0]["shared"].completions
     ((_, common),) = shared_beginnings(prompts)
     once = common + sum(len(p.ids_P) - 1 - common for p in prompts) + sum(len(a) for own in answers for a in own)
-    assert read[0] == (1, once) and once < 0.8 * int(batches[0]["attention_mask"].sum())
+    assert read[0] == (1, once) and once < 0.9 * int(batches[0]["attention_mask"].sum())
 
 
 @pytest.mark.parametrize("kind", KINDS)
