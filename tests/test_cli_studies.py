@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vsr_kit.cli import app, main
+from vsr_kit.costs import Cost
 from vsr_kit.runs import RunFolder, run_folders
 
 ROW = {"dataset": "made", "scene_name": "a", "options": None, "question": "?"}
@@ -167,17 +168,18 @@ def trainer(monkeypatch):
         (saved / "trainer_state.json").write_text("{}")
         if len(seen) == 1 and mode == "think":
             raise KeyboardInterrupt
-        return training.Trained(None, run.adapter, [], 3, 6.0, None)
+        return training.Trained(None, run.adapter, [], 3, 6.0, Cost(3, 2.0, 5000.0, 3 * 10**9, 0.25))
 
     monkeypatch.setattr("vsr_kit.training.train", train)
     return seen
 
 
 def test_train_takes_the_profile_its_changes_and_rooms_of_the_training_split(trainer, runs):
-    done = vsr("train", "--rooms", 2, "--steps", 3, "--beta", 0, "--seconds", 9, "--seed", 5)
+    done = vsr("train", "--rooms", 2, "--steps", 3, "--beta", 0, "--seconds", 9, "--seed", 5, "--questions-per-clip", 4)
     assert done.exit_code == 0, done.output
     (given,) = trainer
     assert (given["profile"].name, given["profile"].steps, given["profile"].beta) == ("mini", 3, 0.0)
+    assert given["profile"].questions_per_clip == 4
     assert (given["mode"], given["seed"], given["seconds"], given["resume"]) == ("vanilla", 5, 9.0, False)
     assert all(scene.startswith("train-5-") for scene in given["clips"])
     assert {row["phrasing"] for row in given["rows"]} == {"vsi-100k"}
@@ -186,6 +188,9 @@ def test_train_takes_the_profile_its_changes_and_rooms_of_the_training_split(tra
     assert run.config["config"]["profile"]["num_generations"] == given["profile"].num_generations
     assert run.summary["headline"]["steps"] == 3
     assert "mean of the last 3 steps: 0.2" in done.output
+    assert (
+        "seconds a step: 2\ntokens a second: 5e+03\npeak memory, GB: 3\ngroups of equal rewards, %: 25" in done.output
+    )
 
 
 def test_train_never_sees_the_held_out_types(trainer, runs):

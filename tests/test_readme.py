@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vsr_kit.cli import app
+from vsr_kit.results.sharing import sharing_summary
 from vsr_kit.results.summary import study_summary
 
 TOP = Path(__file__).resolve().parent.parent
@@ -16,6 +17,10 @@ COMMANDS = sorted({words.split()[0] for words in re.findall(r"^vsr (.+)$", READM
 
 def test_its_results_are_the_shipped_studys():
     assert study_summary() in README
+
+
+def test_its_speed_is_the_shipped_benchmarks():
+    assert sharing_summary() in README
 
 
 def test_it_names_commands():

@@ -136,6 +136,7 @@ def train(
     beta: Annotated[float | None, typer.Option(help="Weight of the KL term, instead of the profile's.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Instead of the profile's.")] = None,
     num_generations: Annotated[int | None, typer.Option(help="Rollouts of a question; else the profile's.")] = None,
+    questions_per_clip: Annotated[int | None, typer.Option(help="Questions of a clip that meet in a step.")] = None,
     numeric: Annotated[str | None, typer.Option(help="How numbers are rewarded: paper, mra, …")] = None,
     seed: Seed = 0,
     name: Annotated[str, typer.Option(help="Name of the run folder.")] = "grpo",
@@ -153,6 +154,7 @@ def train(
         "beta": beta,
         "learning_rate": learning_rate,
         "num_generations": num_generations,
+        "questions_per_clip": questions_per_clip,
         "numeric": numeric,
     }
     settings = {

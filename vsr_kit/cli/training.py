@@ -73,6 +73,13 @@ def _close(run, trained) -> None:
     if rewards:
         headline[f"sampled reward, mean of the first {count} steps"] = sum(rewards[:count]) / count
         headline[f"sampled reward, mean of the last {count} steps"] = sum(rewards[-count:]) / count
+    if (cost := trained.cost) is not None:
+        headline |= {
+            "seconds a step": cost.seconds_per_step,
+            "tokens a second": cost.tokens_per_second,
+            "peak memory, GB": cost.peak_bytes / 1e9,
+            "groups of equal rewards, %": 100 * cost.zero_variance_share,
+        }
     run.summarise(headline=headline)
     run.finish()
     for what, value in headline.items():
