@@ -104,14 +104,24 @@ def _bias(num_seen: int, pieces: tuple[int, ...], dtype: torch.dtype, device) ->
 
 
 class SharedLayer(DynamicLayer):
-    """One layer's keys and values: N beginnings (N, K, P, d) kept once, and what each of N * G rows adds."""
+    """One layer's keys and values: N beginnings (N, K, P, d) kept once, and what each of N * `each` rows adds."""
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
         super().__init__()
-        self.beginning = (keys, values)
+        self.beginning, self.each = (keys, values), 1
 
     def get_seq_length(self) -> int:
         return self.beginning[0].shape[-2] + super().get_seq_length()
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """So many rows of each beginning, before any has added anything."""
+        self.each *= repeats
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Only some of the rows, each from now on with a beginning of its own."""
+        self.beginning, self.each = tuple(x[indices // self.each] for x in self.beginning), 1
+        if self.is_initialized:
+            self.keys, self.values = self.keys[indices], self.values[indices]
 
 
 class SharedCache(DynamicCache):

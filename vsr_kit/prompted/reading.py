@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional as F
 from transformers import Cache, DynamicCache
 
+from vsr_kit.prompted.attention import SharedCache, reading_from, share_attention
 from vsr_kit.prompted.prompt import EncodedPrompt, embed, shared_beginnings
 from vsr_kit.vision import core_model
 
@@ -30,7 +31,7 @@ class Reading:
     """
 
     logits_NW: torch.Tensor
-    cache: Cache
+    cache: SharedCache
     mask_NL: torch.Tensor
     next_N: torch.Tensor
 
@@ -54,9 +55,10 @@ def read_prompts(
 ) -> Iterator[tuple[list[int], Reading]]:
     """Read N prompts, and yield them in batches of similar length: indices, and `num_samples` sequences of each.
 
-    What neighbours with the same clip have in common at their beginning is read once for all of them, which is exact:
+    What prompts about the same clip have in common at their beginning is read once for all of them, which is exact:
     a token's keys and values depend on what stands before it alone.
     """
+    share_attention(model)
     core, runs = core_model(model), shared_beginnings(prompts)
     embeds = [embed(model, p) for p in prompts]
     heads = [(embeds[rows[0]][:n], prompts[rows[0]].positions_3P[:, :n]) for rows, n in runs]
@@ -68,7 +70,8 @@ def read_prompts(
         batch = order[start : start + batch_size]
         owner = torch.tensor([run_of[i] for i in batch], device=mask_RL.device)
         tails = [(embeds[i][cut[i] :], prompts[i].positions_3P[:, cut[i] :]) for i in batch]
-        logits, cache, mask = _read(core, tails, _copied(beginnings, owner), mask_RL[owner])
+        logits, read, mask = _read(core, tails, _copied(beginnings, owner), mask_RL[owner])
+        cache = SharedCache([(layer.keys, layer.values) for layer in read.layers])  # grows without being copied
         following = torch.tensor([prompts[i].next_position for i in batch], device=mask.device)
         yield batch, Reading(logits, cache, mask, following).repeat(num_samples)
 
@@ -88,7 +91,8 @@ def read_next(model, reading: Reading, ids_N: torch.Tensor) -> Reading:
     mask = F.pad(reading.mask_NL, (0, 1), value=1)
     positions = reading.next_N.expand(3, 1, -1).transpose(1, 2)
     embeds = core.get_input_embeddings()(ids_N)[:, None]
-    logits, cache = _forward(core, embeds, positions, mask, reading.cache)
+    with reading_from(reading.cache):
+        logits, cache = _forward(core, embeds, positions, mask, reading.cache)
     return Reading(logits, cache, mask, reading.next_N + 1)
 
 
