@@ -8,6 +8,7 @@ from pathlib import Path
 from vsr_kit.shipped import data_samples
 
 FILE = "sharing.json"
+_KINDS = {"grpo": "GRPO", "sft": "SFT", "evaluation": "evaluation"}
 
 
 def sharing_summary(path: Path | str | None = None) -> str:
@@ -17,7 +18,7 @@ def sharing_summary(path: Path | str | None = None) -> str:
     """
     result = json.loads(Path(path or data_samples("reference_runs") / FILE).read_text(encoding="utf-8"))
     lines = [
-        "| work of a step | stock TRL | shared | faster, clips new / known | fewer tokens | less memory | asked for |",
+        "| work | stock TRL | shared | faster, clips new / known | fewer tokens | less memory | asked for |",
         "|---|---|---|---|---|---|---|",
     ]
     return "\n".join(lines + [_line(case) for case in result["cases"].values()])
@@ -30,7 +31,9 @@ def _line(case: dict) -> str:
     faster = " / ".join(f"{ratio['seconds']:.1f}×" for ratio in ratios.values())
     tokens, memory = (f"{ratios[warm][kind]:.1f}×" for kind in ("trunk tokens", "peak memory"))
     asked = "; ".join(_target(target) for target in case["targets"])
-    return "| " + " | ".join([case["about"], *seconds, faster, tokens, memory, asked]) + " |"
+    return (
+        "| " + " | ".join([f"{_KINDS[case['kind']]}: {case['about']}", *seconds, faster, tokens, memory, asked]) + " |"
+    )
 
 
 def _target(target: dict) -> str:
