@@ -6,6 +6,7 @@ from transformers import GenerationConfig, Qwen2VLForConditionalGeneration
 
 from tests.tiny import tiny_clip, tiny_messages
 from vsr_kit.prompted import (
+    EncodedPrompt,
     encode_prompt,
     generate_ids,
     give_scores,
@@ -201,3 +202,11 @@ def test_what_the_parts_of_a_tree_see(model, prompts):
 def test_an_empty_completion_is_refused(model, prompts):
     with pytest.raises(ValueError, match="no token"):
         pack(model, prompts[:1], [[torch.tensor([1]), torch.tensor([], dtype=torch.long)]])
+
+
+def test_there_must_be_something_to_pack(model, prompts):
+    with pytest.raises(ValueError, match="nothing to pack: 0 prompts"):
+        pack(model, [])
+    nothing = EncodedPrompt(prompts[0].ids_P[:0], prompts[0].positions_3P[:, :0], 0, None)
+    with pytest.raises(ValueError, match="nothing to pack: 1 prompts"):
+        pack(model, [nothing], [[torch.tensor([1])]])

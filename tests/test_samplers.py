@@ -36,6 +36,9 @@ def test_order_is_the_seeds_and_changes_from_epoch_to_epoch():
     epochs = [list(first), list(first)]
     assert epochs == [list(second), list(second)]
     assert epochs[0] != epochs[1] and epochs[0] != list(other)
+    resumed = sampler(seed=1)
+    resumed.set_epoch(1)
+    assert list(resumed) == epochs[1]
 
 
 @pytest.mark.parametrize("many, batch", [(3, 8), (0, 8), (16, 8)])

@@ -153,9 +153,22 @@ def test_chosen_and_rejected_share_all_but_the_answer(make, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_an_evaluation_sees_the_video_too(make, kind):
+    trainer = make(kind, per_device_eval_batch_size=4, prediction_loss_only=True)
+    trainer.model.eval()
+    with torch.no_grad():
+        expected = float(TEXTBOOK[kind](trainer))
+    assert trainer.evaluate(trainer.train_dataset)["eval_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_would_not_see_the_video_is_refused(make, kind):
     with pytest.raises(ValueError, match="label_smoothing_factor is not supported"):
         make(kind, label_smoothing_factor=0.1)
+    with pytest.raises(ValueError, match="dataloader_num_workers is 2: batches are made with the model"):
+        make(kind, dataloader_num_workers=2)
+    with pytest.raises(ValueError, match="compute_metrics is not supported"):
+        make(kind, extra={"compute_metrics": lambda found: {}})
     with pytest.raises(ValueError, match="lacks the column"):
         make(kind, data=training_rows(rows(), "vanilla"))
     with pytest.raises(ValueError, match="no clip for scene"):

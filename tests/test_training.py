@@ -130,6 +130,20 @@ def test_what_a_run_leaves(profile, tmp_path, capsys):
     assert (run.path / "rollouts.parquet").exists()
 
 
+def test_steps_that_use_rollouts_again_have_a_cost_too(profile):
+    trained = train(profile, "vanilla", ROWS, CLIPS, steps=4, quiet=True, num_iterations=2)
+    generated = [log for log in trained.logs if "num_tokens" in log]
+    assert 0 < len(generated) < 4 and trained.cost.steps == 4
+    seconds = trained.cost.seconds_per_step * 4
+    assert trained.cost.tokens_per_second == pytest.approx(generated[-1]["num_tokens"] / seconds)
+
+
+def test_a_line_for_several_steps_counts_as_several(profile):
+    trained = train(profile, "vanilla", ROWS, CLIPS, steps=4, quiet=True, logging_steps=2)
+    assert trained.cost.steps == 4
+    assert trained.cost.seconds_per_step < 1.5 * trained.seconds / 4
+
+
 def test_the_adapter_loads_and_answers_as_the_trained_model_does(profile, tmp_path, tiny_path):
     run = run_of(tmp_path, "adapter")
     trained = train(profile, "vanilla", ROWS, CLIPS, run, steps=2, quiet=True)

@@ -39,18 +39,23 @@ class Cost:
 
 
 def cost_of(logs: Sequence[dict], device: str = "cpu", after_step: int = 0) -> Cost | None:
-    """The cost of the steps in TRL's log dictionaries (`logging_steps=1`); None where no step was logged.
+    """The cost of the steps in TRL's log dictionaries; None where no step was logged.
+
+    Steps that use rollouts a second time log neither tokens nor shares of groups; a line that stands for several steps
+    (`logging_steps`) has their mean time.
 
     device: `cuda` reads the GPU's peak memory, anything else the process's. after_step: where the process went on from.
     """
-    steps = [log for log in logs if "step_time" in log and log["step"] > after_step]
-    if not steps:
+    own = [log for log in logs if "step_time" in log and log["step"] > after_step]
+    if not own:
         return None
-    seconds = sum(log["step_time"] for log in steps)
-    earlier = [log["num_tokens"] for log in logs if log.get("step") == after_step and "num_tokens" in log]
-    tokens = steps[-1]["num_tokens"] - (earlier[-1] if earlier else 0)
-    idle = sum(log["frac_reward_zero_std"] for log in steps) / len(steps)
-    return Cost(len(steps), seconds / len(steps), tokens / seconds, peak_bytes(device), idle)
+    began = [after_step, *(log["step"] for log in own[:-1])]
+    seconds = sum(log["step_time"] * (log["step"] - before) for log, before in zip(own, began, strict=True))
+    read = [log["num_tokens"] for log in logs if "num_tokens" in log and log["step"] <= after_step]
+    tokens = max(log.get("num_tokens", 0) for log in own) - (read[-1] if read else 0)
+    shares = [log["frac_reward_zero_std"] for log in own if log.get("frac_reward_zero_std") is not None]
+    steps, idle = own[-1]["step"] - after_step, sum(shares) / len(shares) if shares else 0.0
+    return Cost(steps, seconds / steps, max(tokens, 0) / seconds, peak_bytes(device), idle)
 
 
 def peak_bytes(device: str = "cpu") -> int:

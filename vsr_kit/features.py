@@ -56,7 +56,7 @@ class FeatureStore:
 
     Args:
         memory_bytes: of features kept between calls, on the device they were computed on; the longest unused go first.
-            The clips of one call are held until it returns, however large.
+            The clips of one call are held until it returns, however large. None is 4 GiB, on a GPU a twentieth of it.
         folder: one safetensors file a clip, shared safely by several processes and runs; None keeps memory only.
         disk_bytes: of features in the folder; the files read or written longest ago go first. What other processes
             write is seen at every 64th write, so several may pass the bound by 64 clips each.
@@ -70,8 +70,9 @@ class FeatureStore:
     """
 
     def __init__(
-        self, memory_bytes: int = 4 * 2**30, folder: Path | str | None = None, disk_bytes: int = 20 * 2**30
+        self, memory_bytes: int | None = None, folder: Path | str | None = None, disk_bytes: int = 20 * 2**30
     ) -> None:
+        memory_bytes = _default_memory_bytes() if memory_bytes is None else memory_bytes
         for name, bound in (("memory_bytes", memory_bytes), ("disk_bytes", disk_bytes)):
             if bound < 0:
                 raise ValueError(f"{name} is {bound}: a bound in bytes is 0 (keep nothing) or more")
@@ -142,6 +143,10 @@ class FeatureStore:
             if held <= self.memory_bytes:
                 break
             held -= self._memory.pop(key).features_VD.nbytes
+
+
+def _default_memory_bytes() -> int:
+    return min(4 * 2**30, torch.cuda.mem_get_info()[1] // 20 if torch.cuda.is_available() else 4 * 2**30)
 
 
 def _on(clip: ClipFeatures, device: torch.device) -> ClipFeatures:

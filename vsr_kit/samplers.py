@@ -45,16 +45,22 @@ class ClipSampler(Sampler):
             )
         self.scenes, self.questions_per_clip = list(scenes), questions_per_clip
         self.repeats = RepeatSampler(self.scenes, mini_repeat_count, batch_size, repeat_count, shuffle=False)
-        self.generator = torch.Generator().manual_seed(seed)
+        self.seed, self.epoch = seed, 0
 
     def __len__(self) -> int:
         return len(self.repeats)
 
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch comes next, counted from 0; trainers say it, so that a resumed run goes on in its own order."""
+        self.epoch = epoch
+
     def __iter__(self) -> Iterator[int]:
         order = self._order()
+        self.epoch += 1
         return (order[place] for place in self.repeats)
 
     def _order(self) -> list[int]:
+        self.generator = torch.Generator().manual_seed(self.seed + self.epoch)
         by_scene: dict[str, list[int]] = {}
         for row in self._shuffled(range(len(self.scenes))):
             by_scene.setdefault(self.scenes[row], []).append(row)

@@ -3,7 +3,8 @@
 The story: `train` loads the profile's model, puts LoRA on its language model, and lets `VideoGRPOTrainer` do the rest
 with the rewards of the prompt mode. Given a run folder, it writes metrics and rollouts there as they come, a checkpoint
 every few steps and the adapter at the end; a killed run that is resumed from its last checkpoint ends with the weights
-of one that never was, up to rounding. Under `accelerate launch` every process calls `train`, only the main one writes.
+of one that never was, up to rounding (beyond its first epoch, where TRL's sampler would start its order anew, only if
+`questions_per_clip` is above 1). Under `accelerate launch` every process calls `train`, only the main one writes.
 
 Left out: evaluation (generation.py asks, evaluation scores), pushing to a hub, and sweeps (study.py).
 """

@@ -6,6 +6,8 @@ downstream shares that. `read_prompts` reads a clip once for all its questions a
 transformers' own `generate` (training); `score` scores all completions of all questions in one packed sequence, a tree
 of clips, questions and completions (reference and policy). Tests hold all three equal to plain forwards.
 
+What others call prefix, prefill and a shared KV cache are here a beginning, reading it, and `SharedCache`. Evaluation
+reads by itself (`read_prompts`: logits, rows that come and go), training for `generate` (`rollouts`).
 To read in order: prompt.py, packing.py (what stands where), attention.py (what sees what), scoring.py, rollouts.py.
 Left out: sequence parallelism, and a vision tower that learns: its features could not be shared between steps.
 """

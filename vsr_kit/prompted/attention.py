@@ -84,6 +84,8 @@ class TreeMask:
     def _part(self, i: int, query, key, value, scaling) -> torch.Tensor:
         part, bias = self.parts[i], self.biases[i]
         keys, values = (torch.cat([x[:, :, place] for place in (*part.seen, part.own)], 2) for x in (key, value))
+        if bias is not None and query.is_cuda:  # grouped heads under a mask would fall to the slow kernel
+            keys, values = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (keys, values))
         return F.scaled_dot_product_attention(
             query[:, :, part.own], keys, values, bias, is_causal=bias is None, scale=scaling, enable_gqa=True
         )

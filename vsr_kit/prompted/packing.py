@@ -87,11 +87,13 @@ def pack(
         completions: for each prompt its id tensors, none empty. None packs the prompts alone, without last tokens.
 
     Raises:
-        ValueError: an empty completion, or prompts without any token.
+        ValueError: an empty completion, no prompt, or an empty one.
     """
     completions = [()] * len(prompts) if completions is None else completions
     if any(len(c) == 0 for own in completions for c in own):
         raise ValueError("a completion has no token: score at least its end token")
+    if not prompts or any(len(p.ids_P) == 0 for p in prompts) or max(len(p.ids_P) for p in prompts) < 2:
+        raise ValueError(f"nothing to pack: {len(prompts)} prompts, or prompts of less than two tokens")
     layout, places = _Layout(model), {}
     for rows, common in shared_beginnings(prompts):
         beginning: tuple[slice, ...] = ()

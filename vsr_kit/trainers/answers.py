@@ -36,7 +36,7 @@ class _AnswersTrainer(SeesClips):
 
     def __init__(self, *args, **kwargs) -> None:
         config = kwargs.get("args", args[1] if len(args) > 1 else None)
-        _refuse_whole_logits(config)
+        _refuse_unsupported(config, kwargs)
         config.remove_unused_columns = False
         config.max_length = None  # would cut the video's tokens
         super().__init__(*args, data_collator=self._collate, **kwargs)
@@ -87,12 +87,16 @@ class VideoDPOTrainer(_AnswersTrainer, DPOTrainer):
         return {"completion_mask": answered_BT.long()}
 
 
-def _refuse_whole_logits(config) -> None:
-    wrong = {
-        "label_smoothing_factor": getattr(config, "label_smoothing_factor", 0),
-        "packing": getattr(config, "packing", False),
-        "padding_free": getattr(config, "padding_free", False),
-        "precompute_ref_log_probs": getattr(config, "precompute_ref_log_probs", False),
-    }
-    if refused := [name for name, on in wrong.items() if on]:
-        raise ValueError(f"{refused[0]} is not supported here: its passes would not see the video; leave it out")
+def _refuse_unsupported(config, kwargs: Mapping) -> None:
+    if config is None:
+        raise ValueError("args is None: give a trl.SFTConfig or trl.DPOConfig")
+    if config.dataloader_num_workers:
+        raise ValueError(
+            f"dataloader_num_workers is {config.dataloader_num_workers}: batches are made with the model, in its own "
+            "process; leave it at 0"
+        )
+    names = ("label_smoothing_factor", "packing", "padding_free", "precompute_ref_log_probs")
+    wrong = [name for name in names if getattr(config, name, False)]
+    wrong += [name for name in ("compute_metrics", "compute_loss_func") if kwargs.get(name) is not None]
+    if wrong:
+        raise ValueError(f"{wrong[0]} is not supported here: its passes would not see the video; leave it out")

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import torch
 from datasets import Dataset
 from transformers import TrainerCallback
 
@@ -67,7 +68,7 @@ class SeesClips:
         if "ref" in getattr(self.model, "peft_config", ()):
             self.model.delete_adapter("ref")  # TRL's copy of an adapter that came with the model
         for name, weight in self.model.named_parameters():
-            if weight.requires_grad and "lora_" in name:
+            if weight.requires_grad and "lora_" in name and weight.dtype in (torch.bfloat16, torch.float16):
                 weight.data = weight.data.float()
         give_scores(core)
 
@@ -85,8 +86,15 @@ class SeesClips:
     def _get_train_sampler(self, dataset=None):
         if self.questions_per_clip == 1:
             return super()._get_train_sampler(dataset)
+        batches = self._batches()
+        a_pass = self.args.per_device_train_batch_size // batches["mini_repeat_count"]
+        if not a_pass or a_pass % self.questions_per_clip:
+            raise ValueError(
+                f"questions_per_clip is {self.questions_per_clip}, but a process scores {a_pass} questions at once: "
+                "raise per_device_train_batch_size (groups_per_pass in a profile) to a multiple of it"
+            )
         scenes = (self.train_dataset if dataset is None else dataset)["scene_name"]
-        return ClipSampler(scenes, self.questions_per_clip, seed=self.args.seed, **self._batches())
+        return ClipSampler(scenes, self.questions_per_clip, seed=self.args.seed, **batches)
 
     def _batches(self) -> dict[str, int]:
         """How many questions a batch holds, and how often each of them and the batch come: for the sampler."""

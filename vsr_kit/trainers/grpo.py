@@ -151,7 +151,8 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
         prompts = list(dict.fromkeys(self._prompts))
         rows = [[i for i, own in enumerate(self._prompts) if own is prompt] for prompt in prompts]
         completions = [[ids_BT[i, : lengths_B[i]] for i in group] for group in rows]
-        at_once = max(1, (batch_size or len(ids_BT)) // self._group_size)  # TRL's bound on memory, in prompts
+        # TRL's bound on memory, in prompts; there is none where gradients are wanted
+        at_once = len(prompts) if batch_size is None else max(1, batch_size // self._group_size)
         scored = []
         with self.accelerator.autocast():
             for start in range(0, len(prompts), at_once):
