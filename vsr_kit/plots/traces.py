@@ -19,7 +19,10 @@ from vsr_kit.prompts import parse_answer
 
 _TOP = 'style="text-align:left; vertical-align:top; padding:5px 10px"'
 _HEAD = 'style="text-align:left; padding:10px; background:#f6f8fa; border-top:2px solid #8c959f"'
-_TEXT = 'style="white-space:pre-wrap; overflow-wrap:anywhere; margin:0; font-size:12px; max-width:460px"'
+_TEXT = (
+    'style="white-space:pre-wrap; overflow-wrap:anywhere; margin:0; font-size:12px; max-width:460px; '
+    'background:transparent"'
+)
 _MARK = 'style="background:#ffe9a8"'
 _SMALL = 'style="font-size:11px"'
 _WARN = 'style="color:#a33b00"'
