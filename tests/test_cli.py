@@ -14,7 +14,7 @@ from vsr_kit import __version__
 from vsr_kit.cli import app, main
 from vsr_kit.runs import RunFolder
 
-COMMANDS = ["build", "score", "pretrain", "eval", "train", "report", "run", "course", "test", "lab", "bench"]
+COMMANDS = ["build", "score", "pretrain", "eval", "train", "report", "claims", "run", "course", "test", "lab", "bench"]
 
 
 def vsr(*words):
@@ -35,7 +35,7 @@ def test_every_command_is_there():
     assert named | {group.name for group in app.registered_groups} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "bench rooms"])
+@pytest.mark.parametrize("command", [*COMMANDS, "bench rooms", "bench sharing"])
 def test_help_says_what_a_command_does_and_what_every_option_means(command):
     done = vsr(*command.split(), "--help")
     assert done.exit_code == 0
@@ -51,6 +51,26 @@ def _walk(command, path):
     yield path, command
     for name, inner in getattr(command, "commands", {}).items():
         yield from _walk(inner, (*path, name))
+
+
+def test_claims_are_judged_from_the_shipped_answers(tmp_path, monkeypatch, capsys):
+    """The same differences that scoring the answers by hand gives; verdicts follow from them."""
+    from vsr_kit.evaluation import difference
+    from vsr_kit.study import SEEDS, Condition, read_answers, run_name
+
+    told = json.loads(vsr("claims", "--json").output)
+    base = read_answers(Condition("test-vsi-bench"))
+    runs = [read_answers(Condition("test-vsi-bench", run_name(seed))) for seed in SEEDS]
+    by_hand = difference(runs, [base], task="trained")
+    found = told["grpo-lifts"]["found"]["grpo_minus_base"]
+    assert (found["mean"], found["low"], found["n"]) == pytest.approx((by_hand.mean, by_hand.low, by_hand.n))
+    assert told["grpo-lifts"]["verdict"] == ("reproduced" if by_hand.low > 0 else "not reproduced")
+    text = vsr("claims").output
+    assert all(
+        f"{name}: {claim['verdict'].upper()}" in text and claim["caveat"] in text for name, claim in told.items()
+    )
+    assert "holds the answers of no claim" in fails(monkeypatch, capsys, "claims", "--study", tmp_path)
+    assert "no folder nowhere" in fails(monkeypatch, capsys, "claims", "--study", "nowhere")
 
 
 def test_the_version_is_told():
