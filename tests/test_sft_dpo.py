@@ -5,32 +5,13 @@ import torch
 from trl import DPOConfig, SFTConfig
 
 from tests.plain import plain_logps
-from tests.test_trainers import CLIPS, random_lora, rows, watch
+from tests.test_trainers import CLIPS, common, random_lora, rows, watch
 from tests.tiny import tiny_clip
 from vsr_kit.models import load_model, lora_config
 from vsr_kit.prompted import shared_beginnings
 from vsr_kit.trainers import VideoDPOTrainer, VideoSFTTrainer, answer_rows, training_rows
 
 BETA = 0.3
-LOSS = {VideoSFTTrainer: "nll", VideoDPOTrainer: "sigmoid"}
-
-
-def settings(folder, **changes) -> dict:
-    return {
-        "output_dir": str(folder),
-        "max_steps": 1,
-        "per_device_train_batch_size": 4,
-        "learning_rate": 1e-2,
-        "max_grad_norm": 1e9,
-        "logging_steps": 1,
-        "report_to": "none",
-        "save_strategy": "no",
-        "use_cpu": True,
-        "bf16": False,
-        "activation_checkpointing": False,
-        "disable_tqdm": True,
-        "seed": 3,
-    } | changes
 
 
 def preferences():
@@ -45,9 +26,8 @@ def make(tiny_path, tmp_path):
     def build(kind, clips=CLIPS, lora=None, data=None, quantize=None, extra=None, **changes):
         loaded = load_model(tiny_path, quantize=quantize, device="cpu", dtype=torch.float32, quiet=True)
         sft = kind is VideoSFTTrainer
-        config = (
-            SFTConfig(**settings(tmp_path, **changes)) if sft else DPOConfig(beta=BETA, **settings(tmp_path, **changes))
-        )
+        settings = common(tmp_path, **({"per_device_train_batch_size": 4} | changes))
+        config = SFTConfig(**settings) if sft else DPOConfig(beta=BETA, **settings)
         return kind(
             model=loaded.model,
             args=config,

@@ -1,8 +1,12 @@
 """The study: which clip a condition shows, and answers that come back as they were written."""
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from vsr_kit import study
 from vsr_kit.asking import other_clips
 from vsr_kit.evaluation import wrong_clip_pairing
 from vsr_kit.study import CLIPS, Condition, QuestionSet, read_answers, save_questions, shown_clips, write_lines
@@ -42,3 +46,11 @@ def test_answers_with_any_line_break_come_back(tmp_path):
     read = read_answers(Condition("q"), tmp_path)
     assert [row["prediction"] for row in read] == said
     assert read[0]["question"] == "How many\u2028chairs?"
+
+
+def test_the_manifest_names_no_place_on_the_machine_that_ran_it(tmp_path):
+    loaded = SimpleNamespace(description=f"mini, adapter {tmp_path}/grpo-vanilla-seed1/adapter")
+    study._note(tmp_path, {"questions": "some"}, loaded)
+    (line,) = (tmp_path / "manifest.jsonl").read_text().splitlines()
+    assert json.loads(line)["loaded"] == "mini, adapter grpo-vanilla-seed1/adapter"
+    assert str(tmp_path) not in line

@@ -63,17 +63,11 @@ def vowels_reward(completions, **columns):
     return [sum(letter in "aeiou" for letter in c[0]["content"]) / 4 + len(c[0]["content"]) % 3 for c in completions]
 
 
-def config(folder, **changes) -> GRPOConfig:
-    settings = {
+def common(folder, **changes) -> dict:
+    """What the tests of every trainer set."""
+    return {
         "output_dir": str(folder),
         "max_steps": 1,
-        "per_device_train_batch_size": 2 * G,
-        "num_generations": G,
-        "max_completion_length": 6,
-        "beta": BETA,
-        "epsilon": EPSILON,
-        "loss_type": "grpo",
-        "use_bias_correction_kl": False,
         "learning_rate": 1e-2,
         "max_grad_norm": 1e9,
         "logging_steps": 1,
@@ -84,8 +78,20 @@ def config(folder, **changes) -> GRPOConfig:
         "activation_checkpointing": False,
         "disable_tqdm": True,
         "seed": 3,
+    } | changes
+
+
+def config(folder, **changes) -> GRPOConfig:
+    settings = {
+        "per_device_train_batch_size": 2 * G,
+        "num_generations": G,
+        "max_completion_length": 6,
+        "beta": BETA,
+        "epsilon": EPSILON,
+        "loss_type": "grpo",
+        "use_bias_correction_kl": False,
     }
-    return GRPOConfig(**(settings | changes))
+    return GRPOConfig(**common(folder, **(settings | changes)))
 
 
 def random_lora():

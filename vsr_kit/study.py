@@ -10,6 +10,7 @@ Left out: the claims that need more than base and GRPO runs.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -171,7 +172,7 @@ def _note(folder: Path, entry: dict, loaded) -> None:
     """Append how a condition's answers were made."""
     made = {
         "token_cap": TOKEN_CAP,
-        "loaded": loaded.description,
+        "loaded": loaded.description.replace(f"{folder}{os.sep}", ""),  # an adapter's place within the study
         "base": checkpoint_identity(data_samples("mini-qwen2-vl")),
         "git": git_state(),
         "hardware": hardware(),

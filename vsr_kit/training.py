@@ -111,14 +111,18 @@ def train(
             began = time.monotonic()
             trainer.train(resume_from_checkpoint=checkpoint)
             took = time.monotonic() - began
-    adapter = _save(trainer, loaded, run)
+    since = 0 if checkpoint is None else int(Path(checkpoint).name.split("-")[1])
+    return _trained(trainer, loaded, profile, _save(trainer, loaded, run), took, since, quiet)
+
+
+def _trained(trainer, loaded: Loaded, profile: Profile, adapter, took: float, since: int, quiet: bool) -> Trained:
+    """What is left of a training that went on from step `since`; its cost is printed."""
     model = trainer.accelerator.unwrap_model(trainer.model).eval()
-    trained = Loaded(model, loaded.processor, loaded.name, describe(model, loaded.name, profile.quantize, adapter))
-    began_at = 0 if checkpoint is None else int(Path(checkpoint).name.split("-")[1])
-    cost = cost_of(trainer.state.log_history, trainer.accelerator.device.type, began_at)
+    ready = Loaded(model, loaded.processor, loaded.name, describe(model, loaded.name, profile.quantize, adapter))
+    cost = cost_of(trainer.state.log_history, trainer.accelerator.device.type, since)
     if not quiet and cost is not None and trainer.accelerator.is_main_process:
         print(f"cost: {cost}")
-    return Trained(trained, adapter, trainer.state.log_history, trainer.state.global_step, took, cost)
+    return Trained(ready, adapter, trainer.state.log_history, trainer.state.global_step, took, cost)
 
 
 def _checkpoint(run, resume: bool) -> str | None:
