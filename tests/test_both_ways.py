@@ -4,9 +4,9 @@ import pytest
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 
-from tests.tiny import tiny_clip
+from tests.tiny import random_lora, tiny_clip
 from vsr_kit.both_ways import make_work, plain_step, shared_step
-from vsr_kit.models import load_model, lora_config
+from vsr_kit.models import load_model
 from vsr_kit.plain import plain_tokens, relative_error, shared_tokens
 
 ROW = {"id": "r/1", "dataset": "procedural", "scene_name": "r", "question_type": "object_counting", "options": None}
@@ -16,9 +16,7 @@ G, T = 3, 4
 
 @pytest.fixture(scope="module")
 def loaded(tiny_path):
-    lora = lora_config(rank=4, alpha=8)
-    lora.init_lora_weights = False
-    return load_model(tiny_path, lora=lora, device="cpu", quiet=True)
+    return load_model(tiny_path, lora=random_lora(), device="cpu", quiet=True)
 
 
 @pytest.mark.parametrize("asked", [ROWS[:1], ROWS])

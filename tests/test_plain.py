@@ -6,9 +6,9 @@ from transformers import GenerationConfig
 
 from tests.plain import plain_generate
 from tests.plain import plain_logps as one_row
-from tests.tiny import tiny_clip, tiny_messages
+from tests.tiny import random_lora, tiny_clip, tiny_messages
 from vsr_kit.bench.meter import ROLLOUT, SCORING, Meter
-from vsr_kit.models import load_model, lora_config
+from vsr_kit.models import load_model
 from vsr_kit.plain import gradient, plain_logps, plain_rollouts, plain_tokens, relative_error, shared_tokens
 from vsr_kit.prompted import encode_prompt, generate_ids, give_scores, score, shared_beginnings
 from vsr_kit.vision import encode_clip
@@ -20,9 +20,7 @@ G, T = 3, 4
 
 @pytest.fixture(scope="module")
 def loaded(tiny_path):
-    lora = lora_config(rank=4, alpha=8)
-    lora.init_lora_weights = False
-    return load_model(tiny_path, lora=lora, device="cpu", quiet=True)
+    return load_model(tiny_path, lora=random_lora(), device="cpu", quiet=True)
 
 
 def settings(processor, **how):

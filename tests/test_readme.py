@@ -7,8 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from vsr_kit.cli import app
+from vsr_kit.evaluation import difference, score
+from vsr_kit.results import grpo_table
 from vsr_kit.results.sharing import sharing_summary
 from vsr_kit.results.summary import study_summary
+from vsr_kit.study import SEEDS, Condition, read_answers, run_name
 
 TOP = Path(__file__).resolve().parent.parent
 README = (TOP / "README.md").read_text(encoding="utf-8")
@@ -17,6 +20,37 @@ COMMANDS = sorted({words.split()[0] for words in re.findall(r"^vsr (.+)$", READM
 
 def test_its_results_are_the_shipped_studys():
     assert study_summary() in README
+
+
+def test_what_it_says_moves_moves_and_what_not_does_not():
+    table = grpo_table()
+    for task in ("object_abs_distance", "object_size_estimation", "room_size_estimation"):
+        assert table.change[task].low > 0
+        assert f"({table.before[task].mean:.1f} to {table.after[task].mean:.1f}" in README
+    for task in ("object_counting", "object_rel_distance", "object_rel_direction"):
+        assert table.change[task].low <= 0 <= table.change[task].high
+
+
+def test_its_real_rooms_are_the_shipped_answers():
+    base, wrong, *runs = (
+        read_answers(Condition("arkitscenes-vsi-bench", model, clip=clip))
+        for model, clip in [("base", "own"), ("base", "wrong"), *((run_name(seed), "own") for seed in SEEDS)]
+    )
+    own, other, trained = (
+        100 * score(base).trained,
+        100 * score(wrong).trained,
+        difference(runs, [base], task="trained"),
+    )
+    count = [score(rows).percent()["object_counting"] for rows in (base, *runs)]
+    assert f"the base reaches {own:.1f}, another room's clip {other:.1f}, GRPO {own + trained.mean:.1f}" in README
+    assert f"(+{trained.mean:.1f}, 95 % {trained.low:.1f} to {trained.high:.1f})" in README
+    assert f"from {count[0]:.1f} to {sum(count[1:]) / len(SEEDS):.1f}" in README
+
+
+def test_its_acceptance_is_the_model_cards():
+    card = (TOP / "data_samples" / "mini-qwen2-vl" / "README.md").read_text(encoding="utf-8")
+    sight, headroom = (re.search(rf"^- {rule}: ([\d.]+)", card, re.M)[1] for rule in ("sight", "headroom"))
+    assert f"worth {sight} points" in README and f"only {headroom} points better" in README
 
 
 def test_its_speed_is_the_shipped_benchmarks():

@@ -5,8 +5,8 @@ import torch
 from trl import DPOConfig, SFTConfig
 
 from tests.plain import plain_logps
-from tests.test_trainers import CLIPS, common, random_lora, rows, watch
-from tests.tiny import tiny_clip
+from tests.test_trainers import CLIPS, common, rows, watch
+from tests.tiny import random_lora, tiny_clip
 from vsr_kit.models import load_model, lora_config
 from vsr_kit.prompted import shared_beginnings
 from vsr_kit.trainers import VideoDPOTrainer, VideoSFTTrainer, answer_rows, training_rows
@@ -33,7 +33,7 @@ def make(tiny_path, tmp_path):
             args=config,
             train_dataset=data or (answer_rows(rows()) if sft else preferences()),
             processing_class=loaded.processor,
-            peft_config=lora or random_lora(),
+            peft_config=lora or random_lora(alpha=32),
             clips=clips,
             **(extra or {}),
         )

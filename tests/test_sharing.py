@@ -11,8 +11,8 @@ from transformers import GenerationConfig
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VLRMSNorm
 
 from tests.plain import plain_generate, plain_logps
-from tests.tiny import tiny_clip, tiny_messages
-from vsr_kit.models import load_model, lora_config
+from tests.tiny import random_lora, tiny_clip, tiny_messages
+from vsr_kit.models import load_model
 from vsr_kit.prompted import encode_prompt, generate_ids, give_scores, score
 from vsr_kit.vision import core_model, encode_clip
 
@@ -51,10 +51,8 @@ def norm_in_own_dtype(self, hidden):
 def model_of(tiny_path, dtype=torch.float32, quantize=None, seed=0):
     """The tiny checkpoint with LoRA that is no identity."""
     loaded = load_model(tiny_path, quantize=quantize, device="cpu", dtype=dtype, quiet=True)
-    lora = lora_config(rank=4, alpha=8)
-    lora.init_lora_weights = False
     torch.manual_seed(seed)
-    model = get_peft_model(loaded.model, lora).to(dtype if quantize is None else None).train()
+    model = get_peft_model(loaded.model, random_lora()).to(dtype if quantize is None else None).train()
     return model, loaded.processor
 
 

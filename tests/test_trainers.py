@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from tests.plain import plain_logps
-from tests.tiny import tiny_clip
+from tests.tiny import random_lora, tiny_clip
 from vsr_kit.features import FeatureStore
 from vsr_kit.models import load_model, lora_config
 from vsr_kit.prompted import EncodedPrompt, encode_prompt
@@ -94,13 +94,6 @@ def config(folder, **changes) -> GRPOConfig:
     return GRPOConfig(**common(folder, **(settings | changes)))
 
 
-def random_lora():
-    """LoRA that is no identity at the start, so that policy and reference differ and both factors get gradients."""
-    lora = lora_config(rank=4, alpha=32)
-    lora.init_lora_weights = False
-    return lora
-
-
 class Spy(VideoGRPOTrainer):
     """Keeps every scored batch."""
 
@@ -125,7 +118,7 @@ def make(tiny_path, tmp_path):
             args=config(tmp_path, **changes),
             train_dataset=training_rows(rows(), "vanilla"),
             processing_class=loaded.processor,
-            peft_config=peft_config or random_lora(),
+            peft_config=peft_config or random_lora(alpha=32),
             clips=clips,
             **(extra or {}),
         )
@@ -373,7 +366,7 @@ def test_whole_truncated_groups_cost_nothing_and_break_nothing(make):
 
 def test_the_reference_is_the_model_without_its_adapter(tiny_path, tmp_path):
     """Even where the model came with one (random here): TRL would make a frozen copy of it the reference."""
-    loaded = load_model(tiny_path, lora=random_lora(), device="cpu", quiet=True)
+    loaded = load_model(tiny_path, lora=random_lora(alpha=32), device="cpu", quiet=True)
     data, processor = training_rows(rows(), "vanilla"), loaded.processor
     trainer = Spy(loaded.model, vowels_reward, config(tmp_path), data, processing_class=processor, clips=CLIPS)
     trainer.train()

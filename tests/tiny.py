@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from vsr_kit.checkpoints import build_config, build_tokenizer, new_checkpoint
+from vsr_kit.models import lora_config
 
 SIZE = {"shortest_edge": 56 * 56, "longest_edge": 112 * 112}
 TEXT = {
@@ -40,3 +41,10 @@ def tiny_messages(question: str, video: bool = True) -> list[dict]:
     """One user turn as prompts.chat_messages shapes it."""
     text = {"type": "text", "text": f"These are frames of a video.\n{question}"}
     return [{"role": "user", "content": [{"type": "video"}, text] if video else [text]}]
+
+
+def random_lora(alpha: int = 8):
+    """LoRA that is no identity at the start, so that policy and reference differ and both factors get gradients."""
+    lora = lora_config(rank=4, alpha=alpha)
+    lora.init_lora_weights = False
+    return lora
