@@ -14,11 +14,11 @@ STAMP := $(VENV)/.ready
 VSR   := $(BIN)/vsr
 
 .DEFAULT_GOAL := help
-.PHONY: help env run course test lab build score pretrain eval train report claims bench lint clean
+.PHONY: help env run course test lab build score pretrain eval train report reproduce claims bench lint clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
-	@echo "targets: env run course test lab build score pretrain eval train report claims bench lint clean"
+	@echo "targets: env run course test lab build score pretrain eval train report reproduce claims bench lint clean"
 
 # The stamp is written last: an interrupted installation is taken up again. A .venv whose Python went away is made anew.
 $(STAMP): pyproject.toml constraints.txt
@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 env: $(STAMP)
 
-run course lab build score pretrain eval train report claims bench: $(STAMP)
+run course lab build score pretrain eval train report reproduce claims bench: $(STAMP)
 	$(VSR) $@ $(ARGS)
 
 # One thread in tests: with other work on the machine, OpenMP threads spin, and a step takes ten times as long.

@@ -14,7 +14,8 @@ from vsr_kit import __version__
 from vsr_kit.cli import app, main
 from vsr_kit.runs import RunFolder
 
-COMMANDS = ["build", "score", "pretrain", "eval", "train", "report", "claims", "run", "course", "test", "lab", "bench"]
+COMMANDS = ["build", "score", "pretrain", "eval", "train", "report", "reproduce", "claims"]
+COMMANDS += ["run", "course", "test", "lab", "bench"]
 
 
 def vsr(*words):
@@ -56,11 +57,11 @@ def _walk(command, path):
 def test_claims_are_judged_from_the_shipped_answers(tmp_path, monkeypatch, capsys):
     """The same differences that scoring the answers by hand gives; verdicts follow from them."""
     from vsr_kit.evaluation import difference
-    from vsr_kit.study import SEEDS, Condition, read_answers, run_name
+    from vsr_kit.study import SEEDS, Condition, read_answers
 
     told = json.loads(vsr("claims", "--json").output)
     base = read_answers(Condition("test-vsi-bench"))
-    runs = [read_answers(Condition("test-vsi-bench", run_name(seed))) for seed in SEEDS]
+    runs = [read_answers(Condition("test-vsi-bench", f"grpo-vanilla-seed{seed}")) for seed in SEEDS]
     by_hand = difference(runs, [base], task="trained")
     found = told["grpo-lifts"]["found"]["grpo_minus_base"]
     assert (found["mean"], found["low"], found["n"]) == pytest.approx((by_hand.mean, by_hand.low, by_hand.n))

@@ -4,15 +4,18 @@ import json
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import chisquare
 
 from tests.oracles import closest_distance
+from vsr_kit.data import make_rows
 from vsr_kit.questions import (
     CHOICE_TYPES,
     HELD_OUT_TYPES,
+    LABELS,
     NUMERIC_TYPES,
     PHRASINGS,
     QUESTION_TYPES,
@@ -531,9 +534,9 @@ def test_a_cap_keeps_questions_at_random(rooms):
     assert len({q.question for found in few for q in found}) > 5
 
 
-@pytest.mark.parametrize("bad", [{"phrasing": "vsi"}, {"types": ("object_count",)}])
+@pytest.mark.parametrize("bad", [{"phrasing": "vsi"}, {"types": ("object_count",)}, {"labels": "center"}])
 def test_unknown_names_are_named(rooms, bad):
-    with pytest.raises(ValueError, match=r"unknown .*(vsi-100k|object_counting)"):
+    with pytest.raises(ValueError, match=r"unknown .*(vsi-100k|object_counting|closest, centre)"):
         make_questions(rooms[0], **bad)
 
 
@@ -541,3 +544,85 @@ def test_turned_boxes_are_measured_along_their_own_axes():
     room = room_of(Box("bed", (0.0, 0.0, 0.3), (2.0, 1.0, 0.6), yaw_axes(45)), cube("tv", 3, 0))
     sizes = {q.objects[0]: q.ground_truth for q in asked(room, "object_size_estimation")}
     assert sizes == {"bed": "200", "tv": "20"}
+
+
+# ------------------------------------------------------------------------------------- labels other than the phrasing's
+
+OWN = {"vsi-bench": "closest", "vsi-100k": "centre"}
+DISTANCES = ("object_abs_distance", "object_rel_distance")
+
+
+@pytest.mark.parametrize("phrasing", PHRASINGS)
+@pytest.mark.parametrize("cap", [None, 2])
+def test_other_labels_change_truths_and_nothing_else(rooms, phrasing, cap):
+    """Same ids, words, options and order; the truth is the other measure's; only what that makes ambiguous is gone."""
+    (other,) = set(LABELS) - {OWN[phrasing]}
+    moved, gone = 0, Counter()
+    for room in rooms:
+        own = make_questions(room, phrasing, 3, max_per_type=cap)
+        assert make_questions(room, phrasing, 3, max_per_type=cap, labels=OWN[phrasing]) == own
+        changed = {q.id: q for q in make_questions(room, phrasing, 3, max_per_type=cap, labels=other)}
+        assert list(changed) == [q.id for q in own if q.id in changed]
+        for q in own:
+            expected = truth_by(room, q, other)
+            assert (q.id in changed) == (expected is not None)
+            if expected is None:
+                gone[q.question_type] += 1
+                continue
+            now = changed[q.id]
+            assert replace(now, ground_truth=q.ground_truth) == q
+            if q.question_type == "object_abs_distance":
+                assert float(now.ground_truth) == pytest.approx(float(expected), abs=0.0505)
+                moved += now.ground_truth != q.ground_truth
+            else:
+                assert answer_text(now) == expected
+    assert moved > 30
+    assert gone["object_rel_distance"] > 0
+    assert set(gone) <= set(DISTANCES)
+
+
+def truth_by(room, q, labels) -> str | None:
+    """The answer by a measure, worked out with the tests' own distances; None where the measure is ambiguous."""
+    if q.question_type not in DISTANCES:
+        return answer_text(q)
+    place = {box.category: box for box in room.boxes}
+
+    def apart(a, b):
+        one, two = place[a], place[b]
+        return closest_distance(one, two) if labels == "closest" else math.dist(one.center, two.center)
+
+    if q.question_type == "object_abs_distance":
+        metres = apart(*q.objects)
+        return str(metres) if metres >= 0.1 else None
+    target, *names = q.objects
+    far = {name: apart(target, name) for name in names}
+    margin = 0.3 if room.floor_area_m2 > 40 else 0.15
+    return min(far, key=far.get) if np.diff(sorted(far.values())).min() >= margin else None
+
+
+@pytest.mark.parametrize("phrasing", PHRASINGS)
+def test_the_closest_of_four_may_be_another_by_other_labels(phrasing):
+    """A long shelf ends 20 cm from the bed, its centre is 2 m away; the tv is 80 cm from the bed, and 1 m."""
+    shelf = Box("shelf", (2.0, 0.0, 0.1), (3.4, 0.2, 0.2))
+    room = room_of(cube("bed", 0, 0), shelf, cube("tv", -1, 0), cube("sofa", 0, 3), cube("bin", 0, -4.2))
+    for labels, expected in [("closest", "shelf"), ("centre", "tv")]:
+        for seed in range(8):  # every place among the options
+            (q,) = [q for q in asked(room, DISTANCES[1], phrasing, labels=labels, seed=seed) if q.objects[0] == "bed"]
+            assert answer_text(q) == expected
+
+
+@pytest.mark.parametrize("gap_m, number", [(0.05, 0), (0.15, 1)])
+def test_touching_pairs_are_asked_by_neither_when_closest_points_are_meant(gap_m, number):
+    """VSI-100k's words with closest-point labels drop them; VSI-Bench's words never had them, centre labels or not."""
+    room = room_of(cube("bed", 0, 0), cube("tv", 0.2 + gap_m, 0))
+    assert len(asked(room, "object_abs_distance", "vsi-100k", labels="closest")) == number
+    assert len(asked(room, "object_abs_distance", "vsi-bench", labels="centre")) == number
+    assert len(asked(room, "object_abs_distance", "vsi-100k", labels="centre")) == 1
+
+
+def test_labels_reach_rows(rooms):
+    rows = {name: make_rows(rooms[:3], "vsi-100k", 3, DISTANCES[:1], labels=name) for name in (None, *LABELS)}
+    assert rows[None] == rows["centre"] != rows["closest"]
+    assert [row["id"] for row in rows["closest"]] == [row["id"] for row in rows["centre"]]
+    both = zip(rows["closest"], rows["centre"], strict=True)
+    assert all(float(near["ground_truth"]) < float(far["ground_truth"]) for near, far in both)

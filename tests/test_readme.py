@@ -11,7 +11,7 @@ from vsr_kit.evaluation import difference, score
 from vsr_kit.results import grpo_table
 from vsr_kit.results.sharing import sharing_summary
 from vsr_kit.results.summary import study_summary
-from vsr_kit.study import SEEDS, Condition, read_answers, run_name
+from vsr_kit.study import SEEDS, Condition, read_answers
 
 TOP = Path(__file__).resolve().parent.parent
 README = (TOP / "README.md").read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ def test_what_it_says_moves_moves_and_what_not_does_not():
 def test_its_real_rooms_are_the_shipped_answers():
     base, wrong, *runs = (
         read_answers(Condition("arkitscenes-vsi-bench", model, clip=clip))
-        for model, clip in [("base", "own"), ("base", "wrong"), *((run_name(seed), "own") for seed in SEEDS)]
+        for model, clip in [("base", "own"), ("base", "wrong"), *((f"grpo-vanilla-seed{seed}", "own") for seed in SEEDS)]
     )
     own, other, trained = (
         100 * score(base).trained,

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from vsr_kit import claims, results
-from vsr_kit.study import SAMPLES, SEEDS, Condition, trained_conditions, write_lines
+from vsr_kit.journals import append_lines
+from vsr_kit.study import SAMPLES, SEEDS, Condition, answers_path, questions_path, variant, write_lines
 
 ROOMS, PER_ROOM = 12, 4  # 48 counting questions
 
@@ -35,7 +36,7 @@ def say(folder, condition, right, text="9", cut=False):
         truth = f"The answer is {row['ground_truth']}." if condition.mode != "vanilla" else row["ground_truth"]
         said = [truth if right(i + draw) else text for draw in range(max(1, condition.samples))]
         lines.append({"id": row["id"], "said": said, "cut": [cut and s == text for s in said]})
-    write_lines(folder / "answers" / f"{condition.name}.jsonl", lines)
+    write_lines(answers_path(condition, folder), lines)
 
 
 def every(n):
@@ -47,14 +48,15 @@ def scattered(i):
     return i * 7 % 16 < 4
 
 
+NOT_HERE = [known.name for known in claims.CLAIMS if known.scale]
 ALWAYS, FOURTH = every(1), every(4)
 
 
 def write_study(folder, think=FOURTH, trained=ALWAYS, trained_wrong=FOURTH):
     """Base: a quarter right with its own clip, an eighth with another; `think` and the trained runs as told."""
     for phrasing in ("vsi-bench", "vsi-100k"):
-        write_lines(folder / "questions" / f"test-{phrasing}.jsonl", rows(phrasing))
-        write_lines(folder / "questions" / f"train-{phrasing}.jsonl", rows(phrasing))
+        write_lines(questions_path(f"test-{phrasing}", folder), rows(phrasing))
+        write_lines(questions_path(f"train-{phrasing}", folder), rows(phrasing))
         say(folder, Condition(f"test-{phrasing}"), every(4))
         say(folder, Condition(f"test-{phrasing}", clip="wrong"), every(8))
     say(folder, Condition("test-vsi-bench", clip="none"), every(16))
@@ -63,7 +65,7 @@ def write_study(folder, think=FOURTH, trained=ALWAYS, trained_wrong=FOURTH):
     for mode in results.MODES:
         say(folder, Condition("test-vsi-bench", mode=mode, samples=SAMPLES), every(4))
     for seed in SEEDS:
-        for condition in trained_conditions(f"grpo-vanilla-seed{seed}"):
+        for condition in variant("grpo-vanilla").conditions(seed):
             say(folder, condition, trained_wrong if condition.clip == "wrong" else trained)
     return folder
 
@@ -101,7 +103,7 @@ def test_the_lines_to_beat(study):
     assert lines["no_video"] == pytest.approx(100 / 16)
     assert lines["wrong_clip"] == pytest.approx(100 / 8)
     assert 100 / 3 <= lines["frequent"] < 100  # one of three numbers is exact, its neighbours are near
-    (study / "answers" / f"{Condition('test-vsi-bench', clip='none').name}.jsonl").unlink()
+    answers_path(Condition("test-vsi-bench", clip="none"), study).unlink()
     assert "no_video" not in results.lines_to_beat(study)
 
 
@@ -109,7 +111,7 @@ def test_training_answers_are_the_studys_or_else_geometrys(study, monkeypatch):
     monkeypatch.setattr("vsr_kit.results.answers.TRAIN_ROOMS", 10)
     assert {row["dataset"] for row in results.training_answers("vsi-bench", study)} == {"procedural"}
     assert len(results.training_answers("vsi-bench", study)) == ROOMS * PER_ROOM
-    (study / "questions" / "train-vsi-bench.jsonl").unlink()
+    questions_path("train-vsi-bench", study).unlink()
     made = results.training_answers("vsi-bench", study)
     assert {row["phrasing"] for row in made} == {"vsi-bench"}
     assert {row["scene_name"] for row in made} == {f"train-0-{i:05d}" for i in range(10)}
@@ -125,24 +127,24 @@ def test_best_of_k_beside_draws_that_never_look(study):
 
 def test_before_and_after_over_seeds(study):
     found = results.grpo_table(study)
-    assert found.runs == ("grpo-vanilla-seed1", "grpo-vanilla-seed2", "grpo-vanilla-seed3")
+    assert found.runs == tuple(f"grpo-vanilla-seed{seed}" for seed in SEEDS)
     assert (found.before["overall"].mean, found.after["overall"].mean) == (pytest.approx(25), 100)
     assert found.change["overall"].mean == pytest.approx(75)
     assert found.gap_before["overall"].mean == pytest.approx(12.5)
     assert found.gap_after["overall"].mean == pytest.approx(75)
     assert found.gap_growth["overall"].mean == pytest.approx(62.5)
-    assert found.after["overall"].seeds == 3
+    assert found.after["overall"].seeds == len(SEEDS) == 5
 
 
 def test_runs_that_are_not_there_are_not_counted(study):
     for path in (study / "answers").glob("*grpo-vanilla-seed2*"):
         path.unlink()
-    assert results.trained_runs(study) == ("grpo-vanilla-seed1", "grpo-vanilla-seed3")
+    assert results.trained_runs(study) == tuple(f"grpo-vanilla-seed{seed}" for seed in (1, 3, 4, 5))
     for path in (study / "answers").glob("*grpo*"):
         path.unlink()
-    with pytest.raises(FileNotFoundError, match="no answers of a run named grpo-vanilla-seed1"):
+    with pytest.raises(FileNotFoundError, match="holds no answers of grpo-vanilla; vsr reproduce makes them"):
         results.grpo_table(study)
-    assert list(results.verdicts(study)) == ["cot-prompts-do-not-help"]
+    assert list(results.verdicts(study)) == ["cot-prompts-do-not-help", *NOT_HERE]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,9 @@ def test_runs_that_are_not_there_are_not_counted(study):
 )
 def test_verdicts_follow_from_the_answers(tmp_path, think, trained, trained_wrong, wanted):
     study = write_study(tmp_path, think, trained, trained_wrong)
-    assert [found.verdict for found in results.verdicts(study).values()] == wanted
+    found = results.verdicts(study)
+    assert [found[name].verdict for name in ("cot-prompts-do-not-help", "grpo-lifts", "grpo-teaches-looking")] == wanted
+    assert {found[name].verdict for name in NOT_HERE} == {claims.NOT_TESTABLE}
 
 
 def test_a_folder_may_be_named_by_text(study):
@@ -167,7 +171,7 @@ def test_a_folder_may_be_named_by_text(study):
 def test_a_verdict_is_told_with_its_interval(study):
     said = str(results.verdict("grpo-lifts", study))
     assert said.startswith("grpo minus base: +75.0 points (")
-    assert said.endswith("48 questions, 12 rooms, 3 seeds)\ngrpo-lifts: REPRODUCED")
+    assert said.endswith("48 questions, 12 rooms, 5 seeds)\ngrpo-lifts: REPRODUCED")
     with pytest.raises(ValueError, match="unknown claim 'nonsense'"):
         results.verdict("nonsense", study)
 
@@ -192,17 +196,17 @@ def test_curves_and_groups_of_a_run(study):
         run = study / f"grpo-vanilla-seed{seed}"
         run.mkdir()
         (run / "config.json").write_text(json.dumps({"name": run.name, "seed": seed, "started": "", "config": {}}))
-        write_lines(run / "metrics.jsonl", [{"attempt": 1, "step": step, "reward": seed} for step in (1, 2)])
+        append_lines(run / "metrics.jsonl", [{"attempt": 1, "step": step, "reward": seed} for step in (1, 2)])
     kind = {"question_type": "object_counting", "attempt": 1}
     sampled = [{"row": i, "step": 1 + i // 4, "id": f"q{i // 2}", **kind} for i in range(8)]
-    write_lines(study / "grpo-vanilla-seed1" / "rollouts.jsonl", sampled)
-    assert [[row["reward"] for row in log] for log in results.run_curves(study)] == [[1, 1], [2, 2], [3, 3]]
+    append_lines(study / "grpo-vanilla-seed1" / "rollouts.jsonl", sampled)
+    assert [[row["reward"] for row in log] for log in results.run_curves(study)] == [[s, s] for s in SEEDS]
     assert [[row["row"] for row in g] for g in results.first_and_last_groups(study)] == [[0, 1], [6, 7]]
 
 
 def test_provenance_names_what_made_the_answers(study):
     entry = {"token_cap": 96, "git": {"commit": "0123456789abcdef"}, "base": {"sha256": "fedcba9876543210"}}
-    write_lines(study / "manifest.jsonl", [entry, {**entry, "git": None}, {"run": "another kind of entry"}])
+    append_lines(study / "manifest.jsonl", [entry, {**entry, "git": None}, {"run": "another kind of entry"}])
     said = results.provenance(study)
     assert said == "2 conditions; token cap 96, commit 0123456789 and unknown, SHA-256 of the base fedcba9876"
 

@@ -6,10 +6,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from vsr_kit import study
 from vsr_kit.asking import other_clips
 from vsr_kit.evaluation import wrong_clip_pairing
-from vsr_kit.study import CLIPS, Condition, QuestionSet, read_answers, save_questions, shown_clips, write_lines
+from vsr_kit.study import (
+    CLIPS,
+    Condition,
+    QuestionSet,
+    answers,
+    answers_path,
+    read_answers,
+    save_questions,
+    shown_clips,
+    write_lines,
+)
 
 
 def filmed(*names) -> QuestionSet:
@@ -42,7 +51,7 @@ def test_answers_with_any_line_break_come_back(tmp_path):
     rows = [{"id": str(i), "question": "How many\u2028chairs?"} for i in range(len(said))]
     save_questions(QuestionSet("q", rows, {}), tmp_path)
     lines = [{"id": row["id"], "said": [text], "cut": [False]} for row, text in zip(rows, said, strict=True)]
-    write_lines(tmp_path / "answers" / f"{Condition('q').name}.jsonl", lines)
+    write_lines(answers_path(Condition("q"), tmp_path), lines)
     read = read_answers(Condition("q"), tmp_path)
     assert [row["prediction"] for row in read] == said
     assert read[0]["question"] == "How many\u2028chairs?"
@@ -50,7 +59,7 @@ def test_answers_with_any_line_break_come_back(tmp_path):
 
 def test_the_manifest_names_no_place_on_the_machine_that_ran_it(tmp_path):
     loaded = SimpleNamespace(description=f"mini, adapter {tmp_path}/grpo-vanilla-seed1/adapter")
-    study._note(tmp_path, {"questions": "some"}, loaded)
+    answers._note(tmp_path, {"questions": "some"}, loaded)
     (line,) = (tmp_path / "manifest.jsonl").read_text().splitlines()
     assert json.loads(line)["loaded"] == "mini, adapter grpo-vanilla-seed1/adapter"
     assert str(tmp_path) not in line

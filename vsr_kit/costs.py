@@ -46,16 +46,23 @@ def cost_of(logs: Sequence[dict], device: str = "cpu", after_step: int = 0) -> C
 
     device: `cuda` reads the GPU's peak memory, anything else the process's. after_step: where the process went on from.
     """
-    own = [log for log in logs if "step_time" in log and log["step"] > after_step]
-    if not own:
+    own = [log for log in logs if "loss" in log and log["step"] > after_step]
+    seconds = _seconds(logs, own, after_step)
+    if not own or not seconds:
         return None
-    began = [after_step, *(log["step"] for log in own[:-1])]
-    seconds = sum(log["step_time"] * (log["step"] - before) for log, before in zip(own, began, strict=True))
     read = [log["num_tokens"] for log in logs if "num_tokens" in log and log["step"] <= after_step]
     tokens = max(log.get("num_tokens", 0) for log in own) - (read[-1] if read else 0)
     shares = [log["frac_reward_zero_std"] for log in own if log.get("frac_reward_zero_std") is not None]
     steps, idle = own[-1]["step"] - after_step, sum(shares) / len(shares) if shares else 0.0
     return Cost(steps, seconds / steps, max(tokens, 0) / seconds, peak_bytes(device), idle)
+
+
+def _seconds(logs: Sequence[dict], own: Sequence[dict], after_step: int) -> float:
+    """Of all steps of a call: what GRPO logs with each, or, as SFT and DPO log no times, the closing line's whole."""
+    if all("step_time" in log for log in own):
+        began = [after_step, *(log["step"] for log in own[:-1])]
+        return sum(log["step_time"] * (log["step"] - before) for log, before in zip(own, began, strict=True))
+    return sum(log["train_runtime"] for log in logs[-1:] if "train_runtime" in log)
 
 
 def peak_bytes(device: str = "cpu") -> int:

@@ -1,23 +1,24 @@
 """One training run: a profile, rows and clips go in; an adapter, its metrics and every rollout come out.
 
-The story: `train` loads the profile's model, puts LoRA on its language model, and lets `VideoGRPOTrainer` do the rest
-with the rewards of the prompt mode. Given a run folder, it writes metrics and rollouts there as they come, a checkpoint
-every few steps and the adapter at the end; a killed run that is resumed from its last checkpoint ends with the weights
-of one that never was, up to rounding (beyond its first epoch, where TRL's sampler would start its order anew, only if
-`questions_per_clip` is above 1). Under `accelerate launch` every process calls `train`, only the main one writes.
+The story: `train` loads the profile's model, puts LoRA on its language model, and lets the method's trainer do the rest
+(GRPO unless told otherwise; see methods.py). Given a run folder, it writes metrics and rollouts there as they come, a
+checkpoint every few steps and the adapter at the end; a killed run that is resumed from its last checkpoint ends with
+the weights of one that never was, up to rounding (beyond its first epoch, where TRL's sampler would start its order
+anew, only if `questions_per_clip` is above 1). Under `accelerate launch` every process calls `train`, only the main one
+writes.
 
 Left out: evaluation (generation.py asks, evaluation scores), pushing to a hub, and sweeps (study.py).
 """
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,11 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from vsr_kit.costs import Cost, cost_of
 from vsr_kit.features import FeatureStore
-from vsr_kit.models import Loaded, describe, load_model, lora_config, without_renaming_warnings
+from vsr_kit.methods import Task, check, config_of, make_trainer
+from vsr_kit.models import Loaded, describe, load_model, without_renaming_warnings
 from vsr_kit.profiles import Profile, get_profile
-from vsr_kit.rewards import make_reward_funcs
-from vsr_kit.trainers import MetricsRecorder, VideoGRPOTrainer, training_rows
+from vsr_kit.trainers import MetricsRecorder, SeesClips
+from vsr_kit.watch import StopAfter, StopWhenBroken
 
 Sink = Callable[[dict], None]
 FEATURES = "features"  # in a run's folder while it is under way, for a resumed one to find
@@ -45,7 +47,9 @@ class Trained:
         logs: TRL's log dictionaries, `step` in each; the closing one has `train_runtime` in seconds.
         steps: optimiser steps done, earlier attempts' included.
         seconds: spent in this call's training loop.
+        prepared_seconds: spent before it, on loading the model and making the rows (pairs from rollouts take a while).
         cost: of this call's steps; None where there was none.
+        stopped: why it ended before its last step, where a number broke; None otherwise.
     """
 
     loaded: Loaded
@@ -53,12 +57,14 @@ class Trained:
     logs: list[dict]
     steps: int
     seconds: float
+    prepared_seconds: float
     cost: Cost | None
+    stopped: str | None = None
 
 
 def train(
     profile: Profile | str,
-    mode: str,
+    task: Task | str,
     rows: Sequence[dict],
     clips: Mapping[str, np.ndarray],
     run=None,
@@ -73,11 +79,11 @@ def train(
     quiet: bool = False,
     **overrides,
 ) -> Trained:
-    """Train a fresh LoRA adapter by GRPO.
+    """Train a fresh LoRA adapter.
 
     Args:
         profile: a Profile, or the name of one.
-        mode: vanilla, think or observe, with the paper's training prompts.
+        task: what to do: a `methods.Task`, or just the mode (vanilla, think or observe) to train it in by GRPO.
         rows: with VSI-Bench's fields.
         clips: scene_name to uint8 frames (F, H, W, 3), for every row's scene.
         run: a `runs.RunFolder` to write to; in processes beside the main one, the same folder opened for reading.
@@ -89,13 +95,15 @@ def train(
         resume: go on from the run's last checkpoint, or begin where there is none yet.
         save_every: steps between checkpoints.
         progress, quiet: show a bar; print neither profile nor model nor, at the end, what it cost.
-        overrides: any of GRPOConfig's fields.
+        overrides: any of the fields of the method's TRL config.
 
     Raises:
         ValueError: rows without clips, an unknown mode or profile, `resume` without a run folder.
-        FloatingPointError: a gradient that is no number.
+
+    A run whose numbers break (watch.py) ends early with its last good weights, and says so in `stopped`.
     """
-    profile = get_profile(profile)
+    profile, task = get_profile(profile), Task(mode=task) if isinstance(task, str) else task
+    check(task, profile, rows)
     checkpoint = _checkpoint(run, resume)
     sinks = [on_log] if callable(on_log) else list(on_log)
     if run is not None:
@@ -103,26 +111,32 @@ def train(
     with tempfile.TemporaryDirectory() as scratch:
         places = {"output_dir": scratch} if run is None else {"output_dir": str(run.checkpoints)} | _saving(save_every)
         limits = {} if steps is None else {"max_steps": steps}
-        settings = {"disable_tqdm": not progress, "mode": mode, "seed": seed} | places | limits | overrides
+        settings = {"disable_tqdm": not progress, "seed": seed} | places | limits | overrides
         with without_renaming_warnings():
-            trainer, loaded = _trainer(profile, settings, rows, clips, run, quiet)
-            for callback in (MetricsRecorder(*sinks), StopWhenNotFinite(), StopAfter(seconds), *callbacks):
+            called = time.monotonic()
+            trainer, loaded = _trainer(profile, task, settings, rows, clips, run, quiet)
+            watch = StopWhenBroken()
+            for callback in (MetricsRecorder(*sinks), watch, StopAfter(seconds), *callbacks):
                 trainer.add_callback(callback)
             began = time.monotonic()
             trainer.train(resume_from_checkpoint=checkpoint)
-            took = time.monotonic() - began
+            took = began - called, time.monotonic() - began
     since = 0 if checkpoint is None else int(Path(checkpoint).name.split("-")[1])
-    return _trained(trainer, loaded, profile, _save(trainer, loaded, run), took, since, quiet)
+    trained = _trained(trainer, loaded, profile, _save(trainer, loaded, run), took, since, quiet)
+    if watch.reason is not None and trainer.accelerator.is_main_process:
+        print(f"stopped: {watch.reason}", file=sys.stderr)
+    return replace(trained, stopped=watch.reason)
 
 
-def _trained(trainer, loaded: Loaded, profile: Profile, adapter, took: float, since: int, quiet: bool) -> Trained:
+def _trained(trainer, loaded: Loaded, profile: Profile, adapter, took: tuple, since: int, quiet: bool) -> Trained:
     """What is left of a training that went on from step `since`; its cost is printed."""
     model = trainer.accelerator.unwrap_model(trainer.model).eval()
     ready = Loaded(model, loaded.processor, loaded.name, describe(model, loaded.name, profile.quantize, adapter))
     cost = cost_of(trainer.state.log_history, trainer.accelerator.device.type, since)
     if not quiet and cost is not None and trainer.accelerator.is_main_process:
         print(f"cost: {cost}")
-    return Trained(ready, adapter, trainer.state.log_history, trainer.state.global_step, took, cost)
+    logs, steps, (prepared, seconds) = trainer.state.log_history, trainer.state.global_step, took
+    return Trained(ready, adapter, logs, steps, seconds, prepared, cost)
 
 
 def _checkpoint(run, resume: bool) -> str | None:
@@ -138,26 +152,14 @@ def _saving(save_every: int) -> dict:
     return {"save_strategy": "steps", "save_steps": save_every, "save_total_limit": 1}
 
 
-def _trainer(profile: Profile, settings: dict, rows, clips, run, quiet: bool) -> tuple[VideoGRPOTrainer, Loaded]:
-    mode = settings["mode"]
-    rewards, data = make_reward_funcs(mode, profile.numeric), training_rows(rows, mode)  # complain before loading
-    config = profile.grpo_config(**settings)
+def _trainer(profile: Profile, task: Task, settings: dict, rows, clips, run, quiet: bool) -> tuple[SeesClips, Loaded]:
+    config = config_of(task, profile, **settings)
     if not quiet and config.process_index == 0:
         print(profile.describe())
     dtype = None if profile.dtype is None else getattr(torch, profile.dtype)
     loaded = load_model(profile.model, profile.quantize, device=_own_gpu(), dtype=dtype, quiet=quiet)
-    trainer = VideoGRPOTrainer(
-        model=loaded.model,
-        reward_funcs=rewards,
-        args=config,
-        train_dataset=data,
-        processing_class=loaded.processor,
-        peft_config=lora_config(profile.lora_rank, profile.lora_alpha),
-        clips=clips,
-        recorder=run,
-        features=FeatureStore(folder=None if run is None else run.path / FEATURES),
-        questions_per_clip=profile.questions_per_clip,
-    )
+    features = FeatureStore(folder=None if run is None else run.path / FEATURES)
+    trainer = make_trainer(task, profile, config, loaded, rows, clips, features=features, recorder=run)
     trainer.remove_callback(PrinterCallback)  # what it would print goes to the sinks
     if config.disable_tqdm:
         trainer.remove_callback(ProgressCallback)
@@ -170,7 +172,7 @@ def _own_gpu() -> str | None:
     return f"cuda:{rank}" if rank is not None and torch.cuda.is_available() else None
 
 
-def _save(trainer: VideoGRPOTrainer, loaded: Loaded, run) -> Path | None:
+def _save(trainer: SeesClips, loaded: Loaded, run) -> Path | None:
     if run is None:
         return None
     if trainer.accelerator.is_main_process:
@@ -180,31 +182,3 @@ def _save(trainer: VideoGRPOTrainer, loaded: Loaded, run) -> Path | None:
         shutil.rmtree(run.path / FEATURES, ignore_errors=True)  # a finished run needs them no more
     trainer.accelerator.wait_for_everyone()
     return run.adapter
-
-
-class StopAfter(TrainerCallback):
-    """Ends training after the first step that ends later than `seconds` from its beginning; None never does."""
-
-    def __init__(self, seconds: float | None) -> None:
-        self.seconds = math.inf if seconds is None else seconds
-
-    def on_train_begin(self, args, state, control, **kwargs):  # noqa: D102 - TrainerCallback's
-        self.began = time.monotonic()
-
-    def on_step_end(self, args, state, control, **kwargs):  # noqa: D102 - TrainerCallback's
-        if time.monotonic() - self.began > self.seconds:
-            control.should_training_stop = True
-        return control
-
-
-class StopWhenNotFinite(TrainerCallback):
-    """Raises FloatingPointError at the first loss or gradient norm that is no finite number."""
-
-    def on_log(self, args, state, control, logs=None, **kwargs):  # noqa: D102 - TrainerCallback's
-        for name in ("loss", "grad_norm"):
-            value = (logs or {}).get(name)
-            if value is not None and not math.isfinite(value):
-                raise FloatingPointError(
-                    f"{name} is {value} at step {state.global_step}: lower the learning rate, or compute in float32 "
-                    "(a profile's dtype); the last checkpoint is from before"
-                )

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from vsr_kit import __version__
-from vsr_kit.cli import benching, claiming, course, questions, studies
+from vsr_kit.cli import benching, claiming, course, questions, reproducing, studies
 
 app = typer.Typer(
     name="vsr",
@@ -33,7 +33,8 @@ for command in (course.run, course.course, course.lab):
 app.command(rich_help_panel="Course", context_settings={"ignore_unknown_options": True})(course.test)
 for command in (questions.build, questions.score):
     app.command(rich_help_panel="Questions and scores")(command)
-for command in (studies.pretrain, studies.eval_, studies.train, studies.report, claiming.claims):
+_RUNS = (studies.pretrain, studies.eval_, studies.train, studies.report, reproducing.reproduce, claiming.claims)
+for command in _RUNS:
     app.command(command.__name__.rstrip("_"), rich_help_panel="Models and runs")(command)
 app.add_typer(benching.bench, name="bench", rich_help_panel="Models and runs")
 

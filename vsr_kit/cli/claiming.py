@@ -1,6 +1,6 @@
 """`vsr claims`: every claim with its verdict, computed now from the answers of a study folder.
 
-Left out: running what is missing; claims whose runs do not exist yet.
+Left out: running what is missing, which `vsr reproduce` does.
 """
 
 from __future__ import annotations
@@ -19,25 +19,34 @@ def claims(
 ) -> None:
     """Print what the papers claim and what the answers say of it: verdicts are recomputed, never stored.
 
-    Each claim's rule was written before its runs; `vsr_kit/claims.py` has rule, source and caveat in full.
+    Each claim's rule was written before its runs; `vsr_kit/claims` has measurement and rule in full.
     """
+    from vsr_kit.claims import CLAIMS
     from vsr_kit.results import verdicts
 
     if study is not None and not study.is_dir():
         raise FileNotFoundError(f"no folder {study}: give a study folder with answers/, or leave --study out")
+    if study is not None and not (study / "answers").is_dir():
+        raise FileNotFoundError(f"{study} holds the answers of no claim; vsr reproduce --out {study} makes them")
     found = verdicts(study)
-    if not found:
-        raise FileNotFoundError(f"{study} holds the answers of no claim; vsr_kit.study writes them")
     if as_json:
         typer.echo(json.dumps({name: _record(verdict) for name, verdict in found.items()}, indent=1))
         return
-    for verdict in found.values():
-        *measured, _ = str(verdict).split("\n")
-        typer.echo(f"{verdict.claim.name}: {verdict.verdict.upper()}")
-        for line in (verdict.claim.says, *measured, f"source: {verdict.claim.source}", f"mind: {verdict.claim.caveat}"):
-            typer.echo(f"    {line}")
+    for known in CLAIMS:
+        _tell(known, found.get(known.name))
+
+
+def _tell(known, verdict) -> None:
+    """A claim in a few lines; without its runs, what would make them."""
+    typer.echo(f"{known.name}: {(verdict.verdict if verdict else 'not run yet').upper()}")
+    measured = str(verdict).split("\n")[:-1] if verdict else [f"run it with: vsr reproduce --only {known.name}"]
+    for line in (known.says, *measured, f"source: {known.source}", f"mind: {known.caveat}"):
+        typer.echo(f"    {line}")
+    if known.scale:
+        typer.echo(f"    it takes: {known.scale}")
 
 
 def _record(verdict) -> dict:
-    claim = {name: getattr(verdict.claim, name) for name in ("says", "source", "measured", "rule", "caveat")}
-    return {"verdict": verdict.verdict, "found": {k: asdict(v) for k, v in verdict.found.items()}, **claim}
+    words = ("says", "source", "measured", "rule", "caveat", "needs", "scale")
+    stated = {name: getattr(verdict.claim, name) for name in words}
+    return {"verdict": verdict.verdict, "found": {k: asdict(v) for k, v in verdict.found.items()}, **stated}

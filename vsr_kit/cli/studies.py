@@ -127,6 +127,13 @@ def pretrain(
 def train(
     profile: Annotated[str, typer.Option(help="mini (CPU), t4, a100 or paper: model, precision and numbers.")] = "mini",
     mode: Annotated[Mode, typer.Option(help="How the model is asked while it trains.")] = Mode.vanilla,
+    method: Annotated[str, typer.Option(help="grpo, sft, dpo-corrupted or dpo-rollouts.")] = "grpo",
+    extra_reward: Annotated[
+        list[str] | None, typer.Option(help="length or thought, paid beside accuracy and format; may repeat.")
+    ] = None,
+    detector: Annotated[
+        list[str] | None, typer.Option(help="A cheat to count and log: empty_thought, repeated_tags, …; may repeat.")
+    ] = None,
     rooms: Rooms = "400",
     phrasing: Annotated[Phrasing, typer.Option(help="VSI-100k's wording is the paper's.")] = Phrasing.vsi_100k,
     per_room: Annotated[int, typer.Option(help="Most questions of one type about one room.")] = 2,
@@ -142,7 +149,7 @@ def train(
     name: Annotated[str, typer.Option(help="Name of the run folder.")] = "grpo",
     resume: Resume = None,
 ) -> None:
-    """Train by GRPO (QLoRA on the language model) on rooms of the training split, into a run folder.
+    """Train by GRPO, SFT or DPO (QLoRA on the language model) on rooms of the training split, into a run folder.
 
     The two held-out question types, route planning and appearance order, are never trained on.
     """
@@ -159,6 +166,9 @@ def train(
     }
     settings = {
         "mode": mode.value,
+        "method": method,
+        "extra_rewards": extra_reward or [],
+        "detectors": detector or [],
         "rooms": rooms,
         "phrasing": phrasing.value,
         "per_room": per_room,

@@ -1,4 +1,4 @@
-"""What `vsr train` does between its flags and its run folder: profile, rooms, clips, GRPO.
+"""What `vsr train` does between its flags and its run folder: profile, rooms, clips, the method's training.
 
 The folder records the whole profile as it was used, so that `--resume` needs no other flag. Under `accelerate launch`
 every process comes through here; the main one makes the folder and tells the others where it is.
@@ -23,6 +23,7 @@ def train(profile: str, changes: dict, settings: dict, seed: int, name: str, res
     from tqdm import tqdm
 
     from vsr_kit.asking import gather
+    from vsr_kit.methods import Task
     from vsr_kit.profiles import Profile, get_profile
     from vsr_kit.questions import TRAINED_TYPES
     from vsr_kit.runs import RunFolder
@@ -34,6 +35,8 @@ def train(profile: str, changes: dict, settings: dict, seed: int, name: str, res
         recorded = RunFolder.open(resume)
         settings, seed = recorded.config["config"], recorded.seed
         chosen = Profile(**settings["profile"])
+    names = ("extra_rewards", "detectors")
+    task = Task(settings.get("method", "grpo"), settings["mode"], *(tuple(settings.get(name, ())) for name in names))
     asked = gather(
         settings["rooms"],
         split="train",
@@ -49,8 +52,7 @@ def train(profile: str, changes: dict, settings: dict, seed: int, name: str, res
     how = {"seconds": settings["seconds"], "resume": resume is not None}
     with tqdm(total=chosen.steps, desc="training", unit="step", disable=not _main_process()) as bar:
         try:
-            mode, tell = settings["mode"], partial(_show, bar)
-            trained = start(chosen, mode, asked.rows, asked.clips, run, seed, on_log=tell, **how)
+            trained = start(chosen, task, asked.rows, asked.clips, run, seed, on_log=partial(_show, bar), **how)
         except KeyboardInterrupt:
             run.close()
             typer.echo(f"stopped; go on with: vsr train --resume {run.path}", err=True)
@@ -63,6 +65,9 @@ def _show(bar, row: dict) -> None:
     """Move the bar to a logged step, with the two numbers to watch."""
     if "reward" in row:
         bar.set_postfix(reward=f"{row['reward']:.2f}", kl=f"{row.get('kl', 0):.1e}", refresh=False)
+    elif "loss" in row:
+        bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
+    if "loss" in row:
         bar.update(row["step"] - bar.n)
 
 

@@ -31,6 +31,7 @@ def make_rows(
     types: tuple[str, ...] | None = None,
     clips: Mapping[str, Clip] | None = None,
     max_per_type: int | None = None,
+    labels: str | None = None,
 ) -> list[dict]:
     """Ask every room (`vsr_kit.questions.make_questions`) and return rows with VSI-Bench's fields.
 
@@ -41,6 +42,8 @@ def make_rows(
         types: question types, all of the phrasing's by default.
         clips: by room name; with them only what they show is asked, and appearance order, too.
         max_per_type: most questions of one type from one room.
+        labels: `closest` or `centre`, what distances measure; the phrasing's own by default. Ids do not tell: rows
+            of one id under two choices are one question with two truths, so keep them in separate files.
     """
     rooms, rows = list(rooms), []
     check_names(rooms)
@@ -48,7 +51,7 @@ def make_rows(
         if clips is not None and room.name not in clips:
             raise ValueError(f"no clip of room {room.name!r} among {len(clips)}: film it, or leave `clips` out")
         clip = None if clips is None else clips[room.name]
-        rows += [q.to_row() for q in make_questions(room, phrasing, seed, types, clip, max_per_type)]
+        rows += [q.to_row() for q in make_questions(room, phrasing, seed, types, clip, max_per_type, labels=labels)]
     return rows
 
 

@@ -5,7 +5,16 @@ answer out of a chain of thought is not stated anywhere: the rules in `vsr_kit.p
 Left out: system prompts, few-shot examples, and any model that judges answers.
 """
 
-from vsr_kit.prompts.parsing import REASONS, SOURCES, Choice, Parsed, answer_choices, parse_answer, same_answer
+from vsr_kit.prompts.parsing import (
+    REASONS,
+    SOURCES,
+    Choice,
+    Parsed,
+    answer_choices,
+    parse_answer,
+    same_answer,
+    same_words,
+)
 from vsr_kit.prompts.templates import (
     MODES,
     PROMPTS,
@@ -15,6 +24,7 @@ from vsr_kit.prompts.templates import (
     VSI_BENCH_NUMBER_PROMPT,
     chat_messages,
     completion_text,
+    has_options,
     user_text,
 )
 
@@ -32,7 +42,9 @@ __all__ = [
     "answer_choices",
     "chat_messages",
     "completion_text",
+    "has_options",
     "parse_answer",
     "same_answer",
+    "same_words",
     "user_text",
 ]

@@ -10,6 +10,7 @@ from vsr_kit.questions.geometric import make_questions
 from vsr_kit.questions.records import (
     CHOICE_TYPES,
     HELD_OUT_TYPES,
+    LABELS,
     NUMERIC_TYPES,
     PHRASINGS,
     QUESTION_TYPES,
@@ -23,6 +24,7 @@ from vsr_kit.questions.records import (
 __all__ = [
     "CHOICE_TYPES",
     "HELD_OUT_TYPES",
+    "LABELS",
     "NUMERIC_TYPES",
     "PHRASINGS",
     "QUESTION_TYPES",

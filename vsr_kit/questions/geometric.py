@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from functools import cached_property
 from itertools import combinations, permutations
 
 import numpy as np
 
-from vsr_kit.questions.records import PHRASINGS, QUESTION_TYPES, Question
+from vsr_kit.questions.records import LABELS, PHRASINGS, QUESTION_TYPES, Question
 from vsr_kit.questions.templates import VSI_100K, VSI_BENCH
 from vsr_kit.rooms import Room, pairwise_distances
 from vsr_kit.videos import Clip, visible_objects
@@ -27,6 +28,7 @@ CLOSE_CALL_LARGE_ROOM_M = 0.30
 LARGE_ROOM_M2 = 40.0
 BORDER_DEG = 12.0
 STANDING_ROOM_M = 0.4  # least plan distance between two objects of a direction question
+_OWN_LABELS = {"vsi-bench": "closest", "vsi-100k": "centre"}
 
 # A draft is (question_type, template fields, objects, answer, wrong answers or None).
 Draft = tuple[str, dict, tuple[str, ...], str, list[str] | None]
@@ -40,6 +42,7 @@ def make_questions(
     clip: Clip | None = None,
     max_per_type: int | None = None,
     seen: Collection[int] | None = None,
+    labels: str | None = None,
 ) -> list[Question]:
     """Ask everything that can be asked of a room.
 
@@ -51,9 +54,21 @@ def make_questions(
         clip: leave out what this clip does not show.
         max_per_type: keep at most so many of each type, drawn at random.
         seen: indices of the boxes that may be asked about, where they are known without a clip.
+        labels: what the two distance types measure, `closest` (points) or `centre` (to centre), whatever the words
+            say; None is the phrasing's own, `closest` for vsi-bench and `centre` for vsi-100k. Other labels than its
+            own change truths, never draws: the same questions come with the same ids and options, less those that are
+            ambiguous by the other labels as well (touching pairs, close calls). None is added, so a pair too close for
+            VSI-Bench's words is not asked with centre labels either.
+
+    Raises:
+        ValueError: for an unknown phrasing, question type or choice of labels.
     """
     if phrasing not in PHRASINGS:
         raise ValueError(f"unknown phrasing {phrasing!r}: choose one of {', '.join(PHRASINGS)}")
+    if labels is not None and labels not in LABELS:
+        raise ValueError(
+            f"unknown labels {labels!r}: choose one of {', '.join(LABELS)}, or None for the phrasing's own"
+        )
     templates = VSI_BENCH if phrasing == "vsi-bench" else VSI_100K
     for name in types or ():
         if name not in QUESTION_TYPES:
@@ -70,22 +85,34 @@ def make_questions(
         if max_per_type is not None and len(drafts) > max_per_type:
             drafts = [drafts[i] for i in sorted(rng.choice(len(drafts), max_per_type, replace=False))]
         questions += [_finish(scene, draft, templates, i) for i, draft in enumerate(drafts)]
-    return questions
+    if labels in (None, scene.labels):
+        return questions
+    other = _Scene(room, phrasing, clip, rng, set(seen), labels)
+    return [kept for question in questions if (kept := _relabelled(other, question)) is not None]
 
 
 class _Scene:
     """A room as the rules need it: what may be named, where it is, how far apart."""
 
-    def __init__(self, room: Room, phrasing: str, clip: Clip | None, rng: np.random.Generator, seen: set[int]) -> None:
+    def __init__(
+        self,
+        room: Room,
+        phrasing: str,
+        clip: Clip | None,
+        rng: np.random.Generator,
+        seen: set[int],
+        labels: str | None = None,
+    ) -> None:
         self.room, self.phrasing, self.clip, self.rng = room, phrasing, clip, rng
         self.hidden = {box.category for i, box in enumerate(room.boxes) if i not in seen}
         self.index = {b.category: i for i, b in enumerate(room.boxes) if room.counts[b.category] == 1 and i in seen}
         self.names = sorted(self.index)
         self.margin_m = CLOSE_CALL_LARGE_ROOM_M if room.floor_area_m2 > LARGE_ROOM_M2 else CLOSE_CALL_M
+        self.labels = labels or _OWN_LABELS[phrasing]
 
     @cached_property
     def distances_m(self) -> np.ndarray:
-        return pairwise_distances(self.room.boxes, closest_points=self.phrasing == "vsi-bench")
+        return pairwise_distances(self.room.boxes, closest_points=self.labels == "closest")
 
     def distance(self, a: str, b: str) -> float:
         return float(self.distances_m[self.index[a], self.index[b]])
@@ -118,6 +145,32 @@ def _finish(scene: _Scene, draft: Draft, templates: dict[str, str], number: int)
     return Question(ident, scene.room.dataset, name, kind, text, options, answer, scene.phrasing, objects)
 
 
+def _relabelled(scene: _Scene, question: Question) -> Question | None:
+    """The same question with the truth of the scene's labels; None where these make it ambiguous."""
+    if question.question_type == "object_abs_distance":
+        distance = scene.distance(*question.objects)
+        return replace(question, ground_truth=_metres(distance)) if distance >= TOUCHING_M else None
+    if question.question_type != "object_rel_distance":
+        return question
+    target, *picked = question.objects
+    ranked = _ranked(scene, target, picked)
+    if ranked is None:
+        return None
+    letters = [option[0] for option in question.options or () if option[3:] == ranked[0]]
+    return replace(question, ground_truth=letters[0] if letters else ranked[0])
+
+
+def _metres(distance: float) -> str:
+    return f"{distance:.1f}"
+
+
+def _ranked(scene: _Scene, target: str, names: list[str]) -> list[str] | None:
+    """The names from near to far; None where two of them are about as far."""
+    ranked = sorted(names, key=lambda name: scene.distance(target, name))
+    gaps = np.diff([scene.distance(target, name) for name in ranked])
+    return None if gaps.min() < scene.margin_m else ranked
+
+
 def _counting(scene: _Scene) -> Iterator[Draft]:
     for category, count in sorted(scene.room.counts.items()):
         if count >= 2 and category not in scene.hidden:
@@ -130,7 +183,7 @@ def _abs_distance(scene: _Scene) -> Iterator[Draft]:
         if distance >= TOUCHING_M:
             if scene.rng.random() < 0.5:
                 a, b = b, a
-            yield "object_abs_distance", {"a": a, "b": b}, (a, b), f"{distance:.1f}", None
+            yield "object_abs_distance", {"a": a, "b": b}, (a, b), _metres(distance), None
 
 
 def _object_size(scene: _Scene) -> Iterator[Draft]:
@@ -149,9 +202,8 @@ def _rel_distance(scene: _Scene) -> Iterator[Draft]:
         if len(others) < 4:
             continue
         picked = [others[i] for i in scene.rng.permutation(len(others))[:4]]
-        ranked = sorted(picked, key=lambda name: scene.distance(target, name))
-        gaps = np.diff([scene.distance(target, name) for name in ranked])
-        if gaps.min() < scene.margin_m:
+        ranked = _ranked(scene, target, picked)
+        if ranked is None:
             continue
         fields = {"category": target, "options": ", ".join(picked)}
         yield "object_rel_distance", fields, (target, *picked), ranked[0], ranked[1:]

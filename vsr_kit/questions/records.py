@@ -13,6 +13,7 @@ TRAINED_TYPES = (*NUMERIC_TYPES, "object_rel_distance", *DIRECTION_TYPES)
 TRAINED_TASKS = (*NUMERIC_TYPES, "object_rel_distance", "object_rel_direction")
 TASKS = (*TRAINED_TASKS, *HELD_OUT_TYPES)
 PHRASINGS = ("vsi-bench", "vsi-100k")
+LABELS = ("closest", "centre")  # what the distance types measure: VSI-Bench's labels, and VSI-100k's
 
 
 def task_of(question_type: str) -> str:

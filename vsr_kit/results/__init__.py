@@ -7,7 +7,7 @@ from the differences its claim names, by the claim's own rule.
 Left out: drawing (`vsr_kit.plots`) and running (`vsr_kit.study`).
 """
 
-from vsr_kit.results.answers import BENCH, WORDS, Bands, one_mean, provenance, training_answers
+from vsr_kit.results.answers import Bands, one_mean, provenance, training_answers
 from vsr_kit.results.paper import PAPER_2B
 from vsr_kit.results.prompting import (
     MODES,
@@ -24,10 +24,13 @@ from vsr_kit.results.trained import (
     first_and_last_groups,
     grpo_table,
     run_curves,
+    run_summaries,
     trained_answers,
     trained_runs,
+    variant_answers,
 )
 from vsr_kit.results.verdicts import Verdict, stated, verdict, verdicts
+from vsr_kit.study import BENCH, WORDS
 
 __all__ = [
     "BENCH",
@@ -47,12 +50,14 @@ __all__ = [
     "one_mean",
     "provenance",
     "run_curves",
+    "run_summaries",
     "stated",
     "trained_answers",
     "trained_runs",
     "training_answers",
     "tries_table",
     "truncated_percent",
+    "variant_answers",
     "verdict",
     "verdicts",
 ]

@@ -8,13 +8,21 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from vsr_kit.data import make_rows, read_rows, split_rooms
+from vsr_kit.data import make_rows, split_rooms
 from vsr_kit.evaluation import Interval
 from vsr_kit.journals import read_lines
 from vsr_kit.questions import TRAINED_TYPES
-from vsr_kit.study import PER_TYPE_AND_ROOM, TRAIN_ROOMS, Condition, read_answers, read_samples, reference_runs
-
-BENCH, WORDS = "test-vsi-bench", "test-vsi-100k"
+from vsr_kit.study import (
+    PER_TYPE_AND_ROOM,
+    TRAIN_ROOMS,
+    Condition,
+    answers_path,
+    questions_path,
+    read_answers,
+    read_samples,
+    reference_runs,
+)
+from vsr_kit.study import read_lines as read_kept
 
 Bands = dict[str, Interval]  # `overall` and every task; see `one_mean`
 
@@ -26,7 +34,7 @@ def study_folder(folder: Path | str | None) -> Path:
 
 def answered(condition: Condition, folder: Path | str | None) -> bool:
     """Whether the answers of a condition are in the folder."""
-    return (study_folder(folder) / "answers" / f"{condition.name}.jsonl").exists()
+    return answers_path(condition, study_folder(folder)).exists()
 
 
 def said(condition: Condition, folder: Path | str | None) -> list[dict]:
@@ -41,9 +49,9 @@ def all_draws(condition: Condition, folder: Path | str | None) -> list[dict]:
 
 def training_answers(phrasing: str, folder: Path | str | None = None) -> list[dict]:
     """Rows of the training rooms: the study's own where it kept them, else all that geometry alone allows."""
-    kept = study_folder(folder) / "questions" / f"train-{phrasing}.jsonl"
+    kept = questions_path(f"train-{phrasing}", study_folder(folder))
     if kept.exists():
-        return read_rows(kept)
+        return read_kept(kept)
     return list(_from_geometry(phrasing, TRAIN_ROOMS))
 
 

@@ -16,8 +16,8 @@ from vsr_kit.evaluation import (
     most_frequent_answer,
     score,
 )
-from vsr_kit.results.answers import BENCH, Bands, all_draws, answered, one_mean, said, training_answers
-from vsr_kit.study import SAMPLES, Condition
+from vsr_kit.results.answers import Bands, all_draws, answered, one_mean, said, training_answers
+from vsr_kit.study import BENCH, SAMPLES, Condition
 
 MODES = ("think", "observe", "vanilla")  # in the order of the paper's table
 

@@ -1,6 +1,6 @@
-"""The base against the runs that GRPO trained: scores, the gap to another room's clip, curves, answers side by side.
+"""Trained runs: their answers, and the base against GRPO with vanilla prompts (scores, gaps, curves, side by side).
 
-Left out: runs in other modes than vanilla, which come with their claims.
+Left out: comparing the other variants, which `vsr_kit.results.compared` does.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsr_kit.evaluation import differences, gap_change, intervals
-from vsr_kit.results.answers import BENCH, Bands, answered, one_mean, said, study_folder
+from vsr_kit.results.answers import Bands, answered, one_mean, said, study_folder
 from vsr_kit.results.prompting import lines_to_beat
 from vsr_kit.rewards import accuracy_reward
 from vsr_kit.runs import RunFolder
-from vsr_kit.study import SEEDS, Condition
+from vsr_kit.study import BENCH, Condition, variant
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,25 @@ class Answers:
     wrong: list[list[dict]]
 
 
-def trained_runs(folder: Path | str | None = None) -> tuple[str, ...]:
-    """Names of the study's GRPO runs whose answers are there, by seed."""
-    names = [f"grpo-vanilla-seed{seed}" for seed in SEEDS]
-    return tuple(name for name in names if answered(Condition(BENCH, name), folder))
+def trained_runs(folder: Path | str | None = None, of: str = "grpo-vanilla") -> tuple[str, ...]:
+    """Names of a variant's runs whose answers to the test questions are there, by seed."""
+    known = variant(of)
+    names = [known.run_name(seed) for seed in known.seeds]
+    return tuple(name for name in names if answered(Condition(BENCH, name, known.mode), folder))
+
+
+def variant_answers(
+    of: str, folder: Path | str | None = None, questions: str = BENCH, mode: str | None = None, clip: str = "own"
+) -> list[list[dict]]:
+    """What the runs of a variant answered, one list for each; asked in their own mode unless told otherwise.
+
+    Raises:
+        FileNotFoundError: if the folder holds no run of the variant, or lacks some of these answers.
+    """
+    runs = trained_runs(folder, of)
+    if not runs:
+        raise FileNotFoundError(f"{study_folder(folder)} holds no answers of {of}; vsr reproduce makes them")
+    return [said(Condition(questions, run, mode or variant(of).mode, clip=clip), folder) for run in runs]
 
 
 def trained_answers(folder: Path | str | None = None, questions: str = BENCH) -> Answers:
@@ -60,14 +75,11 @@ def trained_answers(folder: Path | str | None = None, questions: str = BENCH) ->
     Raises:
         FileNotFoundError: if the folder holds the answers of no trained run, or lacks some of the others.
     """
-    runs = trained_runs(folder)
-    if not runs:
-        raise FileNotFoundError(f"{study_folder(folder)} holds no answers of a run named grpo-vanilla-seed1, 2 or 3")
     return Answers(
         base=said(Condition(questions), folder),
         base_wrong=said(Condition(questions, clip="wrong"), folder),
-        own=[said(Condition(questions, run), folder) for run in runs],
-        wrong=[said(Condition(questions, run, clip="wrong"), folder) for run in runs],
+        own=variant_answers("grpo-vanilla", folder, questions),
+        wrong=variant_answers("grpo-vanilla", folder, questions, clip="wrong"),
     )
 
 
@@ -86,9 +98,14 @@ def grpo_table(folder: Path | str | None = None, questions: str = BENCH) -> Befo
     )
 
 
-def run_curves(folder: Path | str | None = None) -> list[list[dict]]:
-    """What each trained run logged, one list of log rows for each seed."""
-    return [RunFolder.open(study_folder(folder) / name).read_metrics() for name in trained_runs(folder)]
+def run_curves(folder: Path | str | None = None, of: str = "grpo-vanilla") -> list[list[dict]]:
+    """What each run of a variant logged, one list of log rows for each seed."""
+    return [RunFolder.open(study_folder(folder) / name).read_metrics() for name in trained_runs(folder, of)]
+
+
+def run_summaries(folder: Path | str | None = None, of: str = "grpo-vanilla") -> list[dict]:
+    """The headline figures of each run of a variant: steps, seconds, tokens, and why it stopped early, if it did."""
+    return [RunFolder.open(study_folder(folder) / name).summary["headline"] for name in trained_runs(folder, of)]
 
 
 def answer_pairs(folder: Path | str | None = None, types: Sequence[str] | None = None, per_type: int = 1) -> list[dict]:

@@ -1,0 +1,179 @@
+"""Detectors find the signs they are named after in cheats, and next to none in honest chains; TRL can log them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vsr_kit.detectors import DETECTORS, empty_thought, make_detectors, repeated_tags, repeated_words, shares
+from vsr_kit.prompts import MODES, completion_text
+from vsr_kit.rewards import CHEATS
+
+ANSWERS = Path(__file__).parent.parent / "data_samples/reference_runs/answers"
+GOLD = completion_text("think", "train", "The room is 3.7 by 4.5 meters.", "12.1")
+EMPTY = "<think> </think> <answer>4</answer>"
+REPEATED = "<think></think><think></think> <answer>4</answer>"
+PADDED = f"<think>{'chair ' * 41}</think> <answer>4</answer>"
+
+
+@pytest.mark.parametrize(
+    "text, there",
+    [
+        (EMPTY, True),
+        (REPEATED, True),
+        ("<think>...</think><answer>4</answer>", True),
+        ("<think><think></think></think><answer>4</answer>", True),
+        ("<THINK></ think ><answer>4</answer>", True),
+        ("<think><answer>4</answer>", True),  # never closed: the answer's words are not thoughts
+        ("<think>", True),
+        ("<think></think> Four chairs. <answer>4</answer>", True),  # said, but not thought
+        ("<think>4</think>", False),
+        ("<think>Four chairs, I", False),
+        ("<think></think><think>Four chairs.</think><answer>4</answer>", False),
+        ("<think><think>Four chairs.</think></think>", False),
+        (GOLD, False),
+        ("<observe></observe><answer>4</answer>", False),  # the other mode's
+        ("</think><answer>4</answer>", False),
+        ("4", False),
+        ("", False),
+    ],
+)
+def test_empty_thought(text, there):
+    assert empty_thought(text, "think") is there
+    swapped = text.lower().replace("observe", "other").replace("think", "observe").replace("other", "think")
+    assert empty_thought(swapped, "observe") is there
+
+
+@pytest.mark.parametrize(
+    "text, there",
+    [
+        (REPEATED, True),
+        ("<think><think>a</think><answer>4</answer>", True),
+        ("<think>a</think></think><answer>4</answer>", True),
+        ("<think>a</think><answer>4</answer><answer>5</answer>", True),
+        ("<answer>4</answer></answer>", True),
+        ("<think>a< THINK ></think>", True),
+        (GOLD, False),
+        (EMPTY, False),
+        ("<observe>a</observe><observe>a</observe><think>a</think>", False),  # the other mode's
+        ("<think>a</think><answer>4</answer> think think", False),
+        ("", False),
+    ],
+)
+def test_repeated_tags(text, there):
+    assert repeated_tags(text, "think") is there
+
+
+@pytest.mark.parametrize(
+    "thought, there",
+    [
+        ("chair " * 8, True),
+        ("chair " * 7, False),  # too short to tell
+        ("Chair chair CHAIR chair, chair. chair chair chair", True),
+        ("a b " * 4, True),
+        ("a b c " * 3, False),  # a third is not fewer than a third
+        ("a b c " * 3 + "a", True),
+        ("chair </think><think>" * 8, True),  # all blocks together
+        ("", False),
+    ],
+)
+def test_repeated_words(thought, there):
+    assert repeated_words(f"<think>{thought}</think><answer>4</answer>", "think") is there
+
+
+def test_words_outside_the_thought_are_not_padding():
+    assert not repeated_words("<think>a</think><answer>" + "4 " * 20 + "</answer>" + " so" * 20, "think")
+
+
+def test_the_cheats_are_found_and_no_others():
+    found = {c.name: [name for name, found in DETECTORS.items() if found(c.completion, c.mode)] for c in CHEATS}
+    assert {name: signs for name, signs in found.items() if signs} == {
+        "empty thoughts": ["empty_thought"],
+        "tags repeated": ["empty_thought", "repeated_tags"],
+        "tags collecting length": ["empty_thought", "repeated_tags"],
+        "a word collecting length": ["repeated_words"],
+        "many answers": ["repeated_tags"],
+    }
+
+
+@pytest.mark.parametrize("mode", ["think", "observe"])
+def test_the_bases_own_chains_raise_few_alarms(mode):
+    """What the miniature says before any training: no sign, but for long lists of the same few places."""
+    file = ANSWERS / f"test-vsi-bench--base--{mode}--greedy--own.jsonl"
+    told = [json.loads(line) for line in file.read_text().splitlines()]
+    kinds = [line["id"].split("/")[2] for line in told]
+    texts = [completion_text(mode, "train", line["said"][0].split(" The answer is")[0], "4") for line in told]
+    assert len(texts) > 1000
+    alarms = shares(texts, mode)
+    assert alarms["empty_thought"] == alarms["repeated_tags"] == 0
+    assert 0 < alarms["repeated_words"] < 0.01
+    flagged = {kind for kind, text in zip(kinds, texts, strict=True) if repeated_words(text, mode)}
+    assert flagged == {"object_counting"}
+
+
+def test_detectors_take_what_trl_gives():
+    detectors = make_detectors("think")
+    assert [detector.__name__ for detector in detectors] == list(DETECTORS)
+    said = [EMPTY, REPEATED, PADDED, GOLD]
+    turns = [[{"role": "assistant", "content": text}] for text in said]
+    for completions in (said, turns):
+        given = {"completions": completions, "prompts": [""] * 4, "ground_truth": ["4"] * 4, "trainer_state": None}
+        assert [detector(**given) for detector in detectors] == [
+            [1.0, 1.0, 0.0, 0.0],
+            [0.0, 1.0, 0.0, 0.0],
+            [0, 0, 1, 0],
+        ]
+        assert all(type(value) is float for detector in detectors for value in detector(**given))
+
+
+def test_detectors_are_chosen_by_name():
+    chosen = make_detectors("observe", ["repeated_words", "empty_thought"])
+    assert [detector.__name__ for detector in chosen] == ["repeated_words", "empty_thought"]
+    assert [detector(completions=["<observe></observe>"]) for detector in chosen] == [[0.0], [1.0]]
+    assert make_detectors("think", []) == []
+    for mode in MODES:
+        with pytest.raises(ValueError, match="'empty'.*empty_thought, repeated_tags, repeated_words"):
+            make_detectors(mode, ["empty"])
+
+
+def test_in_vanilla_mode_nothing_applies():
+    assert make_detectors("vanilla") == [] == make_detectors("vanilla", ["empty_thought"])
+    assert shares([EMPTY], "vanilla") == {}
+    assert not any(found(text, "vanilla") for found in DETECTORS.values() for text in (EMPTY, REPEATED * 2, PADDED))
+
+
+def test_shares():
+    texts = iter([EMPTY, REPEATED, PADDED, GOLD])
+    assert shares(texts, "think") == {"empty_thought": 0.5, "repeated_tags": 0.25, "repeated_words": 0.25}
+    with pytest.raises(ValueError, match="at least one"):
+        shares([], "think")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [make_detectors, lambda mode: shares([""], mode)]
+    + [lambda mode, found=found: found("", mode) for found in DETECTORS.values()],
+)
+def test_an_unknown_mode_is_named(call):
+    with pytest.raises(ValueError, match="'cot'.*vanilla, think, observe"):
+        call("cot")
+
+
+PIECES = ["<think>", "</think>", "< THINK >", "<observe>", "<answer>", "</answer>", " ", "a", "\ud800", "İK ſ", "椅子"]
+
+
+@settings(deadline=None)
+@given(st.one_of(st.text(), st.lists(st.sampled_from(PIECES)).map("".join)))
+def test_any_text_gets_a_verdict(text):
+    for mode in MODES:
+        assert all(type(found(text, mode)) is bool for found in DETECTORS.values())
+        assert not (empty_thought(text, mode) and repeated_words(text, mode))
+
+
+@pytest.mark.parametrize("text", ["<think>" * 20_000, "</think>" * 20_000, "<think></think>" * 20_000])
+def test_huge_texts_are_read(text):
+    assert repeated_tags(text, "think")
+    assert empty_thought(text, "think") is text.startswith("<think>")
+    assert not repeated_words(text, "think")

@@ -1,0 +1,128 @@
+"""What a claim is, and the rules that turn what was measured into a verdict.
+
+A rule looks at named findings, each a paired difference with its interval or a count of runs, and gives one of the
+verdicts below. *Built in* is for what the miniature's own recipe decides, *not testable here* for what needs another
+scale; both are verdicts of their own, neither a polite word for failure.
+Left out: anything that has seen data. Findings come from `vsr_kit.results`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+REPRODUCED = "reproduced"
+NOT_REPRODUCED = "not reproduced"
+UNDECIDED = "undecided: the interval holds zero"
+SOME_RUNS = "undecided: some runs show it"
+BUILT_IN = "built in"
+NOT_TESTABLE = "not testable here"
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, SOME_RUNS, BUILT_IN, NOT_TESTABLE)
+
+
+class Interval(Protocol):
+    """A mean with a 95 % interval: points where it is a difference, per cent where it is a score."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Count:
+    """So many runs of so many show something."""
+
+    k: int
+    of: int
+
+
+Finding = Interval | Count
+Rule = Callable[[Mapping[str, Finding]], str]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim.
+
+    Attributes:
+        name: short and stable.
+        says: the claim, in the paper's terms.
+        source: paper and place.
+        measured: what is compared, on which questions, decoded and read how.
+        rule: the verdict rule in words.
+        decide: the same rule in code; takes the named findings, returns a verdict.
+        caveat: what the miniature cannot tell, or what its recipe builds in.
+        needs: the variants whose runs are the evidence, beside the base's answers; see `vsr_kit.study.VARIANTS`.
+        scale: what it would take where the miniature cannot answer; empty where it can.
+    """
+
+    name: str
+    says: str
+    source: str
+    measured: str
+    rule: str
+    decide: Rule
+    caveat: str
+    needs: tuple[str, ...] = ()
+    scale: str = ""
+
+
+def gain(*names: str) -> Rule:
+    """Reproduced if every difference is above zero with its interval, not if one is at or below, else undecided."""
+
+    def decide(found: Mapping[str, Finding]) -> str:
+        if all(found[name].low > 0 for name in names):
+            return REPRODUCED
+        return NOT_REPRODUCED if any(found[name].high <= 0 for name in names) else UNDECIDED
+
+    return decide
+
+
+def no_gain(*names: str) -> Rule:
+    """Reproduced unless a difference is above zero with its whole interval."""
+
+    def decide(found: Mapping[str, Finding]) -> str:
+        return NOT_REPRODUCED if any(found[name].low > 0 for name in names) else REPRODUCED
+
+    return decide
+
+
+def most_runs(name: str, never: str | None = None) -> Rule:
+    """Reproduced if at least two thirds of the runs show it (and none that is counted under `never`).
+
+    Not reproduced if no run shows it, or as many of `never` do; else undecided.
+    """
+
+    def decide(found: Mapping[str, Finding]) -> str:
+        shown, other = found[name], found[never] if never else Count(0, 1)
+        if shown.k == 0 or (never and other.k * shown.of >= shown.k * other.of):
+            return NOT_REPRODUCED
+        return REPRODUCED if 3 * shown.k >= 2 * shown.of and other.k == 0 else SOME_RUNS
+
+    return decide
+
+
+def below(name: str, limit: float) -> Rule:
+    """Reproduced if the whole interval lies below a limit, not if it lies at or above it, else undecided."""
+
+    def decide(found: Mapping[str, Finding]) -> str:
+        if found[name].high < limit:
+            return REPRODUCED
+        return NOT_REPRODUCED if found[name].low >= limit else UNDECIDED
+
+    return decide
+
+
+def built_in_if_all(name: str, otherwise: Rule) -> Rule:
+    """Built in if every run shows the named thing before anything is learnt; else the other rule."""
+
+    def decide(found: Mapping[str, Finding]) -> str:
+        return BUILT_IN if found[name].k == found[name].of else otherwise(found)
+
+    return decide
+
+
+def not_testable(found: Mapping[str, Finding]) -> str:
+    """For claims about models or videos that no miniature stands for."""
+    return NOT_TESTABLE

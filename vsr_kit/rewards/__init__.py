@@ -1,0 +1,56 @@
+"""Rewards: one completion and its row in, one number out; and the same as functions `trl.GRPOTrainer` takes.
+
+The paper pays accuracy (a match for words; |p-g| / min(p,g) for numbers) and, where it asks for tags, format. It does
+not say how an error becomes a reward: max(0, 1 - error) is our reading. Three other rewards for numbers stand beside it
+by name, and two extra terms against empty thoughts: one of length, which the paper tried and does not describe, and one
+of thought, ours. Every reward is pure and looks at one row alone; the ground truth itself earns 1.0 on every row, in
+every mode. `CHEATS` lists what can be earned without an answer, or lost with one.
+Left out: rewards given by another model.
+"""
+
+from vsr_kit.rewards.cheats import CHEATS, Cheat
+from vsr_kit.rewards.functions import RewardFunction, make_reward_funcs, text_reward
+from vsr_kit.rewards.numeric import (
+    MRA_TOLERANCES,
+    NUMERIC_REWARDS,
+    exact,
+    mra,
+    one_minus_relative_error,
+    paper_numeric,
+)
+from vsr_kit.rewards.tags import TAGGED_MODES, check_mode, tag_names, thoughts, words
+from vsr_kit.rewards.terms import (
+    EXTRA_REWARDS,
+    LENGTH_TARGET,
+    THOUGHT_TARGET,
+    accuracy_reward,
+    format_reward,
+    length_reward,
+    thought_reward,
+)
+
+__all__ = [
+    "CHEATS",
+    "EXTRA_REWARDS",
+    "LENGTH_TARGET",
+    "MRA_TOLERANCES",
+    "NUMERIC_REWARDS",
+    "TAGGED_MODES",
+    "THOUGHT_TARGET",
+    "Cheat",
+    "RewardFunction",
+    "accuracy_reward",
+    "check_mode",
+    "exact",
+    "format_reward",
+    "length_reward",
+    "make_reward_funcs",
+    "mra",
+    "one_minus_relative_error",
+    "paper_numeric",
+    "tag_names",
+    "text_reward",
+    "thought_reward",
+    "thoughts",
+    "words",
+]

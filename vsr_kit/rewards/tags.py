@@ -1,0 +1,49 @@
+"""Tags and words of a completion: what the rewards and the detectors look at, and nothing about whether it is right.
+
+A tag counts however sloppily it is spelled (`< Think >`), as for `parse_answer`: who counts tags must not be fooled by
+a space. A word is a run of letters and digits; what a dot, a hyphen or an apostrophe joins stays one word, so "2.5" and
+"north-west" are one each.
+Left out: tags with attributes, and languages that write without spaces, where a sentence counts as one word.
+"""
+
+from __future__ import annotations
+
+import re
+
+from vsr_kit.prompts import MODES
+
+TAGGED_MODES = tuple(mode for mode in MODES if mode != "vanilla")
+
+_TAG = re.compile(r"< ?(/?) ?(think|observe|answer) ?>", re.IGNORECASE | re.ASCII)
+# a block that is never closed ends where the answer begins, or with the text
+_BLOCKS = {
+    mode: re.compile(rf"< ?{mode} ?>(.*?)(?:< ?/ ?{mode} ?>|(?=< ?answer ?>)|\Z)", re.IGNORECASE | re.ASCII | re.DOTALL)
+    for mode in TAGGED_MODES
+}
+_WORD = re.compile(r"[^\W_]+(?:[.'’-][^\W_]+)*")
+
+
+def check_mode(mode: str) -> None:
+    """Raise a ValueError that names the modes, unless `mode` is one of them."""
+    if mode not in MODES:
+        raise ValueError(f"unknown mode {mode!r}: choose one of {', '.join(MODES)}")
+
+
+def tag_names(text: str) -> list[str]:
+    """The tags of a text in order, a closing one with its slash: `["think", "/think", "answer", "/answer"]`."""
+    return [match[1] + match[2].lower() for match in _TAG.finditer(text)]
+
+
+def thoughts(text: str, mode: str) -> list[str]:
+    """What stands in each block of a mode, tags within it taken out; a block never closed counts, too.
+
+    Raises:
+        ValueError: for an unknown mode. Vanilla has no blocks: an empty list.
+    """
+    check_mode(mode)
+    return [_TAG.sub(" ", block) for block in _BLOCKS[mode].findall(text)] if mode in _BLOCKS else []
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in order, without case."""
+    return _WORD.findall(text.casefold())

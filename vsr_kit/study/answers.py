@@ -1,0 +1,185 @@
+"""Conditions and their answers: who was asked what, how, and where the answers are kept.
+
+A condition is one pass over one set of questions: a model (the base or a trained run), a prompt mode, a decoding, and
+the clip shown (the room's own, another room's, or none). Its answers go into one small file under `answers/`, beside a
+manifest that says with what they were made; a condition whose file exists is not asked again, so a study goes on where
+a kill stopped it.
+Left out: scores. Every table and verdict is computed from these files.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vsr_kit.asking import other_clips
+from vsr_kit.provenance import checkpoint_identity, git_state, hardware
+from vsr_kit.shipped import data_samples
+from vsr_kit.study.sets import QuestionSet
+
+TOKEN_CAP = 96  # one cap for every mode: generous for a number, enough for nearly every chain
+SAMPLES = 8
+SAMPLED_PER_TYPE = 40
+CLIPS = ("own", "wrong", "none")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One pass over one question set.
+
+    Attributes:
+        questions: name of the question set.
+        model: `base`, or the name of a training run.
+        mode: vanilla, think or observe; always with the paper's evaluation prompt.
+        samples: 0 decodes greedily, else so many draws at temperature 1.
+        clip: `own`, `wrong` or `none`.
+    """
+
+    questions: str
+    model: str = "base"
+    mode: str = "vanilla"
+    samples: int = 0
+    clip: str = "own"
+
+    @property
+    def name(self) -> str:
+        """File name of the answers."""
+        decode = f"sampled{self.samples}" if self.samples else "greedy"
+        return f"{self.questions}--{self.model}--{self.mode}--{decode}--{self.clip}"
+
+
+def answer(
+    condition: Condition, questions: QuestionSet, loaded, folder: Path, log: Callable[[str], None] = print
+) -> Path:
+    """Run one condition unless its answers are there; write them, and its entry in the manifest."""
+    from vsr_kit.generation import generate
+
+    path = answers_path(condition, folder)
+    if path.exists():
+        return path
+    rows, clips = questions.rows, shown_clips(questions, condition.clip)
+    if condition.samples:
+        rows = sampled_subset(rows)
+    began = time.monotonic()
+    said = generate(
+        loaded,
+        rows,
+        clips,
+        condition.mode,
+        "eval",
+        max_new_tokens=TOKEN_CAP,
+        temperature=1.0 if condition.samples else 0.0,
+        num_samples=max(1, condition.samples),
+        seed=17,
+    )
+    seconds = time.monotonic() - began
+    lines = [
+        {"id": row["id"], "said": [g.text for g in group], "cut": [g.truncated for g in group]}
+        for row, group in zip(rows, said, strict=True)
+    ]
+    write_lines(path, lines)
+    _note(
+        folder, {**asdict(condition), "name": condition.name, "rows": len(rows), "seconds": round(seconds, 1)}, loaded
+    )
+    log(f"{condition.name}: {len(rows)} questions in {seconds:.0f} s")
+    return path
+
+
+def sampled_subset(rows: list[dict]) -> list[dict]:
+    """The first questions of each type, one room after another: what is asked eight times over."""
+    taken: dict[str, list[dict]] = {}
+    for row in rows:
+        taken.setdefault(row["question_type"], []).append(row)
+    return [row for kind in taken.values() for row in kind[:SAMPLED_PER_TYPE]]
+
+
+def shown_clips(questions: QuestionSet, which: str) -> dict[str, np.ndarray] | None:
+    """What every room is shown: its own clip, another room's (always the same one, as `vsr eval` picks it), or None.
+
+    Raises:
+        ValueError: for another word than `own`, `wrong` and `none`, or for `wrong` with fewer than two rooms.
+    """
+    if which not in CLIPS:
+        raise ValueError(f"clip is {which!r}: choose one of {', '.join(CLIPS)}")
+    if which == "none":
+        return None
+    return questions.clips if which == "own" else other_clips(questions.clips)
+
+
+def answers_path(condition: Condition, folder: Path) -> Path:
+    """Where a condition's answers are, or will be."""
+    return folder / "answers" / f"{condition.name}.jsonl.gz"
+
+
+def questions_path(name: str, folder: Path) -> Path:
+    """Where a question set's rows are, or will be."""
+    return folder / "questions" / f"{name}.jsonl.gz"
+
+
+def write_lines(path: Path, lines: Iterable[dict]) -> None:
+    """Write gzipped JSON lines beside, then rename: a file that exists is whole. Same lines, same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_bytes(gzip.compress(text.encode(), mtime=0))
+    beside.replace(path)
+
+
+def _note(folder: Path, entry: dict, loaded) -> None:
+    """Append how a condition's answers were made."""
+    made = {
+        "token_cap": TOKEN_CAP,
+        "loaded": loaded.description.replace(f"{folder}{os.sep}", ""),  # an adapter's place within the study
+        "base": checkpoint_identity(data_samples("mini-qwen2-vl")),
+        "git": git_state(),
+        "hardware": hardware(),
+    }
+    with (folder / "manifest.jsonl").open("a", encoding="utf-8") as manifest:
+        manifest.write(json.dumps({**entry, **made}) + "\n")
+
+
+def save_questions(questions: QuestionSet, folder: Path) -> None:
+    """Keep the rows beside the answers, so that anyone can score them again without a model."""
+    path = questions_path(questions.name, folder)
+    if not path.exists():
+        write_lines(path, questions.rows)
+
+
+# -- reading back ------------------------------------------------------------------------------------------------------
+
+
+def reference_runs() -> Path:
+    """The shipped study."""
+    return data_samples("reference_runs")
+
+
+def read_answers(condition: Condition, folder: Path | None = None, sample: int = 0) -> list[dict]:
+    """Rows of a condition with `prediction` and `truncated`, from the shipped study or a folder of your own."""
+    folder = folder or reference_runs()
+    path = answers_path(condition, folder)
+    if not path.exists():
+        there = ", ".join(sorted(p.name.split(".jsonl")[0] for p in path.parent.glob("*.gz"))) or "nothing"
+        raise FileNotFoundError(f"no answers {condition.name} in {folder}; it holds {there}")
+    rows = {row["id"]: row for row in read_lines(questions_path(condition.questions, folder))}
+    return [
+        {**rows[line["id"]], "prediction": line["said"][sample], "truncated": line["cut"][sample]}
+        for line in read_lines(path)
+    ]
+
+
+def read_samples(condition: Condition, folder: Path | None = None) -> list[list[dict]]:
+    """Every draw of a sampled condition, one list of predicted rows for each draw."""
+    return [read_answers(condition, folder, k) for k in range(condition.samples)]
+
+
+def read_lines(path: Path) -> list[dict]:
+    """Rows of a gzipped file of JSON lines."""
+    lines = gzip.decompress(path.read_bytes()).split(b"\n")  # what a model said may hold other breaks, such as U+2028
+    return [json.loads(line) for line in lines if line]

@@ -1,0 +1,229 @@
+"""Running the study: units of work, each a run with its answers, on as many cores as there are, one thread each.
+
+The story: `plan` lists the units of what was asked for, in an order that finishes the headline first; `reproduce` hands
+them to worker processes, looks at their run folders to tell how far they are, and leaves a study folder. What is there
+is not made again: a killed study goes on with every finished answer and every run's last checkpoint.
+Left out: several machines. Two study folders can be joined by copying one into the other.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+
+from vsr_kit.claims import CLAIMS, claim
+from vsr_kit.journals import read_lines
+from vsr_kit.study.answers import Condition, answer, answers_path, save_questions
+from vsr_kit.study.sets import ARKITSCENES, QuestionSet, make_set
+from vsr_kit.study.trained import load_run, train_variant
+from vsr_kit.study.variants import VARIANTS, Variant, base_conditions, tuning_variants, variant
+
+TUNING = "tuning"
+UNFINISHED = "unfinished"  # in a study's folder: runs under way
+GROUPS = tuple(dict.fromkeys(v.group for v in VARIANTS))
+_POLL_S = 2.0
+# For the bar and the order of the plan alone: seconds on one core of a Xeon.
+_A_STEP = {"grpo": 0.55, "sft": 0.15, "dpo-corrupted": 0.25, "dpo-rollouts": 0.25}
+_CHAIN_STEP, _PASS, _CHAIN_PASS, _START = 2.4, 12.0, 30.0, 25.0
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A run and all its answers, or the base's answers.
+
+    Attributes:
+        name: of the run, or `base`.
+        variant: name of its variant, None for the base.
+        seed: of the run.
+        steps: it trains for.
+        seconds: it may take on one core, roughly.
+    """
+
+    name: str
+    variant: str | None
+    seed: int
+    steps: int
+    seconds: float
+
+
+def plan(only: Sequence[str] = (), seeds: int | None = None) -> list[Unit]:
+    """The units of some parts of the study, all of it by default; the base first, then group after group.
+
+    Args:
+        only: names of groups, of variants, or of claims, whose evidence is meant; or `tuning`, the grid of learning
+            rates, by itself.
+        seeds: at most so many of each variant.
+
+    Raises:
+        ValueError: for a name that is none of these, or seeds below 1.
+    """
+    if seeds is not None and seeds < 1:
+        raise ValueError(f"seeds is {seeds}: must be at least 1")
+    if TUNING in only:
+        units = [_unit(v, seed) for v in tuning_variants() for seed in v.seeds]
+        return sorted(units, key=lambda unit: -unit.seconds)  # long ones first: no core waits for the last
+    wanted = {name for each in only for name in _variants_of(each)}
+    chosen = [v for v in VARIANTS if not only or v.name in wanted]
+    runs = [(GROUPS.index(v.group), seed, v) for v in chosen for seed in v.seeds[:seeds]]
+    base = Unit("base", None, 0, 0, sum(_pass_seconds(c) for c in base_conditions()))
+    return [base, *(_unit(v, seed) for _, seed, v in sorted(runs, key=lambda run: run[:2]))]
+
+
+def _variants_of(name: str) -> list[str]:
+    """The variants that a group, a claim or a variant's own name means."""
+    if name in {c.name for c in CLAIMS}:
+        return list(claim(name).needs)
+    found = [v.name for v in VARIANTS if name in (v.group, v.name)]
+    if not found:
+        claims = ", ".join(c.name for c in CLAIMS)
+        raise ValueError(
+            f"no part of the study is called {name!r}: give a group ({', '.join(GROUPS)}, {TUNING}), a variant "
+            f"({', '.join(v.name for v in VARIANTS)}) or a claim ({claims})"
+        )
+    return found
+
+
+def _unit(known: Variant, seed: int) -> Unit:
+    a_step = _A_STEP[known.method] if known.mode == "vanilla" else _CHAIN_STEP
+    steps, asked = known.profile.steps, known.conditions(seed)
+    seconds = _START + steps * a_step + sum(_pass_seconds(c) for c in asked)
+    return Unit(known.run_name(seed), known.name, seed, steps, seconds)
+
+
+def _pass_seconds(condition: Condition) -> float:
+    return _PASS if condition.mode == "vanilla" else _CHAIN_PASS
+
+
+def conditions_of(unit: Unit, geometry: Path | None = None) -> list[Condition]:
+    """What a unit is asked; with real geometry, the headline's models are asked about it, too."""
+    if unit.variant is None:
+        real = [Condition(ARKITSCENES), Condition(ARKITSCENES, clip="wrong")] if geometry else []
+        return base_conditions() + real
+    known = variant(unit.variant)
+    real = [Condition(ARKITSCENES, unit.name)] if geometry and known.name == "grpo-vanilla" else []
+    return known.conditions(unit.seed) + real
+
+
+def finished(unit: Unit, folder: Path, geometry: Path | None = None) -> bool:
+    """Whether the folder holds everything of a unit."""
+    trained = unit.variant is None or (folder / unit.name / "summary.json").exists()
+    return trained and all(answers_path(c, folder).exists() for c in conditions_of(unit, geometry))
+
+
+# -- in a worker -------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=8)
+def _set(name: str, geometry: Path | None) -> QuestionSet:
+    return make_set(name, geometry)
+
+
+def work(unit: Unit, folder: Path, scratch: Path, geometry: Path | None = None) -> float:
+    """Do a unit; returns the seconds it took."""
+    from vsr_kit.models import load_model
+
+    began = time.monotonic()
+    if unit.variant is None:
+        loaded = load_model("mini", quantize="nf4", quiet=True)
+    else:
+        known = variant(unit.variant)
+        train_variant(known, unit.seed, _set(known.questions, None), folder, scratch)
+        loaded = load_run(unit.name, folder)
+    for condition in conditions_of(unit, geometry):
+        questions = _set(condition.questions, geometry)
+        save_questions(questions, folder)
+        answer(condition, questions, loaded, folder)
+    return time.monotonic() - began
+
+
+def _begin(log: str) -> None:
+    """A worker's first act: one thread, and its chatter into a file instead of the bar."""
+    stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(stream, 1)
+    os.dup2(stream, 2)
+    import torch
+
+    torch.set_num_threads(1)
+
+
+# -- in the process that was called ------------------------------------------------------------------------------------
+
+
+def reproduce(
+    units: Sequence[Unit],
+    folder: Path,
+    workers: int | None = None,
+    geometry: Path | None = None,
+    progress: bool = True,
+) -> list[str]:
+    """Do what is missing of some units.
+
+    Args:
+        units: from `plan`.
+        folder: the study's; unfinished runs are kept in its `unfinished/`.
+        workers: processes, one thread each; as many as cores this process may use by default.
+        geometry: VSI-Bench's released ARKitScenes geometry, to ask about real rooms, too.
+        progress: draw a bar with the time left.
+
+    Returns:
+        For each unit that failed, its name and error; the others are complete.
+    """
+    from tqdm import tqdm
+
+    scratch = folder / UNFINISHED
+    scratch.mkdir(parents=True, exist_ok=True)
+    todo = [unit for unit in units if not finished(unit, folder, geometry)]
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by the workers before they import torch
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    total = sum(unit.seconds for unit in units)
+    shape = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left{postfix}"
+    failed = []
+    pool = ProcessPoolExecutor(
+        workers or cores, get_context("spawn"), _begin, (str(scratch / "workers.log"),), max_tasks_per_child=None
+    )
+    with pool, tqdm(total=round(total), desc="study", bar_format=shape, disable=not progress, file=sys.stderr) as bar:
+        done = total - sum(unit.seconds for unit in todo)
+        bar.initial = bar.n = round(done)
+        running = {pool.submit(work, unit, folder, scratch, geometry): unit for unit in todo}
+        try:
+            while running:
+                over, _ = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                for future in over:
+                    unit = running.pop(future)
+                    done += unit.seconds
+                    failed += _told(bar, unit, future, len(units) - len(running), len(units))
+                bar.n = round(done + sum(_begun(unit, folder) for unit in running.values()))
+                bar.refresh()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            raise
+    return failed
+
+
+def _told(bar, unit: Unit, future: Future, count: int, of: int) -> list[str]:
+    error = future.exception()
+    bar.set_postfix_str(f"{count} of {of} units", refresh=False)
+    if error is None:
+        bar.write(f"{unit.name}: {future.result():.0f} s", file=sys.stderr)
+        return []
+    bar.write(f"{unit.name} FAILED: {type(error).__name__}: {error}", file=sys.stderr)
+    return [f"{unit.name}: {type(error).__name__}: {error}"]
+
+
+def _begun(unit: Unit, folder: Path) -> float:
+    """The seconds of work that an unfinished unit has behind it."""
+    training = 0.9 * unit.seconds
+    if (folder / unit.name / "summary.json").exists():  # trained, and being asked
+        return training
+    for metrics in (folder / UNFINISHED).glob(f"*-{unit.name}/metrics.jsonl"):
+        return training * max((row.get("step", 0) for row in read_lines(metrics)[-1:]), default=0) / unit.steps
+    return 0.0

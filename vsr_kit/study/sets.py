@@ -1,0 +1,84 @@
+"""The study's question sets, each by its name: rooms of a split, a phrasing, and what was changed about the labels.
+
+`train-vsi-100k`, `val-vsi-bench`, `test-vsi-bench`, … are a split and a phrasing; `train-closest` asks in VSI-100k's
+words about closest points instead of centres, `train-letters` gives its word questions options to choose from;
+`test-held-out` asks the two tasks that nobody trained.
+Left out: real scenes beyond the geometry a caller names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vsr_kit.data import film, make_rows, split_rooms
+from vsr_kit.labels import as_letters
+from vsr_kit.questions import QUESTION_TYPES, TRAINED_TYPES
+from vsr_kit.rooms import Room, read_geometry
+
+ROOMS = {"train": 400, "val": 120, "test": 120}
+TEST_ROOMS, VAL_ROOMS, TRAIN_ROOMS = ROOMS["test"], ROOMS["val"], ROOMS["train"]
+PER_TYPE_AND_ROOM = 2
+HELD_OUT_TYPES = tuple(kind for kind in QUESTION_TYPES if kind not in TRAINED_TYPES)
+ARKITSCENES = "arkitscenes-vsi-bench"
+# the part of a name after the split: phrasing, types, labels
+KINDS = {
+    "vsi-bench": ("vsi-bench", TRAINED_TYPES, None),
+    "vsi-100k": ("vsi-100k", TRAINED_TYPES, None),
+    "held-out": ("vsi-bench", HELD_OUT_TYPES, None),
+    "closest": ("vsi-100k", TRAINED_TYPES, "closest"),
+    "letters": ("vsi-100k", TRAINED_TYPES, None),
+}
+
+
+@dataclass(frozen=True)
+class QuestionSet:
+    """Rows, and the frames of the rooms they are about (scene_name to uint8 (F, H, W, 3))."""
+
+    name: str
+    rows: list[dict]
+    clips: dict[str, np.ndarray]
+
+
+def make_set(name: str, geometry: str | Path | None = None) -> QuestionSet:
+    """Film a set's rooms and ask what their clips show.
+
+    Args:
+        name: `<split>-<kind>` with a split of `ROOMS` and a kind of `KINDS`, or `arkitscenes-vsi-bench`.
+        geometry: for the latter, VSI-Bench's released `arkitscenes_meta_info_val.json`.
+
+    Raises:
+        ValueError: a name that is neither.
+    """
+    if name == ARKITSCENES and geometry is not None:
+        return question_set(name, list(read_geometry(geometry).rooms), "vsi-bench", seed=0)
+    split, _, kind = name.partition("-")
+    if split not in ROOMS or kind not in KINDS:
+        raise ValueError(
+            f"no question set {name!r}: give a split ({', '.join(ROOMS)}), a dash, and one of {', '.join(KINDS)}; "
+            f"{ARKITSCENES} needs a geometry file"
+        )
+    phrasing, types, labels = KINDS[kind]
+    made = question_set(name, split_rooms(ROOMS[split], split), phrasing, types=types, labels=labels)
+    return QuestionSet(name, as_letters(made.rows), made.clips) if kind == "letters" else made
+
+
+def procedural_questions(split: str, phrasing: str, seed: int = 0) -> QuestionSet:
+    """The study's questions about a split's rooms: the eight trained types, so many of each type and room."""
+    return question_set(f"{split}-{phrasing}", split_rooms(ROOMS[split], split), phrasing, seed)
+
+
+def question_set(
+    name: str,
+    rooms: list[Room],
+    phrasing: str,
+    seed: int = 0,
+    types: tuple[str, ...] = TRAINED_TYPES,
+    labels: str | None = None,
+) -> QuestionSet:
+    """Film the rooms and ask what their clips show."""
+    filmed = {room.name: film(room) for room in rooms}
+    rows = make_rows(rooms, phrasing, seed, types, filmed, max_per_type=PER_TYPE_AND_ROOM, labels=labels)
+    return QuestionSet(name, rows, {scene: clip.frames_FHW3 for scene, clip in filmed.items()})
