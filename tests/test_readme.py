@@ -34,7 +34,7 @@ def test_what_it_says_moves_moves_and_what_not_does_not():
 def test_its_real_rooms_are_the_shipped_answers():
     base, wrong, *runs = (
         read_answers(Condition("arkitscenes-vsi-bench", model, clip=clip))
-        for model, clip in [("base", "own"), ("base", "wrong"), *((f"grpo-vanilla-seed{seed}", "own") for seed in SEEDS)]
+        for model, clip in [("base", "own"), ("base", "wrong"), *((f"grpo-vanilla-seed{s}", "own") for s in SEEDS)]
     )
     own, other, trained = (
         100 * score(base).trained,

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 
 from tests.test_trainers import CLIPS, G, Gradients, Spy, config, random_lora, rows, textbook_loss, vowels_reward
-from vsr_kit import training
+from vsr_kit import methods, training
 from vsr_kit.models import load_model
 from vsr_kit.profiles import PROFILES
 from vsr_kit.runs import RunFolder
@@ -55,7 +55,7 @@ def one_run(folder: Path) -> dict:
     run = RunFolder.open(name[0]) if rank else RunFolder.resume(name[0])
     sizes = {"lora_rank": 4, "num_generations": G, "questions_per_step": 2, "groups_per_pass": 1}
     profile = dataclasses.replace(PROFILES["mini"], model=str(folder / "tiny"), max_vanilla_tokens=4, **sizes)
-    training.make_reward_funcs = lambda mode, numeric: [vowels_reward]
+    methods.make_reward_funcs = lambda mode, numeric, extra: [vowels_reward]
     trained = training.train(profile, "vanilla", rows(), CLIPS, run, steps=2, save_every=1, quiet=True)
     weights = gathered({n: p for n, p in trained.loaded.model.named_parameters() if p.requires_grad})
     return {

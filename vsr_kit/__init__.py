@@ -1,8 +1,8 @@
 """vsr-kit: teach a small video-language model to reason about space, on real rooms, in minutes or at the paper's scale.
 
-The story runs downward: rooms -> videos -> questions -> data -> prompts -> rewards -> evaluation -> models, vision ->
-grpo -> trainers -> recipes -> claims -> plots -> widgets -> checks, and `vsr` (cli) on top. A module imports only from
-those before it.
+The story runs downward: rooms -> videos -> questions -> data -> prompts -> rewards, detectors -> evaluation, labels ->
+models, vision -> grpo -> trainers, methods, training -> recipes -> claims -> plots -> widgets -> checks -> study ->
+results, and `vsr` (cli) on top. A module imports only from those before it.
 
 Names carry axes and units. A trailing capital names an axis of an array, in order:
 

@@ -38,8 +38,8 @@ ASKED: tuple[Claim, ...] = (
         rule="Reproduced if the interval lies below 40 %, not reproduced if at or above it, else undecided.",
         decide=below("perfect_centre_answers", CEILING),
         caveat=(
-            "About 30 % was known for parts of this geometry before the rule was written. The procedural rooms' own "
-            "ceiling stands beside it; their furniture is smaller for its distances or larger, as it was drawn."
+            "About 30 % was known for other parts of this geometry before the rule was written. It is no upper bound: "
+            "a constant, or centres scaled down, can score as much or more, since centres are always farther apart."
         ),
     ),
     Claim(
@@ -52,7 +52,10 @@ ASKED: tuple[Claim, ...] = (
         ),
         rule="Reproduced if the difference's interval is above zero, not reproduced if at or below, else undecided.",
         decide=gain("closest_minus_centre"),
-        caveat="The questions differ a little, since pairs that touch are told apart by the distance that is asked.",
+        caveat=(
+            "Closest points are a closer call: 137 of 395 training questions about relative distance have no clear "
+            "answer by them and are left out of that arm."
+        ),
         needs=("labels-closest", "grpo-vanilla"),
     ),
     Claim(

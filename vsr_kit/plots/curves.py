@@ -23,6 +23,11 @@ METRICS: dict[str, tuple[str, bool]] = {
     "reward": ("reward, mean of a step", False),
     "rewards/accuracy_reward/mean": ("accuracy reward", False),
     "rewards/format_reward/mean": ("format reward", False),
+    "rewards/length_reward/mean": ("length reward", False),
+    "rewards/thought_reward/mean": ("thought reward", False),
+    "rewards/empty_thought/mean": ("empty thoughts, share", False),
+    "rewards/repeated_tags/mean": ("tags repeated, share", False),
+    "rewards/repeated_words/mean": ("words repeated, share", False),
     "reward_std": ("spread of rewards in a group", False),
     "kl": ("KL to the base, log scale", True),
     "completions/mean_length": ("completion length, tokens", False),
@@ -34,7 +39,15 @@ METRICS: dict[str, tuple[str, bool]] = {
     "step_time": ("seconds a step", False),
 }
 DEFAULT_KEYS = ("reward", "kl", "completions/mean_length", "entropy", "frac_reward_zero_std", "grad_norm")
-_SHARES = ("completions/clipped_ratio", "frac_reward_zero_std", "rewards/format_reward/mean")
+_SHARES = (
+    "completions/clipped_ratio",
+    "frac_reward_zero_std",
+    "rewards/format_reward/mean",
+    "rewards/thought_reward/mean",
+    "rewards/empty_thought/mean",
+    "rewards/repeated_tags/mean",
+    "rewards/repeated_words/mean",
+)
 _PANEL_PX, _GAP_PX, _COLUMNS, _MOST_POINTS = 150, 66, 3, 240
 
 Log = Sequence[Mapping]  # one run's log dictionaries

@@ -19,7 +19,7 @@ from vsr_kit.labels import centre_ceiling, read_pairs
 from vsr_kit.results.answers import said, study_folder
 from vsr_kit.results.prompting import mode_answers
 from vsr_kit.results.trained import run_curves, run_summaries, trained_answers, variant_answers
-from vsr_kit.study import HELD_OUT, Condition
+from vsr_kit.study import HELD_OUT, ORDER, Condition
 
 Folder = Path | str | None
 Findings = dict[str, Finding]
@@ -59,12 +59,12 @@ def _all_of(*parts: Callable[[Folder], Findings]) -> Callable[[Folder], Findings
     return measure
 
 
-def _held_out(name: str, task: str) -> Callable[[Folder], Findings]:
+def _held_out(name: str, task: str, questions: str) -> Callable[[Folder], Findings]:
     """GRPO-V minus base on a task that nobody trained."""
 
     def measure(folder: Folder) -> Findings:
-        after = variant_answers("grpo-vanilla", folder, HELD_OUT)
-        return {name: difference(after, said(Condition(HELD_OUT), folder), task=task)}
+        after = variant_answers("grpo-vanilla", folder, questions)
+        return {name: difference(after, said(Condition(questions), folder), task=task)}
 
     return measure
 
@@ -154,7 +154,8 @@ def _ceiling(folder: Folder) -> Findings:
     path = study_folder(folder) / PAIRS
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there; it holds the distances of the released geometry's pairs")
-    return {"perfect_centre_answers": centre_ceiling(read_pairs(path))}
+    apart = [pair for pair in read_pairs(path) if not pair.touching]
+    return {"perfect_centre_answers": centre_ceiling(apart)}
 
 
 _DIRECTION = "object_rel_direction"
@@ -177,8 +178,8 @@ MEASURED: dict[str, Callable[[Folder], Findings]] = {
         _between("think_minus_vanilla", "grpo-think", "grpo-vanilla", _DIRECTION),
         _between("observe_minus_vanilla", "grpo-observe", "grpo-vanilla", _DIRECTION),
     ),
-    "route-planning-improves": _held_out("route_planning", "route_planning"),
-    "appearance-order-does-not": _held_out("appearance_order", "obj_appearance_order"),
+    "route-planning-improves": _held_out("route_planning", "route_planning", HELD_OUT),
+    "appearance-order-does-not": _held_out("appearance_order", "obj_appearance_order", ORDER),
     "small-model-beats-gpt-4o": lambda folder: {},
     "seven-billion-near-72b": lambda folder: {},
     "centre-labels-cap-distance": _ceiling,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -143,14 +144,22 @@ def work(unit: Unit, folder: Path, scratch: Path, geometry: Path | None = None) 
     return time.monotonic() - began
 
 
-def _begin(log: str) -> None:
-    """A worker's first act: one thread, and its chatter into a file instead of the bar."""
+def _begin(log: str, parent: int) -> None:
+    """A worker's first act: one thread, its chatter into a file instead of the bar, and an end when its parent ends."""
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
     import torch
 
     torch.set_num_threads(1)
+
+
+def _end_with(parent: int) -> None:
+    """A killed study must not go on in processes that nobody sees."""
+    while os.getppid() == parent:
+        time.sleep(_POLL_S)
+    os._exit(1)
 
 
 # -- in the process that was called ------------------------------------------------------------------------------------
@@ -186,7 +195,7 @@ def reproduce(
     shape = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left{postfix}"
     failed = []
     pool = ProcessPoolExecutor(
-        workers or cores, get_context("spawn"), _begin, (str(scratch / "workers.log"),), max_tasks_per_child=None
+        workers or cores, get_context("spawn"), _begin, (str(scratch / "workers.log"), os.getpid())
     )
     with pool, tqdm(total=round(total), desc="study", bar_format=shape, disable=not progress, file=sys.stderr) as bar:
         done = total - sum(unit.seconds for unit in todo)

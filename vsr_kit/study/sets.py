@@ -28,9 +28,12 @@ KINDS = {
     "vsi-bench": ("vsi-bench", TRAINED_TYPES, None),
     "vsi-100k": ("vsi-100k", TRAINED_TYPES, None),
     "held-out": ("vsi-bench", HELD_OUT_TYPES, None),
+    "order": ("vsi-bench", ("obj_appearance_order",), None),
     "closest": ("vsi-100k", TRAINED_TYPES, "closest"),
     "letters": ("vsi-100k", TRAINED_TYPES, None),
 }
+# In one clip of twenty at most do four objects first appear in four different frames.
+TIMES_THE_ROOMS = {"order": 10}
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,11 @@ def make_set(name: str, geometry: str | Path | None = None) -> QuestionSet:
             f"{ARKITSCENES} needs a geometry file"
         )
     phrasing, types, labels = KINDS[kind]
-    made = question_set(name, split_rooms(ROOMS[split], split), phrasing, types=types, labels=labels)
+    rooms = split_rooms(ROOMS[split] * TIMES_THE_ROOMS.get(kind, 1), split)
+    made = question_set(name, rooms, phrasing, types=types, labels=labels)
+    if kind in TIMES_THE_ROOMS:
+        asked = {row["scene_name"] for row in made.rows}
+        return QuestionSet(name, made.rows, {scene: clip for scene, clip in made.clips.items() if scene in asked})
     return QuestionSet(name, as_letters(made.rows), made.clips) if kind == "letters" else made
 
 

@@ -19,7 +19,7 @@ THREE = SEEDS[:3]  # of all else
 TUNING_SEED = 0  # left out of every result
 LEARNING_RATES = (6.25e-5, 2.5e-4, 1e-3)
 TUNING_STEPS = 120
-BENCH, WORDS, HELD_OUT = "test-vsi-bench", "test-vsi-100k", "test-held-out"
+BENCH, WORDS, HELD_OUT, ORDER = "test-vsi-bench", "test-vsi-100k", "test-held-out", "test-order"
 # TRL measures no KL at beta 0. This weight adds less to a loss than fp32 can hold, and lets the curve be drawn.
 NO_BETA = 1e-12
 WATCHED = ("empty_thought", "repeated_tags", "repeated_words")  # logged with every step that has tags
@@ -76,7 +76,7 @@ def _asked(*modes: str, held_out: bool = False, wrong: bool = False, words: bool
     """The test questions in some modes; then what else is asked, always in the first of them."""
     more = [(HELD_OUT, modes[0], "own")] if held_out else []
     more += [(BENCH, modes[0], "wrong")] if wrong else []
-    more += [(WORDS, modes[0], clip) for clip in ("own", "wrong")] if words else []
+    more += [(WORDS, modes[0], "own"), (WORDS, modes[0], "wrong"), (ORDER, modes[0], "own")] if words else []
     return (*((BENCH, mode, "own") for mode in modes), *more)
 
 
@@ -153,8 +153,8 @@ def base_conditions() -> list[Condition]:
     modes = ("vanilla", "think", "observe")
     greedy = [Condition(q, mode=mode) for q in (BENCH, HELD_OUT) for mode in modes]
     sampled = [Condition(BENCH, mode=mode, samples=SAMPLES) for mode in modes]
-    blind = [Condition(BENCH, clip="wrong"), Condition(BENCH, clip="none"), Condition(HELD_OUT, clip="none")]
-    return [*greedy, *blind, Condition(WORDS), Condition(WORDS, clip="wrong"), *sampled]
+    blind = [Condition(BENCH, clip="wrong"), *(Condition(q, clip="none") for q in (BENCH, HELD_OUT, ORDER))]
+    return [*greedy, *blind, Condition(ORDER), Condition(WORDS), Condition(WORDS, clip="wrong"), *sampled]
 
 
 def variant(name: str) -> Variant:
