@@ -1,16 +1,19 @@
 """The exercises: the kit's own functions pass, the mistakes a learner makes are told with their hint."""
 
+import re
 from itertools import combinations
 
 import numpy as np
 import pytest
 
 from vsr_kit import checks
+from vsr_kit.claims import gain_rule
+from vsr_kit.dpo import dpo_loss
 from vsr_kit.evaluation import best_of_k
 from vsr_kit.grpo import group_advantages, kl_k3
 from vsr_kit.plain import plain_tokens, shared_tokens
 from vsr_kit.questions.geometric import side_of
-from vsr_kit.rewards import paper_numeric
+from vsr_kit.rewards import format_reward, paper_numeric
 from vsr_kit.videos import first_appearance
 
 
@@ -84,6 +87,18 @@ def question_each_time(clip, question, answer, num_generations, questions=1):
     return clip + questions * num_generations * (question - 1 + answer)
 
 
+def searched(how=re.fullmatch, flags=re.DOTALL, mode=None, inside=".*?", vanilla=None):
+    """A format reward with one mistake."""
+
+    def format_reward(text, asked):
+        if asked == "vanilla":
+            return vanilla
+        tag = mode or asked
+        return float(how(rf"<{tag}>{inside}</{tag}>\s*<answer>{inside}</answer>", text, flags) is not None)
+
+    return format_reward
+
+
 @pytest.mark.parametrize(
     "check, reference",
     [
@@ -94,6 +109,9 @@ def question_each_time(clip, question, answer, num_generations, questions=1):
         (checks.group_advantages, group_advantages),
         (checks.kl_k3, kl_k3),
         (checks.shared_tokens, shared_tokens),
+        (checks.format_reward, format_reward),
+        (checks.dpo_loss, dpo_loss),
+        (checks.gain_rule, gain_rule),
     ],
 )
 def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
@@ -132,7 +150,35 @@ def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
         (checks.shared_tokens, plain_tokens, r"10, 1, 3, 1\) gave 14, expected 13"),
         (checks.shared_tokens, last_token_twice, r"gave 14, expected 13"),
         (checks.shared_tokens, clip_each_time, r"questions=2\) gave 40, expected 30.*however many questions"),
+        (
+            checks.gain_rule,
+            lambda low, high: "reproduced" if low >= 0 else "not reproduced" if high <= 0 else "undecided",
+            r"0\.0, 3\.0\) gave 'reproduced', expected 'undecided'.*holds it",
+        ),
+        (
+            checks.gain_rule,
+            lambda low, high: "reproduced" if low + high > 0 else "not reproduced",
+            r"expected 'undecided'.*a positive mean alone decides nothing",
+        ),
+        (
+            checks.dpo_loss,
+            lambda c, r, ref_c, ref_r, beta: -(beta * (c - r)).sigmoid().log().mean(),
+            "policy that is its",
+        ),
+        (
+            checks.dpo_loss,
+            lambda c, r, ref_c, ref_r, beta: dpo_loss(r, c, ref_r, ref_c, beta),
+            "expected 0.126.*2 here",
+        ),
+        (checks.dpo_loss, lambda c, r, ref_c, ref_r, beta: dpo_loss(c, r, ref_c, ref_r, 1.0), "inside the sigmoid"),
+        (checks.dpo_loss, lambda *pair, beta: dpo_loss(*pair, beta) * len(pair[0]), "mean over pairs"),
         (checks.shared_tokens, question_each_time, r"10, 5, 3, 2\) gave 24, expected 20.*once for both"),
+        (checks.format_reward, searched(re.search), "Sure.*gave 1.0, expected 0.0.*whole text"),
+        (checks.format_reward, searched(re.match), "I think.*gave 1.0, expected 0.0.*whole text"),
+        (checks.format_reward, searched(flags=0), "gave 0.0, expected 1.0.*DOTALL"),
+        (checks.format_reward, searched(mode="think"), "'observe'.*gave 1.0, expected 0.0.*tag of its own"),
+        (checks.format_reward, searched(inside=".+?"), "gave 0.0, expected 1.0.*empty blocks"),
+        (checks.format_reward, searched(vanilla=0.0), "expected None.*vanilla"),
     ],
 )
 def test_a_mistake_is_told_with_its_hint(check, wrong, told):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -157,8 +158,8 @@ def trainer(monkeypatch):
     training = pytest.importorskip("vsr_kit.training")
     seen = []
 
-    def train(profile, mode, rows, clips, run, seed, **how):
-        seen.append({"profile": profile, "mode": mode, "rows": rows, "clips": clips, "seed": seed, **how})
+    def train(profile, task, rows, clips, run, seed, **how):
+        seen.append({"profile": profile, "task": astuple(task), "rows": rows, "clips": clips, "seed": seed, **how})
         for step in (1, 2, 3):
             row = {"step": step, "reward": 0.1 * step, "kl": 0.0}
             run.metrics(row)
@@ -166,9 +167,9 @@ def trainer(monkeypatch):
         saved = run.checkpoints / "checkpoint-2"
         saved.mkdir(parents=True, exist_ok=True)
         (saved / "trainer_state.json").write_text("{}")
-        if len(seen) == 1 and mode == "think":
+        if len(seen) == 1 and task.mode == "think":
             raise KeyboardInterrupt
-        return training.Trained(None, run.adapter, [], 3, 6.0, Cost(3, 2.0, 5000.0, 3 * 10**9, 0.25))
+        return training.Trained(None, run.adapter, [], 3, 6.0, 1.5, Cost(3, 2.0, 5000.0, 3 * 10**9, 0.25))
 
     monkeypatch.setattr("vsr_kit.training.train", train)
     return seen
@@ -180,7 +181,8 @@ def test_train_takes_the_profile_its_changes_and_rooms_of_the_training_split(tra
     (given,) = trainer
     assert (given["profile"].name, given["profile"].steps, given["profile"].beta) == ("mini", 3, 0.0)
     assert given["profile"].questions_per_clip == 4
-    assert (given["mode"], given["seed"], given["seconds"], given["resume"]) == ("vanilla", 5, 9.0, False)
+    assert (given["seed"], given["seconds"], given["resume"]) == (5, 9.0, False)
+    assert given["task"] == ("grpo", "vanilla", (), ())
     assert all(scene.startswith("train-5-") for scene in given["clips"])
     assert {row["phrasing"] for row in given["rows"]} == {"vsi-100k"}
     (run,) = runs()
@@ -193,6 +195,52 @@ def test_train_takes_the_profile_its_changes_and_rooms_of_the_training_split(tra
     )
 
 
+def test_train_takes_a_method_extra_rewards_and_detectors(trainer, runs):
+    many = ["--extra-reward", "length", "--extra-reward", "thought", "--detector", "empty_thought"]
+    done = vsr("train", "--rooms", 2, "--mode", "observe", *many)
+    assert done.exit_code == 0, done.output
+    assert trainer[0]["task"] == ("grpo", "observe", ("length", "thought"), ("empty_thought",))
+    done = vsr("train", "--rooms", 2, "--method", "dpo-corrupted")
+    assert done.exit_code == 0, done.output
+    assert trainer[1]["task"] == ("dpo-corrupted", "vanilla", (), ())
+    config = [run.config["config"] for run in runs()]
+    assert (config[0]["method"], config[0]["extra_rewards"]) == ("grpo", ["length", "thought"])
+    assert (config[1]["method"], config[1]["detectors"]) == ("dpo-corrupted", [])
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--method", "ppo"], "method is 'ppo': choose one of grpo, sft, dpo-corrupted, dpo-rollouts"),
+        (["--method", "sft", "--detector", "empty_thought"], "sft has no rewards"),
+        (["--mode", "think", "--detector", "empty"], "unknown detector 'empty'"),
+        (["--extra-reward", "length"], "extra reward 'length' in vanilla mode"),
+    ],
+)
+def test_a_method_that_cannot_be_leaves_no_run_folder(trainer, runs, monkeypatch, capsys, flags, words):
+    monkeypatch.setattr(sys, "argv", ["vsr", "train", "--rooms", "2", *flags])
+    with pytest.raises(SystemExit):
+        main()
+    assert words in capsys.readouterr().err
+    assert runs() == [] and not trainer
+
+
+def test_a_run_without_rewards_says_what_it_cost(trainer, runs, monkeypatch):
+    training = pytest.importorskip("vsr_kit.training")
+
+    def train(profile, task, rows, clips, run, seed, **how):
+        run.metrics({"step": 1, "loss": 0.5})
+        how["on_log"]({"step": 1, "loss": 0.5})
+        return training.Trained(None, run.adapter, [], 1, 6.0, 1.5, None)
+
+    monkeypatch.setattr("vsr_kit.training.train", train)
+    done = vsr("train", "--rooms", 2, "--method", "sft", "--steps", 1)
+    assert done.exit_code == 0, done.output
+    assert "steps: 1" in done.output and "sampled reward" not in done.output
+    (run,) = runs()
+    assert run.summary["headline"].keys() == {"steps", "minutes of this attempt"}
+
+
 def test_train_never_sees_the_held_out_types(trainer, runs):
     vsr("train", "--rooms", 4, "--phrasing", "vsi-bench", "--per-room", 1)
     kinds = [row["question_type"] for row in trainer[0]["rows"]]
@@ -201,13 +249,15 @@ def test_train_never_sees_the_held_out_types(trainer, runs):
 
 
 def test_a_stopped_training_says_how_to_go_on_and_goes_on_with_its_own_settings(trainer, runs):
-    done = vsr("train", "--rooms", 2, "--mode", "think", "--steps", 4, "--seed", 6)
+    more = ["--extra-reward", "length", "--detector", "repeated_tags"]
+    done = vsr("train", "--rooms", 2, "--mode", "think", "--steps", 4, "--seed", 6, *more)
     assert done.exit_code == 130
     (run,) = runs()
     assert f"vsr train --resume {run.path}" in done.output
     done = vsr("train", "--resume", run.path)
     assert done.exit_code == 0, done.output
     assert len(runs()) == 1
+    assert trainer[1]["task"] == trainer[0]["task"] == ("grpo", "think", ("length",), ("repeated_tags",))
     assert (trainer[1]["resume"], trainer[1]["profile"], trainer[1]["seed"]) == (True, trainer[0]["profile"], 6)
     assert [row["id"] for row in trainer[1]["rows"]] == [row["id"] for row in trainer[0]["rows"]]
     assert run.attempts()[1]["from_step"] == 2  # the whole checkpoint's

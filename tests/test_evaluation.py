@@ -318,3 +318,27 @@ def test_the_curve_is_by_task_and_question():
     assert curve["overall"][4].mean == pytest.approx(75) and curve["overall"][4].n == 3
     with pytest.raises(ValueError, match="has 4 answers"):
         ev.best_of_k_table(rows, 5)
+
+
+def test_a_repetition_is_predicted_from_the_spread_of_runs():
+    found = ev.predict([10.0, 12.0, 14.0], 3)
+    assert (found.mean, found.runs, found.new_runs) == (12.0, 3, 3)
+    reach = 4.302653 * 2.0 * (1 / 3 + 1 / 3) ** 0.5  # Student's t with 2 degrees of freedom, 97.5 %; spread 2
+    assert (found.low, found.high) == (pytest.approx(12 - reach, rel=1e-6), pytest.approx(12 + reach, rel=1e-6))
+    one = ev.predict([10.0, 12.0, 14.0], 1)
+    assert one.high - 12 == pytest.approx(4.302653 * 2.0 * (4 / 3) ** 0.5, rel=1e-6)
+    assert found.holds(found.low) and found.holds(12) and not found.holds(found.high + 1e-9)
+    assert ev.predict([5.0, 5.0], 2).low == 5.0 == ev.predict([5.0, 5.0], 2).high
+
+
+def test_a_prediction_holds_19_of_20_times():
+    rng = np.random.default_rng(0)
+    draws = rng.normal(3, 2, (2000, 5))
+    held = [ev.predict(row[:3], 2).holds(row[3:].mean()) for row in draws]
+    assert 0.935 < np.mean(held) < 0.965
+
+
+@pytest.mark.parametrize("values, new_runs", [([], 1), ([1.0], 1), ([1.0, 2.0], 0)])
+def test_too_few_runs_predict_nothing(values, new_runs):
+    with pytest.raises(ValueError, match=f"{len(values)} runs cannot predict {new_runs}: give at least 2 runs"):
+        ev.predict(values, new_runs)

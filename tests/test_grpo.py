@@ -1,5 +1,6 @@
 """The arithmetic, against TRL's own code on the same tensors and against numbers done by hand."""
 
+import math
 import types
 from collections import defaultdict
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from trl import GRPOConfig, GRPOTrainer
 
-from vsr_kit.grpo import group_advantages, grpo_loss, kl_k1, kl_k2, kl_k3
+from vsr_kit.grpo import LOSS_TYPES, group_advantages, grpo_loss, kl_k1, kl_k2, kl_k3
 
 LENGTHS = [5, 2, 4, 1, 5, 3]
 
@@ -22,10 +23,10 @@ def tensors(seed=0, spread=0.4):
     return logps.requires_grad_(True), old, reference, torch.randn(6, generator=rng), mask
 
 
-def trl_loss(tmp_path, logps, old, reference, advantages, mask, beta, epsilon, loss_type):
+def trl_loss(tmp_path, logps, old, reference, advantages, mask, beta, epsilon, loss_type, corrected=False):
     """GRPOTrainer._compute_loss itself, with the model's part replaced by `logps`."""
     off = {"activation_checkpointing": False}
-    config = GRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, use_bias_correction_kl=False, **off)
+    config = GRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, use_bias_correction_kl=corrected, **off)
     accelerator = types.SimpleNamespace(
         num_processes=1, gather=lambda x: x, reduce=lambda x, reduction: x, sync_gradients=True
     )
@@ -45,18 +46,59 @@ def trl_loss(tmp_path, logps, old, reference, advantages, mask, beta, epsilon, l
     return GRPOTrainer._compute_loss(trainer, None, inputs)
 
 
-@pytest.mark.parametrize("loss_type", ["grpo", "dr_grpo"])
-@pytest.mark.parametrize("beta", [0.0, 0.3])
-def test_loss_and_gradient_are_trls(tmp_path, loss_type, beta):
-    logps, old, reference, advantages, mask = tensors()
-    ours = grpo_loss(logps, old, reference, advantages, mask, beta, 0.2, loss_type)
-    theirs = trl_loss(tmp_path, logps, old, reference, advantages, mask, beta, 0.2, loss_type)
+@pytest.mark.parametrize("loss_type", LOSS_TYPES)
+@pytest.mark.parametrize("beta, corrected", [(0.0, False), (0.0, True), (0.3, False), (0.3, True)])
+@pytest.mark.parametrize("spread", [0.0, 0.05, 0.4], ids=["on-policy", "unclipped", "clipped"])
+def test_loss_and_gradient_are_trls(tmp_path, loss_type, beta, corrected, spread):
+    logps, old, reference, advantages, mask = tensors(spread=spread)
+    reference = reference + 0.3  # on-policy, too, the reference is another
+    settings = (beta, 0.2, loss_type, corrected)
+    ours = grpo_loss(logps, old, reference, advantages, mask, *settings)
+    theirs = trl_loss(tmp_path, logps, old, reference, advantages, mask, *settings)
     torch.testing.assert_close(ours, theirs, atol=1e-7, rtol=1e-6)
     gradients = [torch.autograd.grad(loss, logps)[0] for loss in (ours, theirs)]
     torch.testing.assert_close(*gradients, atol=1e-7, rtol=1e-6)
     ratio = (logps - old).exp()
     clipped = ((ratio > 1.2) & (advantages[:, None] > 0)) | ((ratio < 0.8) & (advantages[:, None] < 0))
-    assert (clipped & mask.bool()).any() and gradients[0].norm() > 0, "nothing was clipped: the test proves little"
+    assert (clipped & mask.bool()).any().item() is (spread == 0.4) and gradients[0].norm() > 0
+
+
+def test_bias_correction_changes_the_gradient_even_on_policy():
+    """Where the ratio is 1 the loss is the same; its gradient is k1's value, not 1 - q/p."""
+    logps, _, reference, _, mask = tensors()
+    losses = [grpo_loss(logps, logps, reference, torch.zeros(6), mask, 1.0, 0.2, "dr_grpo", how) for how in (0, 1)]
+    assert losses[0].item() == pytest.approx(losses[1].item())
+    plain, corrected = (torch.autograd.grad(loss, logps)[0] * logps.numel() for loss in losses)
+    torch.testing.assert_close(plain, (1 - (reference - logps).exp()) * mask)
+    torch.testing.assert_close(corrected, (logps - reference) * mask)
+
+
+@pytest.mark.parametrize(
+    "dtype, largest", [(torch.float32, 88.7), (torch.bfloat16, 88.5), (torch.float16, 11.08)], ids=str
+)
+def test_k3_overflows_and_with_it_its_gradient(dtype, largest):
+    """bfloat16 has float32's range, and no number between 88.5 and 89."""
+    apart = torch.tensor([-1000.0, largest, math.ceil(largest)], dtype=dtype)
+    logps = torch.zeros(3, dtype=dtype, requires_grad=True)
+    values = kl_k3(logps, apart)
+    assert values.isfinite().tolist() == [True, True, False] and values[0] == 999 and values[2] == math.inf
+    (gradient,) = torch.autograd.grad(values.sum(), logps)
+    assert gradient[0] == 1 and gradient[2] == -math.inf
+    assert gradient[1].item() == pytest.approx(1 - math.exp(apart[1].item()), rel=1e-2)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_one_token_that_overflows_spoils_the_loss_as_it_does_trls(tmp_path, masked):
+    """However small beta is; and behind the mask, since 0 times infinity is NaN."""
+    logps, old, reference, advantages, mask = tensors()
+    row, token = (3, 4) if masked else (0, 0)
+    assert mask[row, token] == (not masked)
+    reference[row, token] = logps[row, token].detach() + 89
+    for loss_of in (grpo_loss, lambda *given: trl_loss(tmp_path, *given)):
+        loss = loss_of(logps, old, reference, advantages, mask, 1e-12, 0.2, "grpo")
+        (gradient,) = torch.autograd.grad(loss, logps)
+        assert loss.isnan() if masked else loss == math.inf
+        assert not gradient[row, token].isfinite() and gradient.isfinite().sum() == gradient.numel() - 1
 
 
 def test_a_loss_by_hand():

@@ -23,8 +23,8 @@ LAYERS = [
     ["evaluation"],
     ["labels"],
     ["vision", "features", "checkpoints", "models", "prompted", "plain", "generation"],
-    ["grpo"],
-    ["profiles", "samplers", "trainers", "pairs", "costs", "watch", "methods", "training"],
+    ["grpo", "dpo", "estimators"],
+    ["profiles", "samplers", "trainers", "pairs", "costs", "collapse", "watch", "methods", "training"],
     ["recipes"],
     ["claims"],
     ["plots"],
@@ -38,7 +38,7 @@ ORDER = {name: place for place, name in enumerate(name for layer in LAYERS for n
 HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets", "plotly", "ipywidgets", "av"}
 HEAVY |= {"nbclient", "nbconvert", "jupyter_client", "pandas", "pyarrow", "matplotlib", "IPython"}
 # These import without torch, and without anything else that takes its time.
-LIGHT = ["rooms", "videos", "questions", "data", "prompts", "rewards", "detectors", "evaluation", "labels"]
+LIGHT = ["rooms", "videos", "questions", "data", "prompts", "rewards", "detectors", "evaluation", "labels", "collapse"]
 LIGHT += ["runs", "asking", "report", "site", "bench", "cli"]
 
 FILES = sorted(PACKAGE.rglob("*.py"))

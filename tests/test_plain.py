@@ -9,7 +9,15 @@ from tests.plain import plain_logps as one_row
 from tests.tiny import random_lora, tiny_clip, tiny_messages
 from vsr_kit.bench.meter import ROLLOUT, SCORING, Meter
 from vsr_kit.models import load_model
-from vsr_kit.plain import gradient, plain_logps, plain_rollouts, plain_tokens, relative_error, shared_tokens
+from vsr_kit.plain import (
+    answer_logps,
+    gradient,
+    plain_logps,
+    plain_rollouts,
+    plain_tokens,
+    relative_error,
+    shared_tokens,
+)
 from vsr_kit.prompted import encode_prompt, generate_ids, give_scores, score, shared_beginnings
 from vsr_kit.vision import encode_clip
 
@@ -35,6 +43,18 @@ def test_rows_of_ragged_completions_are_single_forwards(loaded):
     for completion, found in zip(said, plain_logps(loaded.model, loaded.processor, messages, CLIP, said), strict=True):
         alone, _ = one_row(loaded.model, loaded.processor, messages, CLIP, completion)
         assert relative_error(found, alone) < 1e-5
+
+
+def test_an_answer_is_as_probable_as_its_tokens_and_its_end_together(loaded):
+    tokenizer, messages = loaded.processor.tokenizer, tiny_messages(QUESTIONS[1])
+    (end,) = tokenizer.encode("<|im_end|>")
+    texts = ["3", "4 chairs"]
+    found = answer_logps(loaded.model, loaded.processor, messages, CLIP, texts)
+    for text, logp in zip(texts, found, strict=True):
+        ids = [*tokenizer.encode(text), end]
+        alone, _ = one_row(loaded.model, loaded.processor, messages, CLIP, ids)
+        assert logp.item() == pytest.approx(alone.sum().item(), rel=1e-5)
+    assert not found.requires_grad
 
 
 def test_rollouts_are_transformers_own(loaded):

@@ -86,6 +86,7 @@ def every_figure():
         "floor_plan": plots.floor_plan(room, path, ["sofa"], source="shipped", title=HOSTILE, links=[("sofa", "tv")]),
         "tree_mask": plots.tree_mask(small_tree(), source="shipped", title=HOSTILE),
         "sharing_gain": plots.sharing_gain({HOSTILE: {10: 2.0, 20: 3.0}}, {HOSTILE: {10: 1.5}}, source="shipped"),
+        "gain_by_cost": plots.gain_by_cost({HOSTILE: (5, 4, 6)}, {HOSTILE: {"tokens": 9e5}}, source="shipped"),
         "group_figure": plots.group_figure(ROLLOUTS, source="shipped", question=HOSTILE, truth="2"),
     }
 
@@ -872,3 +873,49 @@ def test_gains_are_lines_and_measurements_dots_of_the_same_colour():
     assert dots.marker.color == second.line.color != first.line.color
     with pytest.raises(ValueError, match="'c'.*choose among a, b"):
         plots.sharing_gain({"a": {0: 1.0}, "b": {0: 1.0}}, {"c": {0: 1.0}}, source="shipped")
+
+
+# -- costs -------------------------------------------------------------------------------------------------------------
+
+GAINS = {"grpo": (6.0, 4.0, 8.0), "sft": 3.0, "sft, longer": 5.0}
+COSTS = {
+    "grpo": {"questions": 2000, "seconds": 120},
+    "sft": {"questions": 2000, "seconds": 30},
+    "sft, longer": {"questions": 8000, "seconds": 120},
+}
+
+
+def test_each_currency_has_its_panel_and_a_method_its_colour():
+    groups = {"sft": "SFT", "sft, longer": "SFT"}
+    figure = plots.gain_by_cost(GAINS, COSTS, groups=groups, source="shipped")
+    found = {(t.xaxis, len(t.x)): (t.x, list(t.y), t.line.color) for t in figure.data}
+    assert {key: value[1] for key, value in found.items()} == dict.fromkeys((("x", 1), ("x2", 1)), [6.0]) | (
+        dict.fromkeys((("x", 2), ("x2", 2)), [3.0, 5.0])
+    )
+    for key, wanted in {("x", 1): [2000], ("x", 2): [2000, 8000], ("x2", 1): [120], ("x2", 2): [30, 120]}.items():
+        assert found[key][0] == pytest.approx(wanted, rel=0.1)
+    assert found["x", 1][0][0] != found["x", 2][0][0], "two dots of one cost hide each other"
+    assert "grpo: +6.0 points for 2,000" in [text for t in figure.data for text in t.text]
+    assert found["x", 1][2] == found["x2", 1][2] != found["x", 2][2] == found["x2", 2][2]
+    assert (figure.data[0].error_y.array[0], figure.data[0].error_y.arrayminus[0]) == (2.0, 2.0)
+    assert {"questions", "seconds", "grpo", "SFT"} <= set(texts(figure.to_svg()))
+    assert "sft, longer +5.0 points for 8,000 questions, 120 seconds" in figure.alt
+
+
+def test_a_gain_lies_where_the_logarithm_of_its_cost_says():
+    names = ["a", "b", "c"]
+    figure = plots.gain_by_cost(
+        dict.fromkeys(names, 1.0), {n: {"tokens": 10.0**i} for i, n in enumerate(names, 3)}, source="shipped"
+    )
+    (a, _), (b, _), (c, _) = circles(figure.to_svg())
+    assert b - a == pytest.approx(c - b, abs=0.2) and b - a > 50
+    assert {"1k", "10k", "100k"} <= set(texts(figure.to_svg()))
+
+
+def test_gains_without_their_cost_are_refused():
+    with pytest.raises(ValueError, match="both need the same runs"):
+        plots.gain_by_cost(GAINS, {"grpo": {"questions": 1}}, source="shipped")
+    with pytest.raises(ValueError, match="both need the same runs, at least one"):
+        plots.gain_by_cost({}, {}, source="shipped")
+    with pytest.raises(ValueError, match="the cost of 'b' in tokens must be above zero"):
+        plots.gain_by_cost({"a": 1, "b": 1}, {"a": {"tokens": 3}, "b": {"tokens": 0}}, source="shipped")

@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 
 from vsr_kit.cli import app
 from vsr_kit.evaluation import difference, score
-from vsr_kit.results import grpo_table
+from vsr_kit.results import grpo_table, trained_answers
 from vsr_kit.results.sharing import sharing_summary
-from vsr_kit.results.summary import study_summary
+from vsr_kit.results.summary import ledger, study_summary
 from vsr_kit.study import SEEDS, Condition, read_answers
 
 TOP = Path(__file__).resolve().parent.parent
@@ -20,6 +20,7 @@ COMMANDS = sorted({words.split()[0] for words in re.findall(r"^vsr (.+)$", READM
 
 def test_its_results_are_the_shipped_studys():
     assert study_summary() in README
+    assert ledger() in README
 
 
 def test_what_it_says_moves_moves_and_what_not_does_not():
@@ -29,6 +30,12 @@ def test_what_it_says_moves_moves_and_what_not_does_not():
         assert f"({table.before[task].mean:.1f} to {table.after[task].mean:.1f}" in README
     for task in ("object_counting", "object_rel_distance", "object_rel_direction"):
         assert table.change[task].low <= 0 <= table.change[task].high
+
+
+def test_what_it_says_of_the_official_reader_is_so():
+    answers = trained_answers()
+    gain = difference(answers.own, answers.base, "official", task="trained")
+    assert f"the gain is {gain.mean:+.1f} points ({gain.low:+.1f} to {gain.high:+.1f})" in README
 
 
 def test_its_real_rooms_are_the_shipped_answers():

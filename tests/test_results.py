@@ -6,6 +6,7 @@ import pytest
 
 from vsr_kit import claims, results
 from vsr_kit.journals import append_lines
+from vsr_kit.results.compared import looking, side_by_side
 from vsr_kit.study import SAMPLES, SEEDS, Condition, answers_path, questions_path, variant, write_lines
 
 ROOMS, PER_ROOM = 12, 4  # 48 counting questions
@@ -189,6 +190,31 @@ def test_answers_stand_side_by_side(study):
     assert pairs[0]["id"] == pairs[1]["id"] != pairs[2]["id"]
     assert [row["rewards"]["accuracy_reward"] for row in pairs] == [1.0, 1.0, 0.0, 1.0]
     assert results.answer_pairs(study, types=("object_rel_distance",)) == []
+
+
+def test_a_variant_looks_where_another_rooms_clip_costs_it_more_than_the_base(study):
+    assert list(looking(["grpo-vanilla", "sft"], study)) == ["grpo-vanilla"]  # there is no sft
+    gap, growth = looking(["grpo-vanilla"], study)["grpo-vanilla"]
+    table = results.grpo_table(study)
+    assert gap["overall"] == table.gap_after["overall"]
+    assert growth["overall"] == table.gap_growth["overall"]
+    for seed in SEEDS:
+        say(study, Condition("test-vsi-bench", f"dpo-corrupted-seed{seed}"), every(2))
+        for clip in ("own", "wrong"):
+            say(study, Condition("test-vsi-bench", f"sft-seed{seed}", clip=clip), every(2))
+    assert looking(["dpo-corrupted"], study) == {}  # the study asks it with its own clips alone
+    gap, growth = looking(["sft"], study)["sft"]
+    assert (gap["overall"].mean, growth["overall"].mean) == (0.0, pytest.approx(-12.5))
+
+
+def test_variants_stand_beside_the_base_on_the_same_questions(study):
+    for clip in ("own", "wrong"):
+        say(study, Condition("test-vsi-bench", "sft-seed2", clip=clip), every(2))
+    shown = side_by_side(["grpo-vanilla", "sft", "dpo-corrupted"], study, ("object_counting",), per_type=2)
+    assert [row["label"] for row in shown] == ["base", "grpo-vanilla", "sft"] * 2
+    assert [row["id"] for row in shown] == ["vsi-bench/0/0"] * 3 + ["vsi-bench/0/1"] * 3
+    assert [row["rewards"]["accuracy_reward"] for row in shown] == [1, 1, 1, 0, 1, 0]
+    assert side_by_side(["sft"], study, ("room_size_estimation",)) == []
 
 
 def test_curves_and_groups_of_a_run(study):

@@ -1,24 +1,51 @@
-"""The study: which clip a condition shows, and answers that come back as they were written."""
+"""The study: what is shown and asked, answers that come back as written, and variants fixed before they ran."""
 
+import gzip
 import json
+from collections import Counter
+from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from vsr_kit.asking import other_clips
+from vsr_kit.claims import CLAIMS
 from vsr_kit.evaluation import wrong_clip_pairing
+from vsr_kit.generation import Generation
+from vsr_kit.methods import Task
+from vsr_kit.profiles import PROFILES
+from vsr_kit.questions import NUMERIC_TYPES, TRAINED_TYPES
 from vsr_kit.study import (
+    BENCH,
     CLIPS,
+    HELD_OUT,
+    LEARNING_RATES,
+    ORDER,
+    SAMPLES,
+    SEEDS,
+    THREE,
+    TUNED,
+    TUNING_SEED,
+    VARIANTS,
+    WORDS,
     Condition,
     QuestionSet,
     answers,
     answers_path,
+    base_conditions,
     read_answers,
+    read_lines,
+    reference_runs,
     save_questions,
+    sets,
     shown_clips,
+    tuning_variants,
+    variant,
     write_lines,
 )
+from vsr_kit.study.variants import WATCHED
 
 
 def filmed(*names) -> QuestionSet:
@@ -63,3 +90,255 @@ def test_the_manifest_names_no_place_on_the_machine_that_ran_it(tmp_path):
     (line,) = (tmp_path / "manifest.jsonl").read_text().splitlines()
     assert json.loads(line)["loaded"] == "mini, adapter grpo-vanilla-seed1/adapter"
     assert str(tmp_path) not in line
+
+
+def test_the_same_lines_are_the_same_bytes(tmp_path, monkeypatch):
+    lines = [{"id": "a", "said": ["3\u2028m"], "cut": [False]}, {"id": "b", "said": ["ä"], "cut": [True]}]
+    for name, now in (("one", 1e9), ("two", 1.7e9)):
+        monkeypatch.setattr("time.time", lambda now=now: now)  # what gzip would write into a header
+        write_lines(tmp_path / name / "x.jsonl.gz", lines)
+    one, two = (tmp_path / name / "x.jsonl.gz" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+    assert gzip.decompress(one.read_bytes()).decode().count("\n") == 2
+    assert read_lines(one) == lines
+    assert [path.name for path in one.parent.iterdir()] == ["x.jsonl.gz"]  # nothing is left beside it
+
+
+def test_answers_that_are_not_there_are_named_with_what_is(tmp_path):
+    write_lines(answers_path(Condition("q"), tmp_path), [])
+    with pytest.raises(FileNotFoundError, match="no answers r--base.* holds q--base--vanilla--greedy--own$"):
+        read_answers(Condition("r"), tmp_path)
+
+
+def test_a_condition_is_asked_once_as_it_says(tmp_path, monkeypatch):
+    given, told = [], []
+
+    def generate(loaded, rows, clips, mode, use, **how):
+        given.append((loaded, [row["id"] for row in rows], clips, mode, use, how))
+        return [[Generation(f"{row['id']}!", 2, False)] * how["num_samples"] for row in rows]
+
+    monkeypatch.setattr("vsr_kit.generation.generate", generate)
+    monkeypatch.setattr(answers, "_note", lambda *noted: told.append(noted[1]["name"]))
+    rows = [{"id": str(i), "question_type": "ab"[i % 2]} for i in range(2 * answers.SAMPLED_PER_TYPE + 4)]
+    questions = QuestionSet("q", rows, {"room": np.zeros((1, 2, 2, 3), np.uint8)})
+    save_questions(questions, tmp_path)
+    greedy, sampled = Condition("q", "a-seed1", "think"), Condition("q", mode="think", samples=3, clip="none")
+    for condition in (greedy, sampled, greedy, sampled):
+        path = answers.answer(condition, questions, "a model", tmp_path, log=lambda line: None)
+        assert path == answers_path(condition, tmp_path) and path.exists()
+    assert told == ["q--a-seed1--think--greedy--own", "q--base--think--sampled3--none"]  # each once
+    how = {"max_new_tokens": answers.TOKEN_CAP, "seed": 17}
+    all_ids, fewer = [row["id"] for row in rows], [row["id"] for row in answers.sampled_subset(rows)]
+    assert len(fewer) == 2 * answers.SAMPLED_PER_TYPE < len(all_ids)
+    assert given == [
+        ("a model", all_ids, questions.clips, "think", "eval", how | {"temperature": 0.0, "num_samples": 1}),
+        ("a model", fewer, None, "think", "eval", how | {"temperature": 1.0, "num_samples": 3}),
+    ]
+    assert [row["prediction"] for row in read_answers(greedy, tmp_path)] == [f"{i}!" for i in all_ids]
+
+
+# -- question sets -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def made():
+    """made(name) -> the question set of a few rooms, filmed once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sets, "ROOMS", {"train": 4, "val": 3, "test": 3})
+        patch.setattr(sets, "TIMES_THE_ROOMS", {"order": 2})
+        yield cache(sets.make_set)
+
+
+@pytest.mark.parametrize("kind", sets.KINDS)
+def test_every_kind_of_set_asks_its_types_about_its_splits_rooms(made, kind):
+    phrasing, types, _ = sets.KINDS[kind]
+    split = "train" if kind in ("closest", "letters", "vsi-100k") else "test"
+    questions = made(f"{split}-{kind}")
+    assert questions.name == f"{split}-{kind}" and questions.rows
+    kinds = {row["question_type"] for row in questions.rows}
+    assert kinds <= set(types) and {row["scene_name"] for row in questions.rows} <= questions.clips.keys()
+    assert kinds >= {"object_counting", "object_abs_distance"} or kind in ("held-out", "order")
+    assert all(scene.startswith(f"{split}-0-") for scene in questions.clips)
+    assert {row["phrasing"] for row in questions.rows} == {phrasing} or kind == "letters"
+    most = Counter((row["scene_name"], row["question_type"]) for row in questions.rows)
+    assert max(most.values()) == sets.PER_TYPE_AND_ROOM
+
+
+def test_held_out_types_are_those_that_nobody_trains(made):
+    assert set(sets.HELD_OUT_TYPES) == {"route_planning", "obj_appearance_order"}
+    assert "route_planning" in {row["question_type"] for row in made("test-held-out").rows}
+
+
+def test_appearance_order_is_asked_about_more_rooms_of_which_only_those_it_asks_about_are_kept(made):
+    questions = made("test-order")
+    assert {row["question_type"] for row in questions.rows} == {"obj_appearance_order"}
+    assert {row["scene_name"] for row in questions.rows} == questions.clips.keys()
+    assert max(questions.clips) > max(made("test-vsi-bench").clips)
+
+
+def test_letters_offer_options_for_words_and_change_nothing_else(made):
+    words, letters = made("train-vsi-100k").rows, made("train-letters").rows
+    assert [row["question"] for row in words] == [row["question"] for row in letters]
+    lettered = 0
+    for word, letter in zip(words, letters, strict=True):
+        if word["question_type"] in NUMERIC_TYPES:
+            assert letter == word
+        else:
+            lettered += 1
+            (right,) = [option for option in letter["options"] if option.startswith(letter["ground_truth"] + ". ")]
+            assert right.partition(". ")[2] == word["ground_truth"] and len(letter["options"]) >= 2
+    assert lettered > 4
+
+
+def test_closest_asks_the_same_questions_with_other_distances(made):
+    centre, closest = made("train-vsi-100k").rows, made("train-closest").rows
+
+    def truths(rows, kinds):
+        return {(r["scene_name"], r["question"]): r["ground_truth"] for r in rows if r["question_type"] in kinds}
+
+    asked = {"object_abs_distance"}
+    by_centre, by_closest = truths(centre, asked), truths(closest, asked)
+    both = by_centre.keys() & by_closest.keys()
+    assert len(both) > len(by_centre) / 2
+    assert all(float(by_closest[key]) <= float(by_centre[key]) for key in both)
+    assert sum(float(by_closest[key]) < float(by_centre[key]) for key in both) > len(both) / 2
+    others = set(TRAINED_TYPES) - asked - {"object_rel_distance"}
+    assert truths(centre, others) == truths(closest, others)
+
+
+@pytest.mark.parametrize("name", ["test-nothing", "every-vsi-bench", "test", "", sets.ARKITSCENES])
+def test_a_set_that_is_not_there_is_an_error_that_names_what_is(name):
+    with pytest.raises(ValueError) as error:
+        sets.make_set(name)
+    words = str(error.value)
+    assert f"no question set {name!r}" in words and sets.ARKITSCENES in words
+    assert all(each in words for each in (*sets.ROOMS, *sets.KINDS))
+
+
+def test_a_named_geometry_is_asked_about(monkeypatch):
+    read = []
+    rooms = sets.split_rooms(1, "test")
+    monkeypatch.setattr(sets, "read_geometry", lambda path: read.append(path) or SimpleNamespace(rooms=rooms))
+    questions = sets.make_set(sets.ARKITSCENES, "some.json")
+    assert (questions.name, read) == (sets.ARKITSCENES, ["some.json"])
+    assert {row["scene_name"] for row in questions.rows} == {rooms[0].name}
+
+
+# -- variants ----------------------------------------------------------------------------------------------------------
+
+
+def test_variants_have_names_groups_and_seeds():
+    names = [v.name for v in (*VARIANTS, *tuning_variants())]
+    assert len(set(names)) == len(names)
+    assert [variant(name).name for name in names] == names
+    with pytest.raises(ValueError, match="no variant is called 'nonsense': there are grpo-vanilla, sft, "):
+        variant("nonsense")
+    for known in VARIANTS:
+        assert known.seeds == (SEEDS if known.group == "headline" else THREE)
+    assert (len(SEEDS), len(THREE)) == (5, 3) and set(THREE) < set(SEEDS)
+    runs = [v.run_name(seed) for v in (*VARIANTS, *tuning_variants()) for seed in v.seeds]
+    assert not any(a != b and a.endswith(f"-{b}") for a in runs for b in runs)  # run folders are found by `*-name`
+
+
+def test_every_claims_evidence_is_a_variant():
+    known = {v.name for v in VARIANTS}
+    assert {name for claim in CLAIMS for name in claim.needs} <= known
+    unused = known - {name for claim in CLAIMS for name in claim.needs}
+    assert unused == {
+        "reward-relative",
+        "reward-exact",
+        "kl-1e-3",
+        "kl-1e-2",
+        "kl-1e-1",
+        "sft-seconds",
+        "sft-tokens",
+        "dpo-seconds",
+        "dpo-tokens",
+    }  # drawn beside the claims, part of no rule
+
+
+def tuning() -> list[dict]:
+    return json.loads((reference_runs() / "tuning.json").read_text())
+
+
+def test_the_whole_grid_was_tried_and_the_best_was_taken():
+    tried = {(row["method"], row["learning_rate"]): row["trained_tasks_percent"] for row in tuning()}
+    assert len(tuning()) == len(tried) == 18
+    assert tried.keys() == {(method, rate) for method in TUNED for rate in LEARNING_RATES}
+    for method, rate in TUNED.items():
+        assert tried[method, rate] == max(tried[method, other] for other in LEARNING_RATES), method
+    assert {row["seed"] for row in tuning()} == {TUNING_SEED} and {row["steps"] for row in tuning()} == {120}
+    assert {v.tuned_as for v in VARIANTS} == TUNED.keys()
+    assert PROFILES["mini"].learning_rate == TUNED["grpo-vanilla"]
+
+
+def test_budgets_cost_what_grpo_costs():
+    rows = {row["method"]: row for row in tuning() if row["learning_rate"] == TUNED[row["method"]]}
+    steps = PROFILES["mini"].steps / 120
+
+    def seconds(method, steps):
+        return rows[method]["preparation_seconds"] + rows[method]["training_seconds"] * steps
+
+    for name, method in (("sft", "sft"), ("dpo", "dpo-corrupted")):
+        budget = variant(f"{name}-seconds").profile.steps / 120
+        assert seconds(method, budget) == pytest.approx(seconds("grpo-vanilla", steps), rel=0.01)
+        budget = variant(f"{name}-tokens").profile.steps / 120
+        assert rows[method]["tokens"] * budget == pytest.approx(rows["grpo-vanilla"]["tokens"] * steps, rel=0.01)
+        assert variant(f"{name}-tokens").task == variant(f"{name}-seconds").task == Task(method)
+
+
+def test_a_variants_profile_has_the_tuned_rate_and_its_own_changes():
+    mini = PROFILES["mini"]
+    for known in VARIANTS:
+        assert known.profile == replace(mini, **({"learning_rate": TUNED[known.tuned_as]} | known.changes))
+    assert variant("grpo-observe").profile.learning_rate == 2.5e-4 != mini.learning_rate
+    assert variant("kl-1e-1").profile.beta == 0.1 and variant("grpo-think").profile.beta == mini.beta
+    assert 0 < variant("kl-0").profile.beta <= 1e-12
+    changed = replace(variant("sft"), changes={"learning_rate": 0.5})
+    assert changed.profile.learning_rate == 0.5
+
+
+def test_what_has_tags_is_watched():
+    assert variant("length").task == Task("grpo", "think", ("length",), WATCHED)
+    assert variant("grpo-observe").task == Task("grpo", "observe", (), WATCHED)
+    assert variant("grpo-vanilla").task == Task("grpo", "vanilla")
+    for known in VARIANTS:
+        if known.method == "grpo":
+            assert known.task.reward_funcs(known.profile.numeric)  # every name is known
+        assert known.questions in ("train-vsi-100k", "train-closest", "train-letters")
+
+
+def test_tuning_has_a_seed_and_rooms_of_its_own():
+    tuned = tuning_variants()
+    assert len(tuned) == len(TUNED) * len(LEARNING_RATES)
+    assert not {seed for v in VARIANTS for seed in v.seeds} & {TUNING_SEED}
+    for known in tuned:
+        assert known.seeds == (TUNING_SEED,) and known.group == "tuning"
+        assert f"tuning-{known.tuned_as}-{known.profile.learning_rate:g}" == known.name
+        assert known.profile.steps == PROFILES["mini"].steps / 2
+        assert [c.questions for c in known.conditions(TUNING_SEED)] == ["val-vsi-bench"]
+        first = next(v for v in VARIANTS if v.tuned_as == known.tuned_as)
+        assert known.task == first.task and known.asked[0][1] == known.mode == first.mode
+
+
+def test_no_two_conditions_share_a_file():
+    runs = [c for v in (*VARIANTS, *tuning_variants()) for seed in v.seeds for c in v.conditions(seed)]
+    names = [c.name for c in (*base_conditions(), *runs)]
+    assert len(set(names)) == len(names)
+    assert {c.questions for c in runs} == {BENCH, WORDS, HELD_OUT, ORDER, "val-vsi-bench"}
+
+
+def test_every_model_is_asked_the_test_questions_in_its_own_mode():
+    for known in VARIANTS:
+        assert known.asked[0] == (BENCH, known.mode, "own")
+    greedy = [c for c in base_conditions() if c.questions == BENCH and not c.samples]
+    assert {(c.mode, c.clip) for c in greedy} == {
+        ("vanilla", "own"),
+        ("think", "own"),
+        ("observe", "own"),
+        ("vanilla", "wrong"),
+        ("vanilla", "none"),
+    }
+    assert {(c.mode, c.samples) for c in base_conditions() if c.samples} == {
+        (mode, SAMPLES) for mode in ("vanilla", "think", "observe")
+    }

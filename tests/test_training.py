@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from tests.tiny import tiny_clip
-from vsr_kit.generation import generate
+from vsr_kit.generation import Generation, generate
+from vsr_kit.methods import Task
 from vsr_kit.models import load_model
+from vsr_kit.pairs import corrupted_pairs
 from vsr_kit.profiles import PROFILES
 from vsr_kit.runs import RunFolder
 from vsr_kit.training import FEATURES, train
@@ -183,3 +186,84 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(profile,
 def test_resuming_needs_a_run_folder(profile):
     with pytest.raises(ValueError, match="resume=True needs the run folder"):
         train(profile, "vanilla", ROWS, CLIPS, resume=True)
+
+
+# -- other methods than GRPO -------------------------------------------------------------------------------------------
+
+
+METHODS = ["sft", "dpo-corrupted", "dpo-rollouts"]
+
+
+@pytest.fixture
+def answers_that_differ(monkeypatch):
+    """A random model's answers are cut and earn nothing; these are the base's for pairs of rollouts."""
+
+    def says(loaded, rows, *settings):
+        return [[Generation(row["ground_truth"], 2, False), Generation("99", 2, False)] for row in rows]
+
+    monkeypatch.setattr("vsr_kit.generation.generate", says)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_killed_run_of_another_method_goes_on_like_one_that_never_was(profile, tmp_path, answers_that_differ, method):
+    how = {"seed": 5, "steps": 3, "save_every": 2, "quiet": True}
+    whole = run_of(tmp_path, "whole")
+    trained = train(profile, Task(method), ROWS, CLIPS, whole, **how)
+    assert trained.steps == 3 and trained.adapter == whole.adapter and trained.stopped is None
+    assert max(float(w.abs().max()) for name, w in weights(whole).items() if "lora_B" in name) > 5e-3  # from zero
+    assert [row["step"] for row in whole.read_metrics()] == [1, 2, 3] and whole.read_rollouts() == []
+    assert all(row["loss"] > 0 and "step_time" not in row for row in whole.read_metrics())
+    assert trained.cost.steps == 3 and trained.cost.zero_variance_share == 0
+    assert trained.cost.seconds_per_step == pytest.approx(trained.logs[-1]["train_runtime"] / 3)
+    killed = run_of(tmp_path, "killed")
+    with pytest.raises(KeyboardInterrupt):
+        train(profile, Task(method), ROWS, CLIPS, killed, callbacks=[Kill(3)], **how)
+    killed.close()
+    resumed = RunFolder.resume(killed.path, from_step=2)
+    again = train(profile, Task(method), ROWS, CLIPS, resumed, resume=True, **how)
+    assert (again.steps, again.cost.steps) == (3, 1)
+    assert [(row["step"], row["attempt"]) for row in resumed.read_metrics()] == [(1, 1), (2, 1), (3, 2)]
+    first, second = weights(whole), weights(resumed)
+    assert first.keys() == second.keys()
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], atol=1e-5, rtol=0)
+
+
+def test_methods_train_other_weights(profile, tmp_path, answers_that_differ):
+    found = {}
+    for method in METHODS:
+        run = run_of(tmp_path, method)
+        train(profile, Task(method), ROWS, CLIPS, run, seed=5, steps=1, quiet=True)
+        found[method] = torch.cat([w.flatten() for w in weights(run).values()])
+    assert all((found[a] - found[b]).abs().max() > 1e-3 for a, b in [METHODS[:2], METHODS[1:], METHODS[::2]])
+
+
+def test_the_time_that_pairs_take_is_counted_apart_from_training(profile, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("vsr_kit.training.time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def slow_pairs(loaded, rows, clips, mode, numeric, cap, seed):
+        clock[0] += 100
+        assert (loaded.model.config.model_type, mode, numeric, cap, seed) == ("qwen2_vl", "vanilla", "paper", 5, 9)
+        return corrupted_pairs(rows, mode, seed)
+
+    class Tick(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            clock[0] += 1
+
+    monkeypatch.setattr("vsr_kit.pairs.rollout_pairs", slow_pairs)
+    trained = train(
+        profile, Task("dpo-rollouts"), ROWS, CLIPS, seed=9, steps=2, callbacks=[Tick()], seconds=None, quiet=True
+    )
+    assert (trained.prepared_seconds, trained.seconds) == (100, 2)
+
+
+@pytest.mark.parametrize("rate", [1e2, 1e20])
+def test_a_run_whose_numbers_break_ends_with_its_last_good_weights(profile, tmp_path, capsys, rate):
+    run = run_of(tmp_path, "broken")
+    fast = dataclasses.replace(profile, learning_rate=rate)
+    trained = train(fast, "vanilla", ROWS, CLIPS, run, steps=8, quiet=True)
+    assert trained.steps < 8 and "not finite" in trained.stopped
+    assert f"stopped: {trained.stopped}" in capsys.readouterr().err
+    assert all(weight.isfinite().all() for weight in weights(run).values())
+    assert train(profile, "vanilla", ROWS, CLIPS, steps=1, quiet=True).stopped is None

@@ -158,8 +158,8 @@ def test_a_kl_above_its_limit_is_not_trusted_and_breaks_the_run_when_it_stays(ru
 
 def test_copies_can_be_rarer(run):
     watch = StopWhenBroken(every=2)
-    trainer, after, _ = run(watch, spoil={"step": 6, "loss_factor": math.nan})
-    assert stopped_with_weights_of(4, watch, trainer, after), "the copy of step 4 was tried in step 5"
+    trainer, after, _ = run(watch, spoil={"step": 5, "loss_factor": math.nan})
+    assert stopped_with_weights_of(2, watch, trainer, after), "that of step 4 was not tried before it broke"
 
 
 class Lines:
@@ -221,15 +221,31 @@ def test_other_lines_say_nothing():
     assert not lines.step(train_runtime=1.0, train_loss=math.nan).should_training_stop
 
 
+def test_an_evaluation_in_between_does_not_calm_a_high_kl():
+    lines = Lines(patience=2)
+    lines.step(loss=0.0, kl=500.0)
+    lines.watch.on_log(None, lines.state, TrainerControl(), logs={"eval_kl": 0.1}, model=lines.model)
+    assert lines.step(loss=0.0, kl=500.0).should_training_stop
+
+
 def test_a_gradient_far_above_the_usual_breaks_a_run_where_that_is_asked_for():
     for limit, stops in ((None, False), (50.0, True)):
         lines = Lines(grad_limit=limit)
-        assert not lines.step(loss=0.0, grad_norm=1e6).should_training_stop, "there is nothing usual yet"
+        for norm in (2.0, 2.0, 1e6):
+            assert not lines.step(loss=0.0, grad_norm=norm).should_training_stop, "there is nothing usual yet"
         for _ in range(12):
             assert not lines.step(loss=0.0, grad_norm=2.0).should_training_stop
         assert not lines.step(loss=0.0, grad_norm=99.0).should_training_stop
         assert lines.step(loss=0.0, grad_norm=101.0).should_training_stop is stops
     assert "grad_norm is 101, above 50 times its usual size" in lines.watch.reason
+
+
+def test_a_resumed_run_begins_with_a_copy_wherever_it_begins():
+    lines = Lines(every=5)
+    lines.state.global_step = 3
+    lines.model.weight.data.fill_(3)
+    assert lines.step(loss=math.nan).should_training_stop
+    assert lines.model.weight.item() == 3 and lines.watch.good_step == 3
 
 
 @pytest.mark.parametrize("settings", [{"kl_limit": 0}, {"patience": 0}, {"every": 0}, {"grad_limit": 1.0}])

@@ -203,6 +203,45 @@ def shared_tokens(function: Callable[..., int]) -> None:
     run_cases("shared_tokens", function, cases)
 
 
+def dpo_loss(function: Callable) -> None:
+    """Notebook 07: `(chosen_B, rejected_B, ref_chosen_B, ref_rejected_B, beta=0.1) -> loss` of log-probabilities."""
+    import torch
+
+    margin = "margin = (chosen - ref_chosen) - (rejected - ref_rejected), and a pair costs -log sigmoid(beta * margin)"
+    given = [
+        ([[-1.0], [-7.0], [-1.0], [-7.0]], 0.1, 0.6931471805599453, "a policy that is its reference has margin 0"),
+        ([[-1.0], [-3.0], [-2.0], [-2.0]], 1.0, 0.1269280110429725, f"{margin}; 2 here"),
+        ([[-3.0], [-1.0], [-2.0], [-2.0]], 1.0, 2.1269280110429727, f"{margin}; -2 here"),
+        ([[-1.0], [-3.0], [-2.0], [-2.0]], 0.1, 0.5981388693815919, "beta multiplies the margin, inside the sigmoid"),
+        ([[-1.0, -3.0], [-3.0, -1.0], [-2.0] * 2, [-2.0] * 2], 1.0, 1.1269280110429725, "the mean over pairs, last"),
+    ]
+    cases = [
+        Case(tuple(torch.tensor(x, dtype=torch.float64) for x in pair), loss, hint, {"beta": beta}, f"{pair}, {beta}")
+        for pair, beta, loss, hint in given
+    ]
+    run_cases("dpo_loss", function, cases)
+
+
+def format_reward(function: Callable[[str, str], float | None]) -> None:
+    """Notebook 08: `(text, mode) -> 1.0 or 0.0` for the strict format; None in vanilla mode."""
+    whole = "the whole text must match (re.fullmatch): nothing before, between or after the two blocks but white space"
+    lines = "a thought may run over several lines: in a pattern '.' stops at a line break without re.DOTALL"
+    empty = "the shape is paid, not what is in it: empty blocks earn it, too, and that is the way to cheat"
+    cases = [
+        Case(("<think>Two beds.</think> <answer>2</answer>", "think"), 1.0, "this is what the prompt asks for"),
+        Case(("<think>Two\nbeds.</think>\n<answer>2</answer>", "think"), 1.0, lines),
+        Case(("Sure! <think>Two beds.</think> <answer>2</answer>", "think"), 0.0, whole),
+        Case(("<think>Two beds.</think> <answer>2</answer>, I think", "think"), 0.0, whole),
+        Case(("<think>Two beds.</think> so <answer>2</answer>", "think"), 0.0, whole),
+        Case(("<answer>2</answer> <think>Two beds.</think>", "think"), 0.0, "first the thought, then the answer"),
+        Case(("<think>Two beds.</think> <answer>2</answer>", "observe"), 0.0, "each mode has a tag of its own"),
+        Case(("<observe>Two beds.</observe> <answer>2</answer>", "observe"), 1.0, "each mode has a tag of its own"),
+        Case(("<think></think> <answer></answer>", "think"), 1.0, empty),
+        Case(("2", "vanilla"), None, "vanilla asks for no tags: there is no such reward, so None"),
+    ]
+    run_cases("format_reward", function, cases)
+
+
 def _clip_of_counts(counts: Sequence[dict[int, int]]) -> Clip:
     """A clip of 8 x 8 pixels whose frames show so many pixels of each box."""
     ids_FHW = np.full((len(counts), 64), -1, np.int16)
@@ -211,3 +250,15 @@ def _clip_of_counts(counts: Sequence[dict[int, int]]) -> Clip:
     ids_FHW = ids_FHW.reshape(-1, 8, 8)
     path = CameraPath(np.zeros((len(counts), 3)), np.zeros(len(counts)))
     return Clip(np.zeros((*ids_FHW.shape, 3), np.uint8), ids_FHW, np.zeros(ids_FHW.shape, np.float32), path)
+
+
+def gain_rule(function: Callable[[float, float], str]) -> None:
+    """Notebook 09: `(low, high) -> "reproduced", "not reproduced" or "undecided"`, of a difference's interval."""
+    cases = [
+        Case((1.0, 3.0), "reproduced", "the whole interval is above zero"),
+        Case((-3.0, -1.0), "not reproduced", "the whole interval is below zero"),
+        Case((-1.0, 3.0), "undecided", "zero is inside: a positive mean alone decides nothing"),
+        Case((0.0, 3.0), "undecided", "above zero means above: an interval that begins at zero holds it"),
+        Case((-3.0, 0.0), "not reproduced", "at or below zero: no gain is left inside"),
+    ]
+    run_cases("gain_rule", function, cases)

@@ -8,7 +8,7 @@ is what the course reads.
 Shapes: B questions, G rollouts of each, T tokens; a batch of completions has N = B * G rows.
 
 Left out: other losses than the papers' first one and Dr. GRPO's (TRL has more), sequence-level ratios, and entropy
-bonuses.
+bonuses. estimators.py compares the three KL estimators and their gradients with the truth.
 """
 
 from __future__ import annotations
@@ -51,7 +51,14 @@ def kl_k2(logps: torch.Tensor, ref_logps: torch.Tensor) -> torch.Tensor:
 
 
 def kl_k3(logps: torch.Tensor, ref_logps: torch.Tensor) -> torch.Tensor:
-    """q/p - log(q/p) - 1: never negative, unbiased (Schulman 2020, k3). The one GRPO uses, arXiv 2402.03300 eq. 4."""
+    """q/p - log(q/p) - 1: never negative, unbiased (Schulman 2020, k3). The one GRPO uses, arXiv 2402.03300 eq. 4.
+
+    It overflows: with x = ref_logps - logps above 88.7 in fp32 and bf16, or 11.09 in fp16, e^x and so k3 are infinite.
+    Its gradient in logps is 1 - e^x, which is then -inf, and one such token turns the gradient of every weight into NaN
+    however small beta is, even a masked one, since 0 times infinity is NaN. Short of that the gradient is finite and
+    huge, and clipping leaves a step that follows this one token. On the other side, x far below 0, k3 is -x - 1 and
+    its gradient 1. watch.StopWhenBroken ends a run at such a step.
+    """
     log_ratio = ref_logps - logps
     return log_ratio.exp() - log_ratio - 1
 
@@ -65,6 +72,7 @@ def grpo_loss(
     beta: float = 1e-4,
     epsilon: float = 0.2,
     loss_type: str = "grpo",
+    use_bias_correction_kl: bool = False,
 ) -> torch.Tensor:
     """The loss whose gradient GRPO follows, a scalar (arXiv 2402.03300, eq. 3, negated).
 
@@ -74,6 +82,10 @@ def grpo_loss(
 
     and `grpo` takes the mean over each completion's tokens, then over completions: a token of a short completion weighs
     more than one of a long one. `dr_grpo` (arXiv 2503.20783) divides by the longest possible length, here T, instead.
+
+    `use_bias_correction_kl`, TRL's name and in 1.16 its default, makes the KL term beta r k3 (DeepSeek-V3.2, arXiv
+    2512.02556). Tokens were drawn from the old policy, and r weighs them as if from the new; as r carries a gradient
+    too, this changes what is learned even where r is 1: estimators.py shows how. The papers of this kit have no r.
 
     Args:
         logps_NT: of the policy, with gradients.
@@ -90,7 +102,8 @@ def grpo_loss(
     gain = advantages_N[:, None].detach()
     cost_NT = -torch.minimum(ratio * gain, ratio.clamp(1 - epsilon, 1 + epsilon) * gain)
     if beta:
-        cost_NT = cost_NT + beta * kl_k3(logps_NT, ref_logps_NT.detach())
+        kl_NT = kl_k3(logps_NT, ref_logps_NT.detach())
+        cost_NT = cost_NT + beta * (kl_NT * ratio if use_bias_correction_kl else kl_NT)
     cost_N = (cost_NT * mask_NT).sum(1)
     lengths = mask_NT.sum(1).clamp(min=1) if loss_type == "grpo" else mask_NT.shape[1]
     return (cost_N / lengths).mean()

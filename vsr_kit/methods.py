@@ -11,14 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from datasets import Dataset
 
 from vsr_kit.detectors import make_detectors
-from vsr_kit.models import Loaded, lora_config
-from vsr_kit.pairs import corrupted_pairs, rollout_pairs
 from vsr_kit.profiles import Profile
 from vsr_kit.rewards import make_reward_funcs
-from vsr_kit.trainers import SeesClips, VideoDPOTrainer, VideoGRPOTrainer, VideoSFTTrainer, answer_rows, training_rows
 
 METHODS = ("grpo", "sft", "dpo-corrupted", "dpo-rollouts")
 
@@ -54,6 +50,8 @@ class Task:
 
 def check(task: Task, profile: Profile, rows: Sequence[dict]) -> None:
     """Complain about what can be known before a model is loaded."""
+    from vsr_kit.trainers import training_rows
+
     training_rows(rows, task.mode)
     if task.method == "grpo":
         task.reward_funcs(profile.numeric)
@@ -70,14 +68,19 @@ def config_of(task: Task, profile: Profile, **settings):
 
 
 def make_trainer(
-    task: Task, profile: Profile, config, loaded: Loaded, rows: Sequence[dict], clips: Mapping[str, np.ndarray], **extra
-) -> SeesClips:
+    task: Task, profile: Profile, config, loaded, rows: Sequence[dict], clips: Mapping[str, np.ndarray], **extra
+):
     """The method's trainer with a fresh LoRA adapter.
 
     Args:
         config: from `config_of`.
+        loaded: a `models.Loaded`.
         extra: `features` and, for GRPO, `recorder`, as the trainers take them.
     """
+    # here, not above: the study's plan and its verdicts need tasks, and none of what follows
+    from vsr_kit.models import lora_config
+    from vsr_kit.trainers import VideoDPOTrainer, VideoGRPOTrainer, VideoSFTTrainer, answer_rows, training_rows
+
     common = {
         "model": loaded.model,
         "args": config,
@@ -95,7 +98,9 @@ def make_trainer(
     return VideoDPOTrainer(train_dataset=_pairs(task, profile, config.seed, loaded, rows, clips), **common)
 
 
-def _pairs(task: Task, profile: Profile, seed: int, loaded: Loaded, rows, clips) -> Dataset:
+def _pairs(task: Task, profile: Profile, seed: int, loaded, rows, clips):
+    from vsr_kit.pairs import corrupted_pairs, rollout_pairs
+
     if task.method == "dpo-corrupted":
         return corrupted_pairs(rows, task.mode, seed)
     cap = profile.max_completion_length(task.mode)

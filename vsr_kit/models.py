@@ -151,7 +151,8 @@ def load_model(
             with without_renaming_warnings():
                 model = get_peft_model(model, lora if isinstance(lora, LoraConfig) else lora_config())
     elif adapter:
-        model = _with_adapter(model, adapter)
+        with without_renaming_warnings():
+            model = _with_adapter(model, adapter)
     model.eval()
     loaded = Loaded(model, processor, str(name), describe(model, str(name), quantize, adapter))
     if not quiet:

@@ -48,7 +48,7 @@ def _other_answer(row: dict, answers: list[str], seed: int) -> str:
         others = [a for a in others if same_words(a) in same_words(row["question"])] or others
     if not others:
         raise ValueError(f"every answer of type {row['question_type']!r} is {row['ground_truth']!r}: give more rows")
-    draw = np.random.default_rng([seed, zlib.crc32(row["id"].encode())])
+    draw = np.random.default_rng([seed, zlib.crc32(str(row["id"]).encode())])
     return others[int(draw.integers(len(others)))]
 
 

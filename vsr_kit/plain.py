@@ -2,6 +2,7 @@
 
 The story: `plain_rollouts` and `plain_logps` do what transformers does by itself with G rows of one question; stock TRL
 does the same. `vsr_kit.prompted` has to give the same numbers, and `gradient` and `relative_error` say whether it does.
+`answer_logps` is for whole answers, as a preference compares them.
 `plain_tokens` and `shared_tokens` count what either way reads in one pass over the questions of a clip.
 Left out: the loss, several questions in one plain pass, and padding, which only a real batch has.
 """
@@ -66,6 +67,15 @@ def plain_logps(
     logits_GTW = model(**rows, use_cache=False, logits_to_keep=longest + 1).logits[:, :-1]
     logps_GT = -F.cross_entropy(logits_GTW.flatten(0, 1), ids_GT.flatten(), reduction="none").view(ids_GT.shape)
     return [logps[: len(c)] for logps, c in zip(logps_GT, completions, strict=True)]
+
+
+@torch.no_grad()
+def answer_logps(model, processor, messages: list[dict], frames_FHW3: np.ndarray, texts: Sequence[str]) -> torch.Tensor:
+    """Log-probabilities (N,) of N whole answers to one question: sums over an answer's tokens and its end token."""
+    tokenizer = processor.tokenizer
+    end = [tokenizer.convert_tokens_to_ids("<|im_end|>")]
+    ids = [torch.tensor(tokenizer(text)["input_ids"] + end) for text in texts]
+    return torch.stack([logps.sum() for logps in plain_logps(model, processor, messages, frames_FHW3, ids)]).cpu()
 
 
 def _rows(model, inputs: dict[str, torch.Tensor], count: int) -> dict[str, torch.Tensor]:

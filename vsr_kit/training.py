@@ -119,7 +119,11 @@ def train(
             for callback in (MetricsRecorder(*sinks), watch, StopAfter(seconds), *callbacks):
                 trainer.add_callback(callback)
             began = time.monotonic()
-            trainer.train(resume_from_checkpoint=checkpoint)
+            try:
+                trainer.train(resume_from_checkpoint=checkpoint)
+            except RuntimeError as error:  # weights may be too large to sample from before any number is logged
+                if not watch.caught(error, trainer):
+                    raise
             took = began - called, time.monotonic() - began
     since = 0 if checkpoint is None else int(Path(checkpoint).name.split("-")[1])
     trained = _trained(trainer, loaded, profile, _save(trainer, loaded, run), took, since, quiet)

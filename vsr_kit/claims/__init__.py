@@ -17,6 +17,7 @@ from vsr_kit.claims.rules import (
     Claim,
     Count,
     Finding,
+    gain_rule,
 )
 from vsr_kit.claims.vsgrpo import AT_ONCE, END, FALL, SHARE, VSGRPO, WINDOW
 
@@ -43,6 +44,7 @@ __all__ = [
     "Count",
     "Finding",
     "claim",
+    "gain_rule",
 ]
 
 

@@ -68,13 +68,17 @@ class Claim:
     scale: str = ""
 
 
+def gain_rule(low: float, high: float) -> str:
+    """Reproduced if an interval is above zero, not reproduced if it is at or below, else undecided."""
+    return REPRODUCED if low > 0 else NOT_REPRODUCED if high <= 0 else "undecided"
+
+
 def gain(*names: str) -> Rule:
     """Reproduced if every difference is above zero with its interval, not if one is at or below, else undecided."""
 
     def decide(found: Mapping[str, Finding]) -> str:
-        if all(found[name].low > 0 for name in names):
-            return REPRODUCED
-        return NOT_REPRODUCED if any(found[name].high <= 0 for name in names) else UNDECIDED
+        said = {gain_rule(found[name].low, found[name].high) for name in names}
+        return REPRODUCED if said == {REPRODUCED} else NOT_REPRODUCED if NOT_REPRODUCED in said else UNDECIDED
 
     return decide
 

@@ -196,7 +196,10 @@ VSGRPO: tuple[Claim, ...] = (
         measured="GRPO-V minus base on route planning about the test rooms, vanilla prompt, five seeds.",
         rule="Reproduced if the difference's interval is above zero, not reproduced if at or below, else undecided.",
         decide=gain("route_planning"),
-        caveat="Two turns past named objects, no obstacles; the base never saw a route, so it may answer by chance.",
+        caveat=(
+            "Two turns past named objects, no obstacles. The base never saw a route: it seldom names an option at all, "
+            "so its score is below always naming one letter, and a change may be one of manners."
+        ),
         needs=("grpo-vanilla",),
     ),
     Claim(
@@ -209,7 +212,10 @@ VSGRPO: tuple[Claim, ...] = (
         ),
         rule="Reproduced unless the difference's whole interval is above zero.",
         decide=no_gain("appearance_order"),
-        caveat="The base never saw such a question; that what is at chance stays there is little evidence.",
+        caveat=(
+            "The base never saw such a question and seldom names an option at all: below always naming one letter, a "
+            "rise may say only that letters are named more often."
+        ),
         needs=("grpo-vanilla",),
     ),
     Claim(

@@ -23,7 +23,7 @@ def train(profile: str, changes: dict, settings: dict, seed: int, name: str, res
     from tqdm import tqdm
 
     from vsr_kit.asking import gather
-    from vsr_kit.methods import Task
+    from vsr_kit.methods import Task, check
     from vsr_kit.profiles import Profile, get_profile
     from vsr_kit.questions import TRAINED_TYPES
     from vsr_kit.runs import RunFolder
@@ -48,6 +48,7 @@ def train(profile: str, changes: dict, settings: dict, seed: int, name: str, res
         seed=seed,
         progress=_main_process(),
     )
+    check(task, chosen, asked.rows)  # before there is a folder
     run = _run_folder(name, {**settings, "profile": asdict(chosen)}, seed, chosen.model, resume)
     how = {"seconds": settings["seconds"], "resume": resume is not None}
     with tqdm(total=chosen.steps, desc="training", unit="step", disable=not _main_process()) as bar:

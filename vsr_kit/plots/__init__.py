@@ -9,14 +9,18 @@ cell to see it; `show` gives any other plotly figure the same two forms.
     score_dots  before_after  parse_failures         scores with intervals and the lines to beat
     score_table  paper_table  traces                 the same as tables; answers as they were written
     floor_plan  clip_strip  group_figure             a room from above, its clip, one GRPO group
+    difference_forest                                differences around a line at zero, with what was concluded
     tree_mask  sharing_gain                          what sees what in a packed tree; what sharing saves
+    gain_by_cost                                     what a gain cost, in each currency
     report_page                                      all of it on one page
 
 Left out: choosing what to plot, and statistics; both come before.
 """
 
+from vsr_kit.plots.costs import gain_by_cost
 from vsr_kit.plots.curves import METRICS, training_curves
 from vsr_kit.plots.display import Figure, Html, Picture, show
+from vsr_kit.plots.forest import difference_forest
 from vsr_kit.plots.groups import group_figure
 from vsr_kit.plots.page import Section, report_page
 from vsr_kit.plots.rooms import floor_plan
@@ -36,8 +40,10 @@ __all__ = [
     "Section",
     "before_after",
     "clip_strip",
+    "difference_forest",
     "floor_plan",
     "frame_png",
+    "gain_by_cost",
     "group_figure",
     "paper_table",
     "parse_failures",

@@ -36,6 +36,11 @@ METRICS: dict[str, tuple[str, bool]] = {
     "frac_reward_zero_std": ("groups of equal rewards, share", False),
     "grad_norm": ("gradient norm", False),
     "loss": ("loss", False),
+    "rewards/margins": ("margin of the pairs", False),
+    "rewards/accuracies": ("pairs the right way round, share", False),
+    "logps/chosen": ("log p of the chosen", False),
+    "logps/rejected": ("log p of the rejected", False),
+    "mean_token_accuracy": ("tokens guessed right, share", False),
     "step_time": ("seconds a step", False),
 }
 DEFAULT_KEYS = ("reward", "kl", "completions/mean_length", "entropy", "frac_reward_zero_std", "grad_norm")
@@ -47,6 +52,8 @@ _SHARES = (
     "rewards/empty_thought/mean",
     "rewards/repeated_tags/mean",
     "rewards/repeated_words/mean",
+    "rewards/accuracies",
+    "mean_token_accuracy",
 )
 _PANEL_PX, _GAP_PX, _COLUMNS, _MOST_POINTS = 150, 66, 3, 240
 

@@ -7,7 +7,7 @@ from the differences its claim names, by the claim's own rule.
 Left out: drawing (`vsr_kit.plots`) and running (`vsr_kit.study`).
 """
 
-from vsr_kit.results.answers import Bands, one_mean, provenance, training_answers
+from vsr_kit.results.answers import Bands, in_points, one_mean, provenance, training_answers
 from vsr_kit.results.paper import PAPER_2B
 from vsr_kit.results.prompting import (
     MODES,
@@ -18,6 +18,7 @@ from vsr_kit.results.prompting import (
     tries_table,
     truncated_percent,
 )
+from vsr_kit.results.summary import ledger, study_summary
 from vsr_kit.results.trained import (
     BeforeAfter,
     answer_pairs,
@@ -45,6 +46,8 @@ __all__ = [
     "cot_table",
     "first_and_last_groups",
     "grpo_table",
+    "in_points",
+    "ledger",
     "lines_to_beat",
     "mode_answers",
     "one_mean",
@@ -52,6 +55,7 @@ __all__ = [
     "run_curves",
     "run_summaries",
     "stated",
+    "study_summary",
     "trained_answers",
     "trained_runs",
     "training_answers",

@@ -67,6 +67,11 @@ def one_mean(bands: Bands) -> Bands:
     return {task: band for task, band in bands.items() if not (same and task == "trained")}
 
 
+def in_points(bands: Bands) -> dict[str, str]:
+    """Differences as a table writes them: `{"object_counting": "+1.2 (-0.3 to +2.7)", …}`."""
+    return {task: f"{b.mean:+.1f} ({b.low:+.1f} to {b.high:+.1f})" for task, b in bands.items()}
+
+
 def provenance(folder: Path | str | None = None) -> str:
     """One line: conditions, token cap, commit and checkpoint behind the answers, from the manifest."""
     entries = [e for e in read_lines(study_folder(folder) / "manifest.jsonl") if "token_cap" in e]  # of conditions

@@ -1,4 +1,4 @@
-"""The variants side by side: scores of all of them, what their training cost, and how a repetition compares.
+"""The variants side by side: scores, looking, answers, what training cost, and how a repetition compares.
 
 Left out: verdicts, which only `vsr_kit.results.verdicts` gives.
 """
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vsr_kit.evaluation import Prediction, differences, intervals, predict, score
-from vsr_kit.results.answers import Bands, one_mean, said
-from vsr_kit.results.trained import run_summaries, trained_runs, variant_answers
-from vsr_kit.study import BENCH, Condition
+from vsr_kit.evaluation import Prediction, differences, gap_change, intervals, predict, score
+from vsr_kit.results.answers import Bands, answered, one_mean, said
+from vsr_kit.results.trained import earned, run_summaries, trained_runs, variant_answers
+from vsr_kit.study import BENCH, Condition, variant
 
 HEADLINE = ("grpo-vanilla", "sft", "dpo-corrupted", "dpo-rollouts")
 
@@ -77,3 +77,37 @@ def repeated(folder: Path | str, shipped: Path | str | None = None) -> dict[str,
             own = seed_gains(name, folder)
             found[name] = float(np.mean(own)), predict(seed_gains(name, shipped), len(own))
     return found
+
+
+def looking(variants: Sequence[str], folder: Path | str | None = None) -> dict[str, tuple[Bands, Bands]]:
+    """Whether a variant looks: its own clip minus another room's clip, and that gap minus the base's, in points.
+
+    Variants that were not asked with other rooms' clips are left out.
+    """
+    base, base_wrong = (said(Condition(BENCH, clip=clip), folder) for clip in ("own", "wrong"))
+    found = {}
+    for name in variants:
+        runs = trained_runs(folder, name)
+        if runs and all(answered(Condition(BENCH, run, variant(name).mode, clip="wrong"), folder) for run in runs):
+            own, wrong = (variant_answers(name, folder, clip=clip) for clip in ("own", "wrong"))
+            gap = one_mean(differences(own, wrong, same_seeds=True))
+            found[name] = gap, one_mean(gap_change((own, wrong), ([base], [base_wrong])))
+    return found
+
+
+def side_by_side(
+    variants: Sequence[str], folder: Path | str | None = None, types: Sequence[str] | None = None, per_type: int = 1
+) -> list[dict]:
+    """The base and each variant's first run on the same questions, one after another as `plots.traces` takes them.
+
+    The first questions of each type are taken: not chosen by how they came out.
+    """
+    said_by = {"base": said(Condition(BENCH), folder)}
+    said_by |= {name: variant_answers(name, folder)[0] for name in variants if trained_runs(folder, name)}
+    answers = {name: {row["id"]: row for row in rows} for name, rows in said_by.items()}
+    taken: dict[str, list[str]] = {}
+    for row in said_by["base"]:
+        if types is None or row["question_type"] in types:
+            taken.setdefault(row["question_type"], []).append(row["id"])
+    firsts = [key for keys in taken.values() for key in keys[:per_type]]
+    return [earned(answers[name][key], name) for key in firsts for name in answers]

@@ -78,18 +78,27 @@ def reward_curve(rows: Sequence[Mapping], name: str) -> list[float]:
     return _curve(rows, f"rewards/{name}/mean")
 
 
-def _counted(of: str, folder: Folder, shows: Callable[[Sequence[Mapping]], bool]) -> Count:
-    """How many runs of a variant have logs that show something."""
+def _curves(of: str, folder: Folder) -> list[list[dict]]:
     curves = run_curves(folder, of)
     if not curves:
         raise FileNotFoundError(f"{study_folder(folder)} holds no runs of {of}; vsr reproduce makes them")
+    return curves
+
+
+def _counted(of: str, folder: Folder, shows: Callable[[Sequence[Mapping]], bool]) -> Count:
+    """How many runs of a variant have logs that show something."""
+    curves = _curves(of, folder)
     return Count(sum(map(shows, curves)), len(curves))
 
 
 def _collapses(of: str, folder: Folder) -> Count:
-    stopped = sum(bool(summary.get("stopped")) for summary in run_summaries(folder, of))
-    fell = _counted(of, folder, lambda rows: any(collapsed(reward_curve(rows, n), WINDOW, FALL) for n in _PAID))
-    return Count(min(fell.of, max(stopped, fell.k)), fell.of)
+    """How many runs of a variant fell for good, or stopped because a number broke."""
+    runs = zip(_curves(of, folder), run_summaries(folder, of), strict=True)
+    down = [
+        bool(summary.get("stopped")) or any(collapsed(reward_curve(rows, n), WINDOW, FALL) for n in _PAID)
+        for rows, summary in runs
+    ]
+    return Count(sum(down), len(down))
 
 
 _PAID = ("format_reward", "accuracy_reward")

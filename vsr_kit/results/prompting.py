@@ -29,11 +29,13 @@ def cot_table(folder: Path | str | None = None, harness: str = "lenient", sample
     return {mode: one_mean(intervals(table)) for mode, table in tables.items()}
 
 
-def mode_answers(folder: Path | str | None = None, sampled: bool = False) -> dict[str, list[dict]]:
+def mode_answers(
+    folder: Path | str | None = None, sampled: bool = False, questions: str = BENCH
+) -> dict[str, list[dict]]:
     """The base's answers with each prompt: greedy, or all draws one after another."""
     if sampled:
-        return {mode: all_draws(Condition(BENCH, mode=mode, samples=SAMPLES), folder) for mode in MODES}
-    return {mode: said(Condition(BENCH, mode=mode), folder) for mode in MODES}
+        return {mode: all_draws(Condition(questions, mode=mode, samples=SAMPLES), folder) for mode in MODES}
+    return {mode: said(Condition(questions, mode=mode), folder) for mode in MODES}
 
 
 def lines_to_beat(folder: Path | str | None = None, questions: str = BENCH) -> dict[str, Bands]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 from vsr_kit.claims import CLAIMS
@@ -44,7 +45,7 @@ def ledger(folder: Path | str | None = None) -> str:
     for known in CLAIMS:
         verdict = found.get(known.name)
         cells = (_found(verdict), f"**{verdict.verdict}**") if verdict else ("", "not run yet")
-        table.append(f"| `{known.name}`: {known.says} | {' | '.join(cells)} |")
+        table.append(f"| `{known.name}`: {escape(known.says, quote=False)} | {' | '.join(cells)} |")
     return "\n".join(table)
 
 

@@ -49,10 +49,10 @@ class Answers:
 
 
 def trained_runs(folder: Path | str | None = None, of: str = "grpo-vanilla") -> tuple[str, ...]:
-    """Names of a variant's runs whose answers to the test questions are there, by seed."""
+    """Names of a variant's runs, by seed, for which every pass over the test questions is there."""
     known = variant(of)
-    names = [known.run_name(seed) for seed in known.seeds]
-    return tuple(name for name in names if answered(Condition(BENCH, name, known.mode), folder))
+    about = {seed: [c for c in known.conditions(seed) if c.questions == BENCH] for seed in known.seeds}
+    return tuple(known.run_name(seed) for seed, passes in about.items() if all(answered(c, folder) for c in passes))
 
 
 def variant_answers(
@@ -108,28 +108,36 @@ def run_summaries(folder: Path | str | None = None, of: str = "grpo-vanilla") ->
     return [RunFolder.open(study_folder(folder) / name).summary["headline"] for name in trained_runs(folder, of)]
 
 
-def answer_pairs(folder: Path | str | None = None, types: Sequence[str] | None = None, per_type: int = 1) -> list[dict]:
-    """Base and first trained run on the same questions, side by side as `plots.traces` takes them.
+def answer_pairs(
+    folder: Path | str | None = None,
+    types: Sequence[str] | None = None,
+    per_type: int = 1,
+    of: str = "grpo-vanilla",
+) -> list[dict]:
+    """Base and a variant's first run on the same questions, side by side as `plots.traces` takes them.
 
-    The first questions of each type are taken: not chosen by how they came out.
+    Both are asked in the variant's mode. The first questions of each type are taken: not chosen by how they came out.
     """
-    run = trained_runs(folder)[0]
-    after = {row["id"]: row for row in said(Condition(BENCH, run), folder)}
+    run, mode = trained_runs(folder, of)[0], variant(of).mode
+    after = {row["id"]: row for row in said(Condition(BENCH, run, mode), folder)}
     taken: dict[str, list[dict]] = {}
-    for row in said(Condition(BENCH), folder):
+    for row in said(Condition(BENCH, mode=mode), folder):
         if types is None or row["question_type"] in types:
             taken.setdefault(row["question_type"], []).append(row)
     firsts = [row for rows in taken.values() for row in rows[:per_type]]
-    return [earned for row in firsts for earned in (_earned(row, "base"), _earned(after[row["id"]], run))]
+    return [shown for row in firsts for shown in (earned(row, "base"), earned(after[row["id"]], run))]
 
 
-def first_and_last_groups(folder: Path | str | None = None, question_type: str = "object_counting") -> list[list[dict]]:
-    """A type's first group of rollouts that the first trained run sampled, and its last group."""
-    rollouts = RunFolder.open(study_folder(folder) / trained_runs(folder)[0]).read_rollouts()
+def first_and_last_groups(
+    folder: Path | str | None = None, question_type: str = "object_counting", of: str = "grpo-vanilla"
+) -> list[list[dict]]:
+    """A type's first group of rollouts that a variant's first run sampled, and its last group."""
+    rollouts = RunFolder.open(study_folder(folder) / trained_runs(folder, of)[0]).read_rollouts()
     rows = [row for row in rollouts if row["question_type"] == question_type]
     ends = rows[0], rows[-1]
     return [[r for r in rows if (r["step"], r["id"]) == (end["step"], end["id"])] for end in ends]
 
 
-def _earned(row: dict, label: str) -> dict:
+def earned(row: dict, label: str) -> dict:
+    """An answer with a label and the reward it would have been paid, as `plots.traces` takes it."""
     return {**row, "label": label, "rewards": {"accuracy_reward": accuracy_reward(row["prediction"], row)}}

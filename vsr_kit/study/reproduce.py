@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import lru_cache
@@ -171,6 +171,7 @@ def reproduce(
     workers: int | None = None,
     geometry: Path | None = None,
     progress: bool = True,
+    job: Callable[[Unit, Path, Path, Path | None], float] = work,
 ) -> list[str]:
     """Do what is missing of some units.
 
@@ -180,6 +181,7 @@ def reproduce(
         workers: processes, one thread each; as many as cores this process may use by default.
         geometry: VSI-Bench's released ARKitScenes geometry, to ask about real rooms, too.
         progress: draw a bar with the time left.
+        job: what a worker does with a unit, by default all of it; a function of a module, since workers import it.
 
     Returns:
         For each unit that failed, its name and error; the others are complete.
@@ -200,7 +202,7 @@ def reproduce(
     with pool, tqdm(total=round(total), desc="study", bar_format=shape, disable=not progress, file=sys.stderr) as bar:
         done = total - sum(unit.seconds for unit in todo)
         bar.initial = bar.n = round(done)
-        running = {pool.submit(work, unit, folder, scratch, geometry): unit for unit in todo}
+        running = {pool.submit(job, unit, folder, scratch, geometry): unit for unit in todo}
         try:
             while running:
                 over, _ = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
@@ -211,8 +213,9 @@ def reproduce(
                 bar.n = round(done + sum(_begun(unit, folder) for unit in running.values()))
                 bar.refresh()
         except BaseException:
+            processes = list((pool._processes or {}).values())  # shutdown forgets them
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in list((pool._processes or {}).values()):
+            for process in processes:
                 process.terminate()
             raise
     return failed

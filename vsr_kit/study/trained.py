@@ -31,6 +31,8 @@ def train_variant(variant: Variant, seed: int, questions: QuestionSet, folder: P
 
     kept = folder / variant.run_name(seed)
     if (kept / "summary.json").exists():
+        for left in scratch.glob(f"*-{kept.name}"):  # by a kill between keeping and removing
+            shutil.rmtree(left)
         return kept
     run, resume = _run_folder(variant, seed, questions, scratch)
     trained = train(
@@ -61,7 +63,7 @@ def train_variant(variant: Variant, seed: int, questions: QuestionSet, folder: P
 
 
 def sum_of_seconds(rows: Sequence[dict]) -> float:
-    """Seconds of a run's steps over all its attempts: the time its last row of each attempt was written at."""
+    """Seconds of a run's steps over all its attempts, but for the first step of each, which warms up."""
     last: dict[int, tuple[float, float]] = {}
     for row in rows:
         began, _ = last.get(row["attempt"], (row["elapsed_s"], 0.0))

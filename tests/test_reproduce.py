@@ -1,0 +1,433 @@
+"""Running the study: what is planned, what is there already, and that no kill loses a run or leaves a worker behind."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from vsr_kit.claims import CLAIMS, claim
+from vsr_kit.cli import app
+from vsr_kit.evaluation import Prediction
+from vsr_kit.journals import append_lines, read_lines, read_parquet
+from vsr_kit.runs import RunFolder
+from vsr_kit.study import (
+    SEEDS,
+    VARIANTS,
+    Condition,
+    QuestionSet,
+    answers_path,
+    base_conditions,
+    trained,
+    tuning_variants,
+    variant,
+    write_lines,
+)
+from vsr_kit.study import reproduce as module
+from vsr_kit.study.reproduce import GROUPS, UNFINISHED, conditions_of, finished, plan, reproduce
+
+# -- the plan ----------------------------------------------------------------------------------------------------------
+
+
+def test_everything_is_planned_base_first_then_group_after_group():
+    units = plan()
+    assert (units[0].name, units[0].variant) == ("base", None)
+    groups = [variant(unit.variant).group for unit in units[1:]]
+    assert list(dict.fromkeys(groups)) == list(GROUPS) and GROUPS[0] == "headline"
+    assert groups == sorted(groups, key=GROUPS.index)
+    runs = {v.run_name(seed) for v in VARIANTS for seed in v.seeds}
+    assert {unit.name for unit in units[1:]} == runs and len(units) == len(runs) + 1
+    headline = [unit for unit in units[1:] if variant(unit.variant).group == "headline"]
+    assert [unit.seed for unit in headline] == sorted(unit.seed for unit in headline)  # every method's first, then …
+    for unit in units[1:]:
+        assert unit.steps == variant(unit.variant).profile.steps and unit.seconds > 0
+        assert unit.name == variant(unit.variant).run_name(unit.seed)
+
+
+def test_seeds_are_capped():
+    assert {unit.seed for unit in plan(seeds=2)[1:]} == set(SEEDS[:2])
+    assert plan(seeds=9) == plan()
+    with pytest.raises(ValueError, match="seeds is 0: must be at least 1"):
+        plan(seeds=0)
+
+
+@pytest.mark.parametrize(
+    "only, wanted",
+    [
+        (["pairs"], {"dpo-rollouts"}),
+        (["reward-mra"], {"reward-mra"}),
+        (["kl-prevents-collapse"], {"kl-0", "grpo-think"}),
+        (["labels", "sft"], {"labels-closest", "labels-letters", "sft"}),
+        (["cot-prompts-do-not-help"], set()),  # the base's answers are all its evidence
+    ],
+)
+def test_a_part_may_be_planned(only, wanted):
+    units = plan(only)
+    assert units[0].name == "base" and {unit.variant for unit in units[1:]} == wanted
+    assert len(units) == 1 + sum(len(variant(name).seeds) for name in wanted)
+
+
+def test_every_claim_may_be_planned():
+    for known in CLAIMS:
+        assert {unit.variant for unit in plan([known.name])[1:]} == set(claim(known.name).needs)
+
+
+def test_tuning_is_planned_by_itself_long_runs_first():
+    units = plan(["tuning"])
+    assert {unit.variant for unit in units} == {v.name for v in tuning_variants()}
+    assert [u.seconds for u in units] == sorted((u.seconds for u in units), reverse=True)
+
+
+def test_an_unknown_part_is_an_error_that_names_what_there_is():
+    with pytest.raises(ValueError, match="no part of the study is called 'headlines'") as error:
+        plan(["sft", "headlines"])
+    names = [*GROUPS, "tuning", *(v.name for v in VARIANTS), *(c.name for c in CLAIMS)]
+    assert all(name in str(error.value) for name in names)
+
+
+def test_real_geometry_is_asked_of_the_base_and_of_the_headlines_models(tmp_path):
+    units = {unit.name: unit for unit in plan(["headline"])}
+    some = tmp_path / "geometry.json"
+    more = {name: set(conditions_of(u, some)) - set(conditions_of(u)) for name, u in units.items()}
+    assert {c.clip for c in more["base"]} == {"own", "wrong"}
+    assert [c.name for c in more["grpo-vanilla-seed1"]] == [
+        "arkitscenes-vsi-bench--grpo-vanilla-seed1--vanilla--greedy--own"
+    ]
+    assert not more["sft-seed1"]
+
+
+# -- what is there already ---------------------------------------------------------------------------------------------
+
+
+def complete(unit, folder) -> None:
+    """Make the files of a finished unit."""
+    if unit.variant is not None:
+        (folder / unit.name).mkdir(parents=True, exist_ok=True)
+        (folder / unit.name / "summary.json").write_text("{}")
+    for condition in conditions_of(unit):
+        write_lines(answers_path(condition, folder), [])
+
+
+def test_a_unit_is_finished_with_its_summary_and_all_its_answers(tmp_path):
+    base, run = plan(["sft"], seeds=1)
+    for unit in (base, run):
+        assert not finished(unit, tmp_path)
+        complete(unit, tmp_path)
+        assert finished(unit, tmp_path)
+        for condition in conditions_of(unit):
+            path = answers_path(condition, tmp_path)
+            path.rename(path.with_suffix(".away"))
+            assert not finished(unit, tmp_path)
+            path.with_suffix(".away").rename(path)
+    (tmp_path / run.name / "summary.json").unlink()
+    assert not finished(run, tmp_path)
+    assert not finished(base, tmp_path, Path("geometry.json"))
+
+
+def test_how_far_an_unfinished_unit_is_shows_in_its_metrics(tmp_path):
+    unit = replace(plan(["sft"], seeds=1)[1], steps=10, seconds=100.0)
+    assert module._begun(unit, tmp_path) == 0
+    other = tmp_path / UNFINISHED / "20250101-000000-sft-seconds-seed1"
+    run = tmp_path / UNFINISHED / "20250101-000000-sft-seed1"
+    for folder, steps in ((other, 9), (run, 4)):
+        folder.mkdir(parents=True)
+        append_lines(folder / "metrics.jsonl", [{"step": step} for step in range(1, steps + 1)])
+    assert module._begun(unit, tmp_path) == pytest.approx(0.9 * 100 * 4 / 10)
+    (run / "metrics.jsonl").write_text("")
+    assert module._begun(unit, tmp_path) == 0
+    (tmp_path / unit.name).mkdir()
+    (tmp_path / unit.name / "summary.json").write_text("{}")
+    assert module._begun(unit, tmp_path) == pytest.approx(90)
+    assert module._begun(plan()[0], tmp_path) == 0  # the base trains for no step
+
+
+# -- workers -----------------------------------------------------------------------------------------------------------
+
+
+def some_job(unit, folder, scratch, geometry) -> float:
+    """What a worker does here: note the unit; one of them fails."""
+    append_lines(folder / "done.jsonl", [{"name": unit.name, "scratch": scratch.name, "geometry": geometry}])
+    print("chatter of", unit.name)
+    if unit.name == "sft-seed2":
+        raise RuntimeError("out of luck")
+    return 1.0
+
+
+@pytest.mark.slow
+def test_what_is_missing_is_done_and_a_failed_unit_stops_no_other(tmp_path, capfd):
+    units = plan(["sft"], seeds=4)
+    base, first, second, third, fourth = units
+    complete(base, tmp_path)
+    complete(third, tmp_path)
+    failed = reproduce(units, tmp_path, workers=1, job=some_job)
+    assert failed == ["sft-seed2: RuntimeError: out of luck"]
+    done = read_lines(tmp_path / "done.jsonl")
+    assert [row["name"] for row in done] == [first.name, second.name, fourth.name]
+    assert {row["scratch"] for row in done} == {UNFINISHED}
+    out, err = capfd.readouterr()
+    assert "sft-seed2 FAILED: RuntimeError: out of luck" in err and "sft-seed1: 1 s" in err
+    assert "chatter" not in out + err  # it would tear the bar
+    assert "chatter of sft-seed4" in (tmp_path / UNFINISHED / "workers.log").read_text()
+    assert reproduce([base, third], tmp_path, workers=1, progress=False, job=some_job) == []
+    assert len(read_lines(tmp_path / "done.jsonl")) == 3  # nothing was missing
+
+
+def endless_job(unit, folder, scratch, geometry) -> float:
+    """Hold a lock that ends with the process, and never return."""
+    held = (folder / "lock").open("w")
+    fcntl.flock(held, fcntl.LOCK_EX)
+    (folder / "pid").write_text(str(os.getpid()))
+    time.sleep(600)
+    return 0.0
+
+
+def wait_for(what, seconds):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if what():
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def free(path) -> bool:
+    with path.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_a_study_that_is_stopped_leaves_no_worker(tmp_path, how):
+    program = (
+        "import signal\n"
+        "from pathlib import Path\n"
+        "from tests.test_reproduce import endless_job\n"
+        "from vsr_kit.study.reproduce import plan, reproduce\n"
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
+        f"    reproduce(plan(['sft'], 1)[1:], Path({str(tmp_path)!r}), 1, progress=False, job=endless_job)\n"
+    )
+    script = tmp_path / "study.py"
+    script.write_text(program)
+    top = Path(__file__).parent.parent
+    study = subprocess.Popen(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": str(top)},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert wait_for(lambda: (tmp_path / "pid").exists() or study.poll() is not None, 1200)
+        assert study.poll() is None and not free(tmp_path / "lock")
+        study.send_signal(how)
+        study.wait(600)
+        assert wait_for(lambda: free(tmp_path / "lock"), 300)
+    finally:
+        study.kill()
+        if (tmp_path / "pid").exists() and not free(tmp_path / "lock"):
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+# -- one unit ----------------------------------------------------------------------------------------------------------
+
+QUESTIONS = QuestionSet("train-vsi-100k", [{"id": "q"}], {"room": None})
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    """No training: logs up to step `last`, rollouts, an adapter; what train was given is kept."""
+    seen = SimpleNamespace(calls=[], last=60, killed=False)
+
+    def train(profile, task, rows, clips, run, seed, **how):
+        seen.calls.append((profile, task, rows, clips, run.path, seed, how))
+        for step in range(1, seen.last + 1):
+            row = {"step": step, "reward": 1 / 3, "num_tokens": 10.0 * step, "epoch": 0.1, "grad_norm": 123456.789}
+            tags = {"completions/mean_length": 7.0, "completions/max_length": 9.0, "completions/clipped_ratio": 0.0}
+            run.metrics({**row, **tags, "clip_ratio/low_mean": 0.0})
+            run.rollouts([{"step": step, "id": "q", "completion": "3"}])
+            if step == 2 and seen.killed:
+                raise KeyboardInterrupt
+        run.adapter.mkdir()
+        for name in ("adapter_model.safetensors", "adapter_config.json", "README.md"):
+            (run.adapter / name).write_text(name)
+        return SimpleNamespace(steps=seen.last, prepared_seconds=1.26, stopped=None)
+
+    monkeypatch.setattr("vsr_kit.training.train", train)
+    return seen
+
+
+def train_some(folder, seed=2, of="dpo-corrupted") -> Path:
+    return trained.train_variant(variant(of), seed, QUESTIONS, folder, folder / UNFINISHED)
+
+
+def test_a_run_is_trained_as_its_variant_says_and_kept(stub, tmp_path):
+    kept = train_some(tmp_path)
+    assert kept == tmp_path / "dpo-corrupted-seed2" and list((tmp_path / UNFINISHED).iterdir()) == []
+    ((profile, task, rows, clips, _, seed, how),) = stub.calls
+    known = variant("dpo-corrupted")
+    assert (profile, task, rows, clips, seed) == (known.profile, known.task, QUESTIONS.rows, QUESTIONS.clips, 2)
+    assert how["resume"] is False
+    headline = json.loads((kept / "summary.json").read_text())["headline"]
+    seconds = headline.pop("training seconds")
+    assert seconds >= 0 and headline == {
+        "steps": 60,
+        "questions": 60 * known.profile.questions_per_step,
+        "preparation seconds": 1.3,
+        "tokens": 600.0,
+        "stopped": None,
+    }
+    settings = json.loads((kept / "config.json").read_text())["config"]
+    assert (settings["method"], settings["learning_rate"], settings["questions"], settings["rows"]) == (
+        "dpo-corrupted",
+        2.5e-4,
+        "train-vsi-100k",
+        1,
+    )
+    assert train_some(tmp_path) == kept and len(stub.calls) == 1
+
+
+def test_what_is_kept_is_small(stub, tmp_path):
+    kept = train_some(tmp_path)
+    assert sorted(path.name for path in kept.iterdir()) == [
+        "adapter",
+        "config.json",
+        "metrics.jsonl",
+        "rollouts.parquet",
+        "summary.json",
+        "versions.json",
+    ]
+    assert sorted(path.name for path in (kept / "adapter").iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    rows = read_lines(kept / "metrics.jsonl")
+    assert [row["step"] for row in rows] == list(range(1, 61))
+    assert (rows[0]["reward"], rows[0]["grad_norm"]) == (0.333333, 123457.0)
+    dropped = {"attempt", "epoch", "completions/max_length", "clip_ratio/low_mean"}
+    assert not dropped & rows[0].keys()
+    assert {"completions/mean_length", "completions/clipped_ratio", "num_tokens"} < rows[0].keys()
+    shown = [row["step"] for row in read_parquet(kept / "rollouts.parquet")]
+    assert shown == [1, 2, 3, 4, 5, 20, 40, 56, 57, 58, 59, 60]
+
+
+def test_the_summary_is_kept_last(stub, tmp_path):
+    run = RunFolder.create("x", root=tmp_path / UNFINISHED)
+    run.summarise(headline={"steps": 1})
+    with pytest.raises(FileNotFoundError):
+        trained.keep(run, tmp_path / "x")  # there is no adapter to copy
+    assert (tmp_path / "x" / "config.json").exists() and not (tmp_path / "x" / "summary.json").exists()
+
+
+def test_what_a_kill_after_keeping_left_is_removed(stub, tmp_path):
+    train_some(tmp_path)
+    for name in ("1-dpo-corrupted-seed2", "1-dpo-corrupted-seed3"):
+        (tmp_path / UNFINISHED / name).mkdir()
+    train_some(tmp_path)
+    assert [path.name for path in (tmp_path / UNFINISHED).iterdir()] == ["1-dpo-corrupted-seed3"]
+
+
+def test_a_killed_run_goes_on_in_its_folder(stub, tmp_path):
+    stub.killed = True
+    with pytest.raises(KeyboardInterrupt):
+        train_some(tmp_path)
+    left = stub.calls[0][4]
+    assert list((tmp_path / UNFINISHED).iterdir()) == [left] and not (tmp_path / "dpo-corrupted-seed2").exists()
+    saved = left / "checkpoints" / "checkpoint-1"
+    saved.mkdir(parents=True)
+    (saved / "trainer_state.json").write_text("{}")
+    stub.killed = False
+    train_some(tmp_path, seed=3)  # another run begins in a folder of its own
+    assert stub.calls[1][4] != left and stub.calls[1][6]["resume"] is False and left.exists()
+    kept = train_some(tmp_path)
+    assert stub.calls[2][4] == left and stub.calls[2][6]["resume"] is True
+    assert list((tmp_path / UNFINISHED).iterdir()) == []
+    assert sorted(row["step"] for row in read_lines(kept / "metrics.jsonl")) == sorted([1, *range(1, 61)])
+
+
+def test_seconds_are_summed_over_attempts():
+    def row(attempt, elapsed_s):
+        return {"attempt": attempt, "elapsed_s": elapsed_s}
+
+    assert trained.sum_of_seconds([row(1, 20.0), row(1, 21.0), row(1, 23.5), row(2, 9.0), row(2, 10.0)]) == 4.5
+    assert trained.sum_of_seconds([]) == 0
+
+
+def test_a_units_work_is_its_training_and_its_answers(monkeypatch, tmp_path):
+    told = []
+    monkeypatch.setattr(module, "_set", lambda name, geometry: QuestionSet(name, [{"id": name}], {}))
+    monkeypatch.setattr(module, "train_variant", lambda known, seed, *more: told.append((known.name, seed, more)))
+    monkeypatch.setattr(module, "load_run", lambda name, folder: f"adapter of {name}")
+    monkeypatch.setattr(module, "answer", lambda c, q, loaded, folder: told.append((c, q.name, loaded)))
+    monkeypatch.setattr("vsr_kit.models.load_model", lambda *how, **more: (*how, more["quantize"]))
+    base, run = plan(["labels-letters"], seeds=1)
+    assert module.work(run, tmp_path, tmp_path / UNFINISHED) >= 0
+    trained_on = QuestionSet("train-letters", [{"id": "train-letters"}], {})
+    assert told[0] == ("labels-letters", 1, (trained_on, tmp_path, tmp_path / UNFINISHED))
+    asked = Condition("test-vsi-bench", "labels-letters-seed1")
+    assert told[1:] == [(asked, "test-vsi-bench", "adapter of labels-letters-seed1")]
+    told.clear()
+    module.work(base, tmp_path, tmp_path / UNFINISHED)
+    assert [c for c, *_ in told] == base_conditions() and {loaded for *_, loaded in told} == {("mini", "nf4")}
+    kept = sorted(path.name for path in (tmp_path / "questions").iterdir())
+    asked = {condition.questions for condition in base_conditions()}
+    assert kept == sorted(f"{name}.jsonl.gz" for name in asked) and len(asked) > 2
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+
+
+def vsr(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_a_dry_run_lists_what_there_is_to_do(tmp_path):
+    base, run = plan(["sft"], 1)
+    complete(base, tmp_path)
+    done = vsr("reproduce", "--dry-run", "--only", "sft", "--seeds", 1, "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    first, second, last = done.output.splitlines()
+    assert first.startswith("base: about ") and first.endswith("(done)")
+    assert second.startswith("sft-seed1: about ") and not second.endswith("(done)")
+    assert last.startswith("2 units, about ") and str(tmp_path) in last
+    assert not (tmp_path / UNFINISHED).exists()
+
+
+def test_units_that_failed_fail_the_command(monkeypatch, tmp_path):
+    given = []
+    monkeypatch.setattr(module, "reproduce", lambda *how: given.append(how) or ["sft-seed1: RuntimeError: no"])
+    done = vsr("reproduce", "--only", "sft", "--seeds", 1, "--out", tmp_path, "--workers", 3)
+    assert done.exit_code == 1 and given == [(plan(["sft"], 1), tmp_path, 3, None)]
+    assert "1 of 2 units failed, the first: sft-seed1: RuntimeError: no" in str(done.exception)
+    monkeypatch.setattr(module, "reproduce", lambda *how: [])
+    assert vsr("reproduce", "--only", "sft", "--out", tmp_path).exit_code == 0
+
+
+def test_the_command_says_where_a_repetition_landed(monkeypatch, tmp_path):
+    found = {"sft": (3.25, Prediction(5.0, 3.0, 7.0, 5, 2)), "grpo-vanilla": (7.5, Prediction(5.0, 3.0, 7.0, 5, 2))}
+    monkeypatch.setattr(module, "reproduce", lambda *how: [])
+    monkeypatch.setattr("vsr_kit.results.compared.repeated", lambda folder: found)
+    done = vsr("reproduce", "--out", tmp_path)
+    where = "the 95 % prediction interval for 2 seeds (+3.0 to +7.0)"
+    assert f"sft minus base: +3.2 points here, +5.0 shipped; inside {where}" in done.output
+    assert f"grpo-vanilla minus base: +7.5 points here, +5.0 shipped; OUTSIDE {where}" in done.output
+
+
+def test_a_study_that_is_interrupted_says_how_to_go_on(monkeypatch, tmp_path):
+    def interrupted(*how):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "reproduce", interrupted)
+    done = vsr("reproduce", "--out", tmp_path)
+    assert done.exit_code == 130 and f"the same command goes on with {tmp_path}" in done.output

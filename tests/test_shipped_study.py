@@ -1,0 +1,58 @@
+"""The shipped study is what it says: clean commits, one checkpoint, the settings of its variants, whole answers."""
+
+from dataclasses import asdict
+
+import pytest
+
+from vsr_kit.journals import read_lines as read_journal
+from vsr_kit.provenance import checkpoint_hash
+from vsr_kit.runs import RunFolder
+from vsr_kit.shipped import data_samples
+from vsr_kit.study import VARIANTS, read_lines, reference_runs, sampled_subset
+
+FOLDER = reference_runs()
+ANSWERS = sorted((FOLDER / "answers").glob("*.gz"))
+MADE = {entry["name"]: entry for entry in read_journal(FOLDER / "manifest.jsonl")}
+RUNS = {v.run_name(seed): v for v in VARIANTS for seed in v.seeds if (FOLDER / v.run_name(seed)).exists()}
+
+
+def test_every_file_of_answers_is_in_the_manifest_and_the_other_way_round():
+    assert {path.name.removesuffix(".jsonl.gz") for path in ANSWERS} == set(MADE)
+
+
+def test_answers_come_from_a_clean_commit_and_the_shipped_checkpoint():
+    base = checkpoint_hash(data_samples("mini-qwen2-vl"))
+    for name, entry in MADE.items():
+        assert entry["git"]["dirty"] is False, name
+        assert entry["base"]["sha256"] == base, name
+
+
+@pytest.mark.parametrize("path", ANSWERS, ids=lambda p: p.name.removesuffix(".jsonl.gz"))
+def test_every_question_is_answered_once(path):
+    name = path.name.removesuffix(".jsonl.gz")
+    asked = read_lines(FOLDER / "questions" / f"{MADE[name]['questions']}.jsonl.gz")
+    if MADE[name]["samples"]:
+        asked = sampled_subset(asked)
+    lines = read_lines(path)
+    assert [line["id"] for line in lines] == [row["id"] for row in asked]
+    assert {(len(line["said"]), len(line["cut"])) for line in lines} == {(MADE[name]["samples"] or 1,) * 2}
+
+
+def test_every_model_that_answered_is_the_base_or_a_shipped_run():
+    assert {entry["model"] for entry in MADE.values()} == {"base", *RUNS}
+    assert {path.name for path in FOLDER.iterdir() if path.is_dir()} - {"answers", "questions", "labels"} == set(RUNS)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_has_the_settings_that_its_variant_names_and_went_to_its_last_step(name):
+    run, variant = RunFolder.open(FOLDER / name), RUNS[name]
+    wanted = {**asdict(variant.profile), **asdict(variant.task), "questions": variant.questions}
+    settings = run.config["config"]
+    assert {key: settings[key] for key in wanted} == {
+        k: list(v) if isinstance(v, tuple) else v for k, v in wanted.items()
+    }
+    assert run.name == name and name.endswith(f"-seed{run.seed}")
+    assert run.versions["git"]["dirty"] is False
+    headline = run.summary["headline"]
+    assert headline["steps"] == variant.profile.steps and headline["stopped"] is None
+    assert [row["step"] for row in run.read_metrics()] == list(range(1, variant.profile.steps + 1))

@@ -1,0 +1,393 @@
+"""Every claim is measured on what it names, from a small study with every variant; and the tables beside it."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.test_results import PER_ROOM, ROOMS, write_study
+from vsr_kit import claims, results
+from vsr_kit.cli import app
+from vsr_kit.journals import append_lines
+from vsr_kit.labels import DistancePair, write_pairs
+from vsr_kit.results import compared, measured, summary
+from vsr_kit.study import (
+    SEEDS,
+    VARIANTS,
+    Condition,
+    answers_path,
+    base_conditions,
+    questions_path,
+    read_lines,
+    variant,
+    write_lines,
+)
+from vsr_kit.study.variants import WATCHED
+
+# by set, the type of each of a room's questions
+FOUR = ["object_counting", "object_abs_distance", "object_rel_distance", "object_rel_direction_easy"]
+TYPES = {"test-held-out": ["route_planning"] * 4, "test-order": ["obj_appearance_order"] * 4}
+
+
+def rows(name):
+    types = TYPES.get(name, FOUR)
+    numeric = [kind in ("object_counting", "object_abs_distance") for kind in types]
+    return [
+        {
+            "id": f"{name}/{room}/{i}",
+            "dataset": "procedural",
+            "scene_name": f"room-{room}",
+            "question_type": types[i],
+            "question": f"What about room {room}?",
+            "options": None if numeric[i] else ["A. 1", "B. 2", "C. 3"],
+            "ground_truth": str(2 + (room + i) % 3) if numeric[i] else "ABC"[(room + i) % 3],
+            "phrasing": name.removeprefix("test-"),
+        }
+        for room in range(ROOMS)
+        for i in range(PER_ROOM)
+    ]
+
+
+def say(folder, condition, right):
+    """Write answers of which every row with `right(index)` is the truth and all others are far off."""
+    asked = read_lines(questions_path(condition.questions, folder))
+    truths = [row["ground_truth"] if condition.mode == "vanilla" else f"It is {row['ground_truth']}." for row in asked]
+    said = [truth if right(i) else "9" for i, truth in enumerate(truths)]
+    lines = [{"id": row["id"], "said": [text], "cut": [False]} for row, text in zip(asked, said, strict=True)]
+    write_lines(answers_path(condition, folder), lines)
+
+
+# rooms of twelve about which all answers are right; every other answer is wrong
+RIGHT = {"grpo-vanilla": 9, "sft": 6, "dpo-corrupted": 4, "dpo-rollouts": 8, "grpo-think": 7, "grpo-observe": 5}
+RIGHT |= {"labels-closest": 10, "labels-letters": 11, "reward-mra": 12}
+RIGHT_OTHERWISE = 6
+A_ROOM = 100 / ROOMS
+
+
+def first_rooms(count):
+    return lambda i: i // PER_ROOM < count
+
+
+def write_run(folder, of, seed, logs=None, **headline):
+    """A run's folder: its log, 40 steps of no interest unless given, and its summary."""
+    run = folder / variant(of).run_name(seed)
+    run.mkdir(exist_ok=True)
+    for path in run.glob("*"):
+        path.unlink()
+    (run / "config.json").write_text(json.dumps({"name": run.name, "seed": seed, "started": "", "config": {}}))
+    append_lines(run / "metrics.jsonl", logs or steps([1.0] * 40))
+    told = {"questions": 1920, "tokens": 1000.0, "training seconds": 50.0, "preparation seconds": 5.0}
+    (run / "summary.json").write_text(json.dumps({"headline": {**told, "stopped": None, **headline}}))
+
+
+def steps(form, accuracy=None, **detectors):
+    """Rows of a log: format and accuracy, and detectors' shares, step by step."""
+    curves = {"format_reward": form, "accuracy_reward": accuracy or [0.5] * len(form)}
+    curves |= {name: detectors.get(name, [0.0] * len(form)) for name in WATCHED}
+    named = {f"rewards/{name}/mean": values for name, values in curves.items()}
+    return [{"step": i + 1, **{name: values[i] for name, values in named.items()}} for i in range(len(form))]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A study folder with the answers and the logs of everything."""
+    folder = tmp_path_factory.mktemp("whole")
+    for name in ("test-vsi-bench", "test-vsi-100k", "test-held-out", "test-order"):
+        write_lines(questions_path(name, folder), rows(name))
+        write_lines(questions_path(name.replace("test", "train"), folder), rows(name))
+    for condition in base_conditions():
+        if not condition.samples:
+            count = {"vanilla": 3, "think": 2, "observe": 1}[condition.mode] if condition.clip == "own" else 2
+            say(folder, condition, first_rooms(count))
+    for known in VARIANTS:
+        for seed in known.seeds:
+            write_run(folder, known.name, seed)
+            for condition in known.conditions(seed):
+                right = RIGHT.get(known.name, RIGHT_OTHERWISE) if condition.clip == "own" else 4
+                say(folder, condition, first_rooms(right))
+    pairs = [DistancePair(f"room-{i}", "bed", "lamp", 1.0, 2.0) for i in range(5)]
+    (folder / "labels").mkdir()
+    write_pairs(folder / measured.PAIRS, [*pairs, DistancePair("room-0", "bed", "rug", 0.0, 0.0)])
+    return folder
+
+
+@pytest.fixture
+def study(tmp_path):
+    """The base, asked in three modes, and GRPO's runs; nothing else."""
+    return write_study(tmp_path)
+
+
+def test_every_claim_is_measured_and_judged_by_its_own_names(whole):
+    assert measured.MEASURED.keys() == {known.name for known in claims.CLAIMS}
+    found = results.verdicts(whole)
+    assert list(found) == [known.name for known in claims.CLAIMS]
+    for name, verdict in found.items():
+        assert verdict.verdict == claims.claim(name).decide(verdict.found)
+    assert {verdict.verdict for verdict in found.values()} <= set(claims.VERDICTS)
+
+
+@pytest.mark.parametrize(
+    "name, wanted",
+    [
+        ("cot-prompts-do-not-help", {"think": -1, "observe": -2}),
+        ("grpo-lifts", {"grpo_minus_base": 6}),
+        ("grpo-teaches-looking", {"gap_growth": (9 - 4) - (3 - 2)}),
+        ("grpo-beats-sft", {"grpo_minus_sft": 3}),
+        ("sft-beats-dpo", {"sft_minus_dpo": 2}),
+        ("corrupted-answers-hold-dpo-back", {"rollout_pairs_minus_corrupted": 4}),
+        ("vanilla-beats-chains", {"vanilla_minus_think": 2, "vanilla_minus_observe": 4}),
+        ("chains-win-on-direction", {"think_minus_vanilla": -2, "observe_minus_vanilla": -4}),
+        ("route-planning-improves", {"route_planning": 6}),
+        ("appearance-order-does-not", {"appearance_order": 6}),
+        ("closest-labels-help", {"closest_minus_centre": 1}),
+        ("words-or-letters", {"letters_minus_words": 2}),
+        ("metric-as-reward-helps", {"mra_minus_paper": 3}),
+    ],
+)
+def test_a_difference_is_of_the_answers_that_its_claim_names(whole, name, wanted):
+    found = measured.MEASURED[name](whole)
+    assert {key: band.mean for key, band in found.items()} == {k: pytest.approx(v * A_ROOM) for k, v in wanted.items()}
+    asked = {"route-planning-improves": 48, "appearance-order-does-not": 48}
+    one_task = {"chains-win-on-direction", "closest-labels-help", "words-or-letters"}
+    assert {band.n for band in found.values()} == {12 if name in one_task else asked.get(name, 48)}
+
+
+@pytest.mark.parametrize(
+    "name, of", [(known.name, of) for known in claims.CLAIMS for of in known.needs], ids=lambda value: value
+)
+def test_a_claim_without_its_runs_is_not_judged(whole, monkeypatch, name, of):
+    real = results.trained.answered
+    monkeypatch.setattr(
+        "vsr_kit.results.trained.answered", lambda c, folder: not c.model.startswith(f"{of}-seed") and real(c, folder)
+    )
+    with pytest.raises(FileNotFoundError, match=f"holds no (answers|runs) of {of}; vsr reproduce makes them"):
+        results.verdict(name, whole)
+
+
+def test_claims_that_cannot_be_judged_are_left_out(whole, monkeypatch):
+    monkeypatch.setattr("vsr_kit.results.trained.answered", lambda condition, folder: False)
+    named = {name: measure for name, measure in measured.MEASURED.items() if claims.claim(name).needs}
+    assert named and not named.keys() & results.verdicts(whole).keys()
+
+
+def test_perfect_centre_answers_are_scored_on_pairs_that_do_not_touch(whole):
+    band = results.verdict("centre-labels-cap-distance", whole).found["perfect_centre_answers"]
+    assert (band.n, band.rooms, band.mean) == (5, 5, 0.0)  # 2 m for 1 m; the touching pair would have earned
+    assert str(results.verdict("centre-labels-cap-distance", whole)).startswith("perfect centre answers: 0.0 % (0.0 to")
+
+
+# -- counts of runs ----------------------------------------------------------------------------------------------------
+
+UP, FALLEN = [1.0] * 60, [1.0] * 30 + [0.1] * 30
+DIPPED = [1.0] * 25 + [0.0] * 15 + [1.0] * 20
+
+
+@pytest.fixture
+def some(whole, monkeypatch):
+    """some(variant, {seed: (logs, headline)}) writes other logs for a while."""
+    touched = []
+
+    def write(of, logs, **headline):
+        for seed, own in logs.items():
+            touched.append((of, seed))
+            write_run(whole, of, seed, own, **headline)
+        return whole
+
+    yield write
+    for of, seed in touched:
+        write_run(whole, of, seed)
+
+
+@pytest.mark.parametrize(
+    "at_0, at_1e_4, wanted",
+    [
+        ([steps(FALLEN), steps(UP, FALLEN), steps(DIPPED)], [steps(UP)] * 3, (2, 0, claims.REPRODUCED)),
+        ([steps(FALLEN)] * 3, [steps(UP, FALLEN)] * 3, (3, 3, claims.NOT_REPRODUCED)),
+        ([steps(FALLEN), steps(UP), steps(UP)], [steps(UP)] * 3, (1, 0, claims.SOME_RUNS)),
+        ([steps(DIPPED)] * 3, [steps(FALLEN)] * 3, (0, 3, claims.NOT_REPRODUCED)),
+    ],
+)
+def test_collapses_are_counted(some, at_0, at_1e_4, wanted):
+    some("kl-0", dict(enumerate(at_0, 1)))
+    folder = some("grpo-think", dict(enumerate(at_1e_4, 1)))
+    verdict = results.verdict("kl-prevents-collapse", folder)
+    counts = verdict.found["collapsed_at_0"], verdict.found["collapsed_at_1e_4"]
+    assert (*(count.k for count in counts), verdict.verdict) == wanted
+    assert {count.of for count in counts} == {3}
+    assert f"collapsed at 0: {wanted[0]} of 3 runs" in str(verdict)
+
+
+def test_a_run_that_stopped_collapsed_and_counts_once(some):
+    some("kl-0", {1: steps(UP[:5])}, stopped="the loss is nan")
+    folder = some("kl-0", {2: steps(FALLEN)})
+    assert measured.MEASURED["kl-prevents-collapse"](folder)["collapsed_at_0"] == claims.Count(2, 3)
+    folder = some("kl-0", {1: steps(FALLEN)}, stopped="the loss is nan")
+    assert measured.MEASURED["kl-prevents-collapse"](folder)["collapsed_at_0"] == claims.Count(2, 3)
+
+
+def late(share, before=0.0):
+    """A detector that marks that share of the rollouts of the last 20 of 40 steps."""
+    return [before] * 20 + [share] * 20
+
+
+@pytest.mark.parametrize(
+    "name, of, detector, finding, other",
+    [
+        ("thoughts-become-empty", "grpo-think", "empty_thought", "runs_with_empty_thoughts", "repeated_tags"),
+        ("length-reward-is-gamed", "length", "repeated_tags", "runs_with_repeated_tags", "empty_thought"),
+    ],
+)
+def test_a_habit_is_a_runs_if_half_its_last_rollouts_show_it(some, name, of, detector, finding, other):
+    shares = {1: late(0.5), 2: late(0.49, before=1.0), 3: late(0.0)}
+    folder = some(of, {seed: steps([1.0] * 40, **{detector: own}) for seed, own in shares.items()})
+    verdict = results.verdict(name, folder)
+    assert (verdict.found[finding], verdict.verdict) == (claims.Count(1, 3), claims.SOME_RUNS)
+    folder = some(of, {2: steps([1.0] * 40, **{other: late(1.0)}), 3: steps([1.0] * 40, **{detector: late(0.9)})})
+    verdict = results.verdict(name, folder)
+    assert (verdict.found[finding], verdict.verdict) == (claims.Count(2, 3), claims.REPRODUCED)
+
+
+def test_padding_with_words_is_counted_beside_repeated_tags(some):
+    folder = some("length", {2: steps([1.0] * 40, repeated_words=late(0.6))})
+    found = measured.MEASURED["length-reward-is-gamed"](folder)
+    assert found == {"runs_with_repeated_tags": claims.Count(0, 3), "runs_padded_with_words": claims.Count(1, 3)}
+
+
+@pytest.mark.parametrize("detector", ["empty_thought", "repeated_tags", "repeated_words"])
+def test_thoughts_are_kept_where_less_than_a_tenth_is_spoilt(some, detector):
+    shares = {1: late(0.1), 2: late(0.09, before=1.0), 3: late(0.0)}
+    folder = some("thought", {seed: steps([1.0] * 40, **{detector: own}) for seed, own in shares.items()})
+    verdict = results.verdict("thought-reward-is-not-gamed", folder)
+    assert (verdict.found["runs_that_keep_thoughts"], verdict.verdict) == (claims.Count(2, 3), claims.REPRODUCED)
+
+
+def rising(at, of=100):
+    """From 0 to 1 within a few steps after step `at`."""
+    return [0.0] * at + [1.0] * (of - at)
+
+
+def test_format_is_built_in_learnt_first_or_not(some):
+    chains = ("grpo-think", "grpo-observe")
+    at_once = steps([0.96] * 100, rising(50))
+    for of in chains:
+        folder = some(of, dict.fromkeys((1, 2, 3), at_once))
+    found = results.verdict("format-first", folder)
+    assert (found.found["format_from_the_start"], found.verdict) == (claims.Count(6, 6), claims.BUILT_IN)
+    first = steps(rising(20), rising(80))
+    together = steps(rising(40), rising(50))
+    never = steps([0.0] * 100, rising(50))
+    folder = some("grpo-think", {1: first, 2: first, 3: together})
+    folder = some("grpo-observe", {1: first, 2: first, 3: never})
+    found = results.verdict("format-first", folder)
+    assert (found.found["format_first"], found.verdict) == (claims.Count(4, 6), claims.REPRODUCED)
+    assert found.found["format_from_the_start"] == claims.Count(0, 6)
+    folder = some("grpo-think", dict.fromkeys((1, 2, 3), together))
+    assert results.verdict("format-first", folder).verdict == claims.SOME_RUNS
+
+
+# -- variants side by side ---------------------------------------------------------------------------------------------
+
+
+def test_variants_are_compared_in_the_order_asked_for(whole, monkeypatch):
+    names = ("sft", "grpo-think", "grpo-vanilla")
+    found = compared.compared(names, whole)
+    assert list(found) == list(names)
+    assert {name: band["overall"].mean for name, band in found.items()} == {
+        name: pytest.approx(RIGHT[name] * A_ROOM) for name in names
+    }
+    assert found["sft"]["overall"].seeds == 5 and found["grpo-think"]["overall"].seeds == 3
+    gains = compared.gains(names, whole)
+    assert {name: band["overall"].mean for name, band in gains.items()} == {
+        name: pytest.approx((RIGHT[name] - 3) * A_ROOM) for name in names
+    }
+    real = results.trained.answered
+    monkeypatch.setattr("vsr_kit.results.trained.answered", lambda c, folder: "sft" not in c.model and real(c, folder))
+    assert list(compared.compared(names, whole)) == list(names[1:])
+    assert list(compared.gains(names, whole)) == list(compared.costs(names, whole)) == list(names[1:])
+
+
+def test_a_mode_of_their_own_or_the_one_asked_for(whole):
+    own = compared.compared(["grpo-think"], whole)["grpo-think"]["overall"]
+    say(whole, Condition("test-vsi-bench", "grpo-think-seed1", "vanilla"), first_rooms(1))
+    found = compared.compared(["grpo-think"], whole, mode="vanilla")["grpo-think"]["overall"]
+    say(whole, Condition("test-vsi-bench", "grpo-think-seed1", "vanilla"), first_rooms(7))
+    assert own.mean == pytest.approx(7 * A_ROOM) and found.mean == pytest.approx((1 + 7 + 7) / 3 * A_ROOM)
+    order = compared.compared(["grpo-vanilla"], whole, questions="test-order")["grpo-vanilla"]
+    assert order["obj_appearance_order"].mean == pytest.approx(9 * A_ROOM)
+
+
+def test_a_variants_cost_is_the_mean_of_its_runs(some):
+    for seed in (1, 2, 3):
+        numbers = {"questions": 100 * seed, "tokens": 10.0 * seed, "training seconds": 1.0 * seed}
+        folder = some("dpo-rollouts", {seed: None}, **numbers, **{"preparation seconds": 30.0})
+    (found,) = compared.costs(["dpo-rollouts"], folder).values()
+    assert found == compared.RunCost(questions=200, tokens=20, seconds=32)
+    assert compared.costs([], folder) == {}
+
+
+def test_each_run_has_a_gain_and_a_repetition_is_held_against_them(tmp_path, whole):
+    write_study(tmp_path, trained=first_rooms(5))  # the base has a quarter: three rooms' worth
+    assert compared.seed_gains("grpo-vanilla", tmp_path) == pytest.approx([2 * A_ROOM] * 5)
+    for seed, right in zip(SEEDS, (8, 9, 10, 9, 9), strict=True):
+        say(tmp_path, Condition("test-vsi-bench", f"grpo-vanilla-seed{seed}"), first_rooms(right))
+    assert compared.seed_gains("grpo-vanilla", tmp_path) == pytest.approx([r * A_ROOM for r in (5, 6, 7, 6, 6)])
+    assert compared.repeated(whole, tmp_path).keys() == {"grpo-vanilla"}  # there is nothing else to hold it against
+    own, expected = compared.repeated(whole, tmp_path)["grpo-vanilla"]
+    assert own == pytest.approx(6 * A_ROOM) and expected.holds(own)
+    assert (expected.mean, expected.runs, expected.new_runs) == (pytest.approx(6 * A_ROOM), 5, 5)
+    spread = A_ROOM * 0.5**0.5
+    assert expected.high - expected.mean == pytest.approx(2.776445 * spread * (2 / 5) ** 0.5, rel=1e-5)
+    for path in (tmp_path / "answers").glob("*grpo-vanilla-seed[2-5]--*"):
+        path.unlink()
+    assert compared.repeated(whole, tmp_path) == {}  # one run has no spread
+    own, expected = compared.repeated(tmp_path, whole)["grpo-vanilla"]
+    assert expected.new_runs == 1 and own == pytest.approx(5 * A_ROOM) and not expected.holds(own)
+
+
+# -- told --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_summary_is_a_table_of_what_is_there(whole, study):
+    lines = summary.study_summary(whole).split("\n")
+    assert lines[2] == "| base, vanilla prompt | 25.0 | " + lines[2].split(" | ")[2]
+    names = [line.split(" | ")[0].strip("| ") for line in lines[2:]]
+    assert names[3:6] == [
+        "**GRPO, vanilla prompt**, 5 seeds",
+        "SFT on the answers, 5 seeds",
+        "DPO, corrupted answers, 5 seeds",
+    ]
+    assert names[6:9] == [
+        "DPO, the base's best and worst rollouts, 3 seeds",
+        "GRPO, think prompt, 3 seeds",
+        "GRPO, observe prompt, 3 seeds",
+    ]
+    assert "| SFT on the answers, 5 seeds | 50.0 | " in "\n".join(lines) and len(lines) == 2 + 3 + 6 + 3
+    fewer = summary.study_summary(study)
+    assert "GRPO, vanilla prompt" in fewer and "SFT" not in fewer and len(fewer.split("\n")) == 2 + 3 + 1 + 3
+
+
+def test_the_ledger_has_every_claim_run_or_not(whole, study):
+    lines = summary.ledger(whole).split("\n")
+    assert len(lines) == 2 + len(claims.CLAIMS) and all(line.count(" | ") == 2 for line in lines[2:])
+    assert lines[3].startswith("| `grpo-lifts`: GRPO with vanilla prompts lifts")
+    assert "| grpo minus base: +50.0 points (" in lines[3] and lines[3].endswith("| **reproduced** |")
+    assert "think: -8.3 points" in lines[2] and "; observe: -16.7 points" in lines[2]
+    assert sum("it takes " in line and "**not testable here**" in line for line in lines) == 2
+    assert not any("not run yet" in line for line in lines)
+    missing = [line for line in summary.ledger(study).split("\n") if line.endswith("|  | not run yet |")]
+    assert len(missing) == len(claims.CLAIMS) - 3 - 2 and any("`grpo-beats-sft`" in line for line in missing)
+
+
+def test_claims_without_runs_are_listed_with_what_would_make_them(study):
+    done = CliRunner().invoke(app, ["claims", "--study", str(study)])
+    assert done.exit_code == 0, done.output
+    said = done.output
+    assert "grpo-lifts: REPRODUCED\n" in said and "grpo minus base: +75.0 points" in said
+    assert "grpo-beats-sft: NOT RUN YET\n" in said
+    assert "    run it with: vsr reproduce --only grpo-beats-sft\n" in said
+    assert "small-model-beats-gpt-4o: NOT TESTABLE HERE\n" in said and "    it takes: Qwen2-VL-2B" in said
+    assert said.count("NOT RUN YET") == said.count("run it with: vsr reproduce --only") == len(claims.CLAIMS) - 5
+    told = json.loads(CliRunner().invoke(app, ["claims", "--study", str(study), "--json"]).output)
+    assert told["grpo-lifts"]["verdict"] == "reproduced" and "grpo-beats-sft" not in told
+    assert told["grpo-lifts"]["found"]["grpo_minus_base"]["mean"] == pytest.approx(75)
+    assert told["grpo-lifts"]["needs"] == ["grpo-vanilla"]
