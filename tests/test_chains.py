@@ -102,6 +102,13 @@ def test_chains_that_do_not_depend_on_the_room_are_as_near_to_another(asked):
     assert chains.grounding(said)["room_size_estimation"]["nearer_percent"] == pytest.approx(50)
 
 
+def test_a_room_that_is_no_nearer_than_another_counts_half_nearer(asked, monkeypatch):
+    monkeypatch.setattr(chains, "_truth", lambda row: [4.0, 5.0])
+    walls = [r for r in asked[1] if r["question_type"] == "room_size_estimation"]
+    said = [{**r, "prediction": "The room is 4.0 by 4.0 meters. The answer is 16."} for r in walls]
+    assert chains.grounding(said)["room_size_estimation"]["nearer_percent"] == 50
+
+
 def test_a_chain_in_other_words_is_counted_as_not_read(asked):
     _, rows = asked
     walls = [r for r in rows if r["question_type"] == "room_size_estimation"]

@@ -87,14 +87,14 @@ def question_each_time(clip, question, answer, num_generations, questions=1):
     return clip + questions * num_generations * (question - 1 + answer)
 
 
-def searched(how=re.fullmatch, flags=re.DOTALL, mode=None, inside=".*?", vanilla=None):
+def searched(how=re.fullmatch, flags=re.DOTALL, mode=None, inside=".*?", vanilla=None, between=r"\s*"):
     """A format reward with one mistake."""
 
     def format_reward(text, asked):
         if asked == "vanilla":
             return vanilla
         tag = mode or asked
-        return float(how(rf"<{tag}>{inside}</{tag}>\s*<answer>{inside}</answer>", text, flags) is not None)
+        return float(how(rf"<{tag}>{inside}</{tag}>{between}<answer>{inside}</answer>", text, flags) is not None)
 
     return format_reward
 
@@ -179,6 +179,7 @@ def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
         (checks.format_reward, searched(mode="think"), "'observe'.*gave 1.0, expected 0.0.*tag of its own"),
         (checks.format_reward, searched(inside=".+?"), "gave 0.0, expected 1.0.*empty blocks"),
         (checks.format_reward, searched(vanilla=0.0), "expected None.*vanilla"),
+        (checks.format_reward, searched(between=".*?"), " so .*gave 1.0, expected 0.0.*whole text"),
     ],
 )
 def test_a_mistake_is_told_with_its_hint(check, wrong, told):

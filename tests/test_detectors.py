@@ -1,7 +1,5 @@
 """Detectors find the signs they are named after in cheats, and next to none in honest chains; TRL can log them."""
 
-import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,8 +8,8 @@ from hypothesis import strategies as st
 from vsr_kit.detectors import DETECTORS, empty_thought, make_detectors, repeated_tags, repeated_words, shares
 from vsr_kit.prompts import MODES, completion_text
 from vsr_kit.rewards import CHEATS
+from vsr_kit.study import BENCH, Condition, read_answers
 
-ANSWERS = Path(__file__).parent.parent / "data_samples/reference_runs/answers"
 GOLD = completion_text("think", "train", "The room is 3.7 by 4.5 meters.", "12.1")
 EMPTY = "<think> </think> <answer>4</answer>"
 REPEATED = "<think></think><think></think> <answer>4</answer>"
@@ -101,10 +99,9 @@ def test_the_cheats_are_found_and_no_others():
 @pytest.mark.parametrize("mode", ["think", "observe"])
 def test_the_bases_own_chains_raise_few_alarms(mode):
     """What the miniature says before any training: no sign, but for long lists of the same few places."""
-    file = ANSWERS / f"test-vsi-bench--base--{mode}--greedy--own.jsonl"
-    told = [json.loads(line) for line in file.read_text().splitlines()]
-    kinds = [line["id"].split("/")[2] for line in told]
-    texts = [completion_text(mode, "train", line["said"][0].split(" The answer is")[0], "4") for line in told]
+    told = read_answers(Condition(BENCH, mode=mode))
+    kinds = [row["question_type"] for row in told]
+    texts = [completion_text(mode, "train", row["prediction"].split(" The answer is")[0], "4") for row in told]
     assert len(texts) > 1000
     alarms = shares(texts, mode)
     assert alarms["empty_thought"] == alarms["repeated_tags"] == 0

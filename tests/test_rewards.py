@@ -1,8 +1,6 @@
 """Rewards pay what they say, gold earns 1.0 everywhere, and the cheats earn exactly what the table admits."""
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +30,7 @@ from vsr_kit.rewards import (
     words,
 )
 from vsr_kit.rooms import make_rooms
+from vsr_kit.study import BENCH, Condition, read_answers
 
 COUNT = {"question_type": "object_counting", "question": "How many?", "options": None, "ground_truth": "4"}
 NEAR = {"question_type": "object_rel_distance", "question": "?", "options": ["A. bed", "B. sofa"], "ground_truth": "B"}
@@ -259,9 +258,8 @@ def test_the_honest_chains_earn_the_whole_thought_reward():
 
 def test_the_base_earns_the_thought_reward_from_the_start():
     """In all but one chain in a hundred, so the term changes little until thoughts wither."""
-    shipped = Path(__file__).parent.parent / "data_samples/reference_runs/answers"
-    lines = (shipped / "test-vsi-bench--base--observe--greedy--own.jsonl").read_text().splitlines()
-    chains = [json.loads(line)["said"][0].split(" The answer is")[0] for line in lines]
+    told = read_answers(Condition(BENCH, mode="observe"))
+    chains = [row["prediction"].split(" The answer is")[0] for row in told]
     paid = [thought_reward(completion_text("observe", "train", chain, "4"), "observe") for chain in chains]
     assert len(paid) > 1000
     assert np.mean(np.array(paid) == 1) > 0.99

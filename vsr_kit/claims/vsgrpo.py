@@ -170,7 +170,11 @@ VSGRPO: tuple[Claim, ...] = (
             "them beyond its interval, else undecided."
         ),
         decide=gain("vanilla_minus_think", "vanilla_minus_observe"),
-        caveat="Half of the base's chains speak of another room: that chains start with a burden is built in.",
+        caveat=(
+            "Half of the chains that the base was taught speak of another room, and its answers were drawn without regard "
+            "to them: that chains start with a burden is built in. Greedy chains mostly speak of the room shown; the "
+            "answers do not follow from them."
+        ),
         needs=("grpo-vanilla", "grpo-think", "grpo-observe"),
     ),
     Claim(
