@@ -172,8 +172,8 @@ VSGRPO: tuple[Claim, ...] = (
         decide=gain("vanilla_minus_think", "vanilla_minus_observe"),
         caveat=(
             "Half of the chains that the base was taught speak of another room, and its answers were drawn without "
-            "regard to them: that chains start with a burden is built in. Greedy chains mostly speak of the room shown; "
-            "the answers do not follow from them."
+            "regard to them: that chains start with a burden is built in. Greedy chains mostly speak of the room "
+            "shown; the answers do not follow from them."
         ),
         needs=("grpo-vanilla", "grpo-think", "grpo-observe"),
     ),
