@@ -146,7 +146,14 @@ def test_how_far_an_unfinished_unit_is_shows_in_its_metrics(tmp_path):
     (tmp_path / unit.name).mkdir()
     (tmp_path / unit.name / "summary.json").write_text("{}")
     assert module._begun(unit, tmp_path) == pytest.approx(90)
-    assert module._begun(plan()[0], tmp_path) == 0  # the base trains for no step
+
+
+def test_how_far_the_base_is_shows_in_its_answers(tmp_path):
+    (base, *_), asked = plan(), base_conditions()
+    assert module._begun(base, tmp_path) == 0
+    for condition in asked[:3]:
+        write_lines(answers_path(condition, tmp_path), [])
+    assert module._begun(base, tmp_path) == pytest.approx(base.seconds * 3 / len(asked))
 
 
 # -- workers -----------------------------------------------------------------------------------------------------------

@@ -233,6 +233,9 @@ def _told(bar, unit: Unit, future: Future, count: int, of: int) -> list[str]:
 
 def _begun(unit: Unit, folder: Path) -> float:
     """The seconds of work that an unfinished unit has behind it."""
+    if unit.variant is None:
+        asked = base_conditions()
+        return unit.seconds * sum(answers_path(c, folder).exists() for c in asked) / len(asked)
     training = 0.9 * unit.seconds
     if (folder / unit.name / "summary.json").exists():  # trained, and being asked
         return training
