@@ -49,7 +49,7 @@ class Trained:
         seconds: spent in this call's training loop.
         prepared_seconds: spent before it, on loading the model and making the rows (pairs from rollouts take a while).
         cost: of this call's steps; None where there was none.
-        stopped: why it ended before its last step, where a number broke; None otherwise.
+        stopped: why it ended early, with its last good weights (see watch.py); None where no number broke.
     """
 
     loaded: Loaded
@@ -99,8 +99,6 @@ def train(
 
     Raises:
         ValueError: rows without clips, an unknown mode or profile, `resume` without a run folder.
-
-    A run whose numbers break (watch.py) ends early with its last good weights, and says so in `stopped`.
     """
     profile, task = get_profile(profile), Task(mode=task) if isinstance(task, str) else task
     check(task, profile, rows)
@@ -119,17 +117,22 @@ def train(
             for callback in (MetricsRecorder(*sinks), watch, StopAfter(seconds), *callbacks):
                 trainer.add_callback(callback)
             began = time.monotonic()
-            try:
-                trainer.train(resume_from_checkpoint=checkpoint)
-            except RuntimeError as error:  # weights may be too large to sample from before any number is logged
-                if not watch.caught(error, trainer):
-                    raise
+            _go(trainer, checkpoint, watch)
             took = began - called, time.monotonic() - began
     since = 0 if checkpoint is None else int(Path(checkpoint).name.split("-")[1])
     trained = _trained(trainer, loaded, profile, _save(trainer, loaded, run), took, since, quiet)
+    return replace(trained, stopped=watch.reason)
+
+
+def _go(trainer, checkpoint: str | None, watch: StopWhenBroken) -> None:
+    """Train; numbers that break end it, and are told."""
+    try:
+        trainer.train(resume_from_checkpoint=checkpoint)
+    except RuntimeError as error:  # weights may be too large to sample from before any number is logged
+        if not watch.caught(error, trainer):
+            raise
     if watch.reason is not None and trainer.accelerator.is_main_process:
         print(f"stopped: {watch.reason}", file=sys.stderr)
-    return replace(trained, stopped=watch.reason)
 
 
 def _trained(trainer, loaded: Loaded, profile: Profile, adapter, took: tuple, since: int, quiet: bool) -> Trained:
