@@ -36,6 +36,9 @@ def test_what_it_says_of_the_official_reader_is_so():
     answers = trained_answers()
     gain = difference(answers.own, answers.base, "official", task="trained")
     assert f"the gain is {gain.mean:+.1f} points ({gain.low:+.1f} to {gain.high:+.1f})" in README
+    offered = [[row for row in rows if row["options"]] for rows in (answers.base, *answers.own)]
+    before, *after = (score(rows, "official").parse_rate for rows in offered)
+    assert "no longer give a bare letter" in README and before > 0.99 and sum(rate < 0.95 for rate in after) > 1
 
 
 def test_its_real_rooms_are_the_shipped_answers():

@@ -16,8 +16,10 @@ from typer.testing import CliRunner
 
 from vsr_kit.claims import CLAIMS, claim
 from vsr_kit.cli import app
+from vsr_kit.data import split_rooms
 from vsr_kit.evaluation import Prediction
 from vsr_kit.journals import append_lines, read_lines, read_parquet
+from vsr_kit.labels import distance_pairs, read_pairs
 from vsr_kit.runs import RunFolder
 from vsr_kit.study import (
     SEEDS,
@@ -26,6 +28,7 @@ from vsr_kit.study import (
     QuestionSet,
     answers_path,
     base_conditions,
+    pairs_path,
     trained,
     tuning_variants,
     variant,
@@ -390,6 +393,26 @@ def test_a_units_work_is_its_training_and_its_answers(monkeypatch, tmp_path):
     kept = sorted(path.name for path in (tmp_path / "questions").iterdir())
     asked = {condition.questions for condition in base_conditions()}
     assert kept == sorted(f"{name}.jsonl.gz" for name in asked) and len(asked) > 2
+    assert not pairs_path(tmp_path).exists()
+
+
+def test_real_geometry_is_measured_with_the_base_and_only_with_it(monkeypatch, tmp_path):
+    rooms = split_rooms(2, "test")
+    monkeypatch.setattr(module, "_set", lambda name, geometry: QuestionSet(name, [{"id": name}], {}))
+    monkeypatch.setattr(module, "read_geometry", lambda path: SimpleNamespace(rooms=rooms))
+    monkeypatch.setattr(module, "train_variant", lambda *how: None)
+    monkeypatch.setattr(module, "load_run", lambda *how: None)
+    monkeypatch.setattr(module, "answer", lambda c, q, loaded, folder: write_lines(answers_path(c, folder), []))
+    monkeypatch.setattr("vsr_kit.models.load_model", lambda *how, **more: None)
+    base, run = plan(["grpo-vanilla"], seeds=1)
+    some = tmp_path / "geometry.json"
+    module.work(run, tmp_path, tmp_path / UNFINISHED, some)
+    assert not pairs_path(tmp_path).exists()
+    module.work(base, tmp_path, tmp_path / UNFINISHED, some)
+    assert read_pairs(pairs_path(tmp_path)) == distance_pairs(rooms, touching="keep")
+    assert finished(base, tmp_path, some)
+    pairs_path(tmp_path).unlink()
+    assert not finished(base, tmp_path, some) and finished(base, tmp_path)
 
 
 # -- the command -------------------------------------------------------------------------------------------------------

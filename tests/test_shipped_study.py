@@ -1,14 +1,17 @@
 """The shipped study is what it says: clean commits, one checkpoint, the settings of its variants, whole answers."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
 from vsr_kit.journals import read_lines as read_journal
+from vsr_kit.labels import distance_pairs, read_pairs
 from vsr_kit.provenance import checkpoint_hash
+from vsr_kit.rooms import read_geometry
 from vsr_kit.runs import RunFolder
 from vsr_kit.shipped import data_samples
-from vsr_kit.study import VARIANTS, read_lines, reference_runs, sampled_subset
+from vsr_kit.study import VARIANTS, pairs_path, read_lines, reference_runs, sampled_subset
 
 FOLDER = reference_runs()
 ANSWERS = sorted((FOLDER / "answers").glob("*.gz"))
@@ -56,3 +59,10 @@ def test_a_run_has_the_settings_that_its_variant_names_and_went_to_its_last_step
     headline = run.summary["headline"]
     assert headline["steps"] == variant.profile.steps and headline["stopped"] is None
     assert [row["step"] for row in run.read_metrics()] == list(range(1, variant.profile.steps + 1))
+
+
+def test_the_pairs_are_those_of_the_released_geometry():
+    geometry = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "arkitscenes_meta_info_val.json"
+    if not geometry.exists():
+        pytest.skip("the released geometry is not in this checkout")
+    assert read_pairs(pairs_path(FOLDER)) == distance_pairs(read_geometry(geometry).rooms, touching="keep")

@@ -17,6 +17,7 @@ from vsr_kit.study import (
     Condition,
     answers_path,
     base_conditions,
+    pairs_path,
     questions_path,
     read_lines,
     variant,
@@ -107,7 +108,7 @@ def whole(tmp_path_factory):
                 say(folder, condition, first_rooms(right))
     pairs = [DistancePair(f"room-{i}", "bed", "lamp", 1.0, 2.0) for i in range(5)]
     (folder / "labels").mkdir()
-    write_pairs(folder / measured.PAIRS, [*pairs, DistancePair("room-0", "bed", "rug", 0.0, 0.0)])
+    write_pairs(pairs_path(folder), [*pairs, DistancePair("room-0", "bed", "rug", 0.0, 0.0)])
     return folder
 
 

@@ -24,9 +24,7 @@ from scipy.spatial import cKDTree
 from vsr_kit.data import check_row
 from vsr_kit.data.rows import check_names
 from vsr_kit.evaluation import Interval, interval
-from vsr_kit.prompts import answer_choices
-from vsr_kit.prompts.parsing import same_words
-from vsr_kit.prompts.templates import has_options
+from vsr_kit.prompts import answer_choices, has_options, same_words
 from vsr_kit.questions import CHOICE_TYPES
 from vsr_kit.questions.geometric import TOUCHING_M
 from vsr_kit.rooms import Box, Room, center_distance, pairwise_distances

@@ -6,7 +6,7 @@ Left out: questions that came up while looking at results; they would need new r
 
 from __future__ import annotations
 
-from vsr_kit.claims.rules import Claim, below, gain, most_runs
+from vsr_kit.claims.rules import GAIN, Claim, below, gain, most_runs
 
 KIT = "asked by this kit; the papers do not test it"
 CEILING = 40.0  # per cent
@@ -50,7 +50,7 @@ ASKED: tuple[Claim, ...] = (
             "Absolute distance alone: GRPO on VSI-100k's words with closest-point labels minus GRPO on centre labels, "
             "vanilla prompts, three seeds against five."
         ),
-        rule="Reproduced if the difference's interval is above zero, not reproduced if at or below, else undecided.",
+        rule=GAIN,
         decide=gain("closest_minus_centre"),
         caveat=(
             "Closest points are a closer call: 137 of 395 training questions about relative distance have no clear "
@@ -66,7 +66,7 @@ ASKED: tuple[Claim, ...] = (
             "Relative distance alone, which offers letters in VSI-Bench: GRPO on the same rows with lettered options "
             "minus GRPO on open words, vanilla prompts, three seeds against five."
         ),
-        rule="Reproduced if the difference's interval is above zero, not reproduced if at or below, else undecided.",
+        rule=GAIN,
         decide=gain("letters_minus_words"),
         caveat="A letter is right by chance once in four, an open word less often, which feeds GRPO noise, too.",
         needs=("labels-letters", "grpo-vanilla"),
@@ -76,7 +76,7 @@ ASKED: tuple[Claim, ...] = (
         says="Paying VSI-Bench's own metric (MRA) for numbers is better than the paper's relative error.",
         source=KIT,
         measured="GRPO with the MRA reward minus GRPO with the paper's, vanilla prompts, three seeds against five.",
-        rule="Reproduced if the difference's interval is above zero, not reproduced if at or below, else undecided.",
+        rule=GAIN,
         decide=gain("mra_minus_paper"),
         caveat="The paper's map from error to reward is unstated; ours is max(0, 1 - error).",
         needs=("reward-mra", "grpo-vanilla"),

@@ -18,6 +18,9 @@ UNDECIDED = "undecided: the interval holds zero"
 SOME_RUNS = "undecided: some runs show it"
 BUILT_IN = "built in"
 NOT_TESTABLE = "not testable here"
+# The words of the two commonest rules, `gain` and `most_runs` in code.
+GAIN = "Reproduced if the difference's interval is above zero, not reproduced if at or below, else undecided."
+MOST_RUNS = "Reproduced if at least two thirds of the runs show it, not reproduced if none does, else undecided."
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, SOME_RUNS, BUILT_IN, NOT_TESTABLE)
 
 

@@ -9,7 +9,7 @@ Left out: Vision-R1's claims, which come with its recipe.
 
 from __future__ import annotations
 
-from vsr_kit.claims.rules import Claim, built_in_if_all, gain, most_runs, no_gain, not_testable
+from vsr_kit.claims.rules import GAIN, MOST_RUNS, Claim, built_in_if_all, gain, most_runs, no_gain, not_testable
 
 PAPER = "vsGRPO (arXiv 2504.00883)"
 END, SHARE = 20, 0.5  # a habit is a run's if it marks so much of the rollouts of its last so many steps
@@ -60,7 +60,7 @@ VSGRPO: tuple[Claim, ...] = (
             "GRPO with vanilla prompts minus SFT on the answers, vanilla prompt, five seeds each: the same rows, as "
             "many questions, each at the best of the same three learning rates on validation rooms."
         ),
-        rule="Reproduced if the difference's interval is above zero, not reproduced if at or below, else undecided.",
+        rule=GAIN,
         decide=gain("grpo_minus_sft"),
         caveat=(
             "At equal questions GRPO reads and writes several times SFT's tokens; the same comparison at equal tokens "
@@ -76,7 +76,7 @@ VSGRPO: tuple[Claim, ...] = (
             "SFT minus DPO, vanilla prompt, five seeds each, tuned alike. DPO's rejected answer is another training "
             "question's answer of the same type (how the paper changed answers is unstated)."
         ),
-        rule="Reproduced if the difference's interval is above zero, not reproduced if at or below, else undecided.",
+        rule=GAIN,
         decide=gain("sft_minus_dpo"),
         caveat="DPO's own beta is TRL's default of 0.1, since the paper gives none; it was not tuned.",
         needs=("sft", "dpo-corrupted"),
@@ -89,7 +89,7 @@ VSGRPO: tuple[Claim, ...] = (
             "DPO on pairs of the base's own best and worst paid of eight rollouts minus DPO on corrupted answers, "
             "vanilla prompt, three seeds against five, tuned alike."
         ),
-        rule="Reproduced if the difference's interval is above zero, not reproduced if at or below, else undecided.",
+        rule=GAIN,
         decide=gain("rollout_pairs_minus_corrupted"),
         caveat="The pairs differ in what is chosen, too: the best of eight rollouts is not always the truth.",
         needs=("dpo-rollouts", "dpo-corrupted"),
@@ -139,7 +139,7 @@ VSGRPO: tuple[Claim, ...] = (
             "GRPO with think prompts, accuracy and format rewards, three seeds: a run shows it if at least half of the "
             "rollouts of its last 20 steps hold no word between the tags."
         ),
-        rule="Reproduced if at least two thirds of the runs show it, not reproduced if none does, else undecided.",
+        rule=MOST_RUNS,
         decide=most_runs("runs_with_empty_thoughts"),
         caveat="The miniature's chains were taught by its recipe and are short; leaving one out saves it little.",
         needs=("grpo-think",),
@@ -152,7 +152,7 @@ VSGRPO: tuple[Claim, ...] = (
             "GRPO with think prompts and a reward for characters before the answer (its form is unstated; ours is "
             "naive), three seeds: a run shows it if at least half of the rollouts of its last 20 steps repeat a tag."
         ),
-        rule="Reproduced if at least two thirds of the runs show it, not reproduced if none does, else undecided.",
+        rule=MOST_RUNS,
         decide=most_runs("runs_with_repeated_tags"),
         caveat="A cheat must be stumbled on before it is paid; padding with words is another one, counted beside it.",
         needs=("length",),
@@ -198,7 +198,7 @@ VSGRPO: tuple[Claim, ...] = (
         says="Route planning, which nobody trained, improves.",
         source=f"{PAPER}, Table 2: 24.7 to 26.8",
         measured="GRPO-V minus base on route planning about the test rooms, vanilla prompt, five seeds.",
-        rule="Reproduced if the difference's interval is above zero, not reproduced if at or below, else undecided.",
+        rule=GAIN,
         decide=gain("route_planning"),
         caveat=(
             "Two turns past named objects, no obstacles. The base never saw a route: it seldom names an option at all, "

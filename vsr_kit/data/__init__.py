@@ -15,7 +15,17 @@ from vsr_kit.data.folders import (
     sample_rooms,
     sample_rows,
 )
-from vsr_kit.data.rows import FIELDS, HUB_ID, balanced, check_row, load_vsi_bench, make_rows, read_rows, write_rows
+from vsr_kit.data.rows import (
+    FIELDS,
+    HUB_ID,
+    balanced,
+    check_row,
+    first_of_types,
+    load_vsi_bench,
+    make_rows,
+    read_rows,
+    write_rows,
+)
 from vsr_kit.data.splits import SPLITS, assign_splits, split_rooms
 
 __all__ = [
@@ -30,6 +40,7 @@ __all__ = [
     "check_row",
     "clip_path",
     "film",
+    "first_of_types",
     "load_clips",
     "load_vsi_bench",
     "make_rows",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vsr_kit.data import first_of_types
 from vsr_kit.evaluation import Prediction, differences, gap_change, intervals, predict, score
 from vsr_kit.results.answers import Bands, answered, one_mean, said
 from vsr_kit.results.trained import earned, run_summaries, trained_runs, variant_answers
@@ -105,9 +106,5 @@ def side_by_side(
     said_by = {"base": said(Condition(BENCH), folder)}
     said_by |= {name: variant_answers(name, folder)[0] for name in variants if trained_runs(folder, name)}
     answers = {name: {row["id"]: row for row in rows} for name, rows in said_by.items()}
-    taken: dict[str, list[str]] = {}
-    for row in said_by["base"]:
-        if types is None or row["question_type"] in types:
-            taken.setdefault(row["question_type"], []).append(row["id"])
-    firsts = [key for keys in taken.values() for key in keys[:per_type]]
-    return [earned(answers[name][key], name) for key in firsts for name in answers]
+    firsts = first_of_types(said_by["base"], per_type, types)
+    return [earned(answers[name][row["id"]], name) for row in firsts for name in answers]

@@ -19,13 +19,13 @@ from vsr_kit.labels import centre_ceiling, read_pairs
 from vsr_kit.results.answers import said, study_folder
 from vsr_kit.results.prompting import mode_answers
 from vsr_kit.results.trained import run_curves, run_summaries, trained_answers, variant_answers
-from vsr_kit.study import HELD_OUT, ORDER, Condition
+from vsr_kit.study import HELD_OUT, ORDER, Condition, pairs_path
 
 Folder = Path | str | None
 Findings = dict[str, Finding]
-PAIRS = "labels/arkitscenes.jsonl"  # in a study's folder: distances of the released geometry's pairs
 KEPT_SHARE = 0.1  # of rollouts that may be empty or repeat, where a run is said to keep its thoughts
 _RISE = 0.9
+_PAID = ("format_reward", "accuracy_reward")
 
 
 def _prompts(folder: Folder) -> Findings:
@@ -69,13 +69,10 @@ def _held_out(name: str, task: str, questions: str) -> Callable[[Folder], Findin
     return measure
 
 
-def _curve(rows: Sequence[Mapping], name: str) -> list[float]:
-    return [row[name] for row in rows if row.get(name) is not None]
-
-
 def reward_curve(rows: Sequence[Mapping], name: str) -> list[float]:
     """A run's mean reward of one kind, or a detector's share, step by step."""
-    return _curve(rows, f"rewards/{name}/mean")
+    key = f"rewards/{name}/mean"
+    return [row[key] for row in rows if row.get(key) is not None]
 
 
 def _curves(of: str, folder: Folder) -> list[list[dict]]:
@@ -99,9 +96,6 @@ def _collapses(of: str, folder: Folder) -> Count:
         for rows, summary in runs
     ]
     return Count(sum(down), len(down))
-
-
-_PAID = ("format_reward", "accuracy_reward")
 
 
 def _kl(folder: Folder) -> Findings:
@@ -160,9 +154,9 @@ def _steps_to_rise(values: Sequence[float]) -> int | None:
 
 
 def _ceiling(folder: Folder) -> Findings:
-    path = study_folder(folder) / PAIRS
+    path = pairs_path(study_folder(folder))
     if not path.exists():
-        raise FileNotFoundError(f"{path} is not there; it holds the distances of the released geometry's pairs")
+        raise FileNotFoundError(f"{path} is not there; vsr reproduce --geometry FILE measures the geometry's pairs")
     apart = [pair for pair in read_pairs(path) if not pair.touching]
     return {"perfect_centre_answers": centre_ceiling(apart)}
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vsr_kit.data import first_of_types
 from vsr_kit.evaluation import differences, gap_change, intervals
 from vsr_kit.results.answers import Bands, answered, one_mean, said, study_folder
 from vsr_kit.results.prompting import lines_to_beat
@@ -120,11 +121,7 @@ def answer_pairs(
     """
     run, mode = trained_runs(folder, of)[0], variant(of).mode
     after = {row["id"]: row for row in said(Condition(BENCH, run, mode), folder)}
-    taken: dict[str, list[dict]] = {}
-    for row in said(Condition(BENCH, mode=mode), folder):
-        if types is None or row["question_type"] in types:
-            taken.setdefault(row["question_type"], []).append(row)
-    firsts = [row for rows in taken.values() for row in rows[:per_type]]
+    firsts = first_of_types(said(Condition(BENCH, mode=mode), folder), per_type, types)
     return [shown for row in firsts for shown in (earned(row, "base"), earned(after[row["id"]], run))]
 
 

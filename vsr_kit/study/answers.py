@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from vsr_kit.asking import other_clips
+from vsr_kit.data import first_of_types
 from vsr_kit.provenance import checkpoint_identity, git_state, hardware
 from vsr_kit.shipped import data_samples
 from vsr_kit.study.sets import QuestionSet
@@ -94,10 +95,7 @@ def answer(
 
 def sampled_subset(rows: list[dict]) -> list[dict]:
     """The first questions of each type, one room after another: what is asked eight times over."""
-    taken: dict[str, list[dict]] = {}
-    for row in rows:
-        taken.setdefault(row["question_type"], []).append(row)
-    return [row for kind in taken.values() for row in kind[:SAMPLED_PER_TYPE]]
+    return first_of_types(rows, SAMPLED_PER_TYPE)
 
 
 def shown_clips(questions: QuestionSet, which: str) -> dict[str, np.ndarray] | None:
@@ -121,6 +119,11 @@ def answers_path(condition: Condition, folder: Path) -> Path:
 def questions_path(name: str, folder: Path) -> Path:
     """Where a question set's rows are, or will be."""
     return folder / "questions" / f"{name}.jsonl.gz"
+
+
+def pairs_path(folder: Path) -> Path:
+    """Where the distances of the released geometry's pairs are, or will be."""
+    return folder / "labels" / "arkitscenes.jsonl"
 
 
 def write_lines(path: Path, lines: Iterable[dict]) -> None:

@@ -20,8 +20,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from vsr_kit.claims import CLAIMS, claim
-from vsr_kit.journals import read_lines
-from vsr_kit.study.answers import Condition, answer, answers_path, save_questions
+from vsr_kit.journals import read_lines, replace
+from vsr_kit.labels import distance_pairs, write_pairs
+from vsr_kit.rooms import read_geometry
+from vsr_kit.study.answers import Condition, answer, answers_path, pairs_path, save_questions
 from vsr_kit.study.sets import ARKITSCENES, QuestionSet, make_set
 from vsr_kit.study.trained import load_run, train_variant
 from vsr_kit.study.variants import VARIANTS, Variant, base_conditions, tuning_variants, variant
@@ -114,8 +116,11 @@ def conditions_of(unit: Unit, geometry: Path | None = None) -> list[Condition]:
 
 def finished(unit: Unit, folder: Path, geometry: Path | None = None) -> bool:
     """Whether the folder holds everything of a unit."""
-    trained = unit.variant is None or (folder / unit.name / "summary.json").exists()
-    return trained and all(answers_path(c, folder).exists() for c in conditions_of(unit, geometry))
+    if unit.variant is None:
+        made = geometry is None or pairs_path(folder).exists()
+    else:
+        made = (folder / unit.name / "summary.json").exists()
+    return made and all(answers_path(c, folder).exists() for c in conditions_of(unit, geometry))
 
 
 # -- in a worker -------------------------------------------------------------------------------------------------------
@@ -133,6 +138,8 @@ def work(unit: Unit, folder: Path, scratch: Path, geometry: Path | None = None) 
     began = time.monotonic()
     if unit.variant is None:
         loaded = load_model("mini", quantize="nf4", quiet=True)
+        if geometry is not None:
+            _measure(geometry, pairs_path(folder))
     else:
         known = variant(unit.variant)
         train_variant(known, unit.seed, _set(known.questions, None), folder, scratch)
@@ -142,6 +149,13 @@ def work(unit: Unit, folder: Path, scratch: Path, geometry: Path | None = None) 
         save_questions(questions, folder)
         answer(condition, questions, loaded, folder)
     return time.monotonic() - began
+
+
+def _measure(geometry: Path, path: Path) -> None:
+    """Write the distances, centre to centre and of the closest points, of every pair in a geometry file."""
+    pairs = distance_pairs(read_geometry(geometry).rooms, touching="keep")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace(path, lambda beside: write_pairs(beside, pairs))
 
 
 def _begin(log: str, parent: int) -> None:
