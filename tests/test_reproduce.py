@@ -20,6 +20,7 @@ from vsr_kit.data import split_rooms
 from vsr_kit.evaluation import Prediction
 from vsr_kit.journals import append_lines, read_lines, read_parquet
 from vsr_kit.labels import distance_pairs, read_pairs
+from vsr_kit.rooms import Box
 from vsr_kit.runs import RunFolder
 from vsr_kit.study import (
     SEEDS,
@@ -397,7 +398,8 @@ def test_a_units_work_is_its_training_and_its_answers(monkeypatch, tmp_path):
 
 
 def test_real_geometry_is_measured_with_the_base_and_only_with_it(monkeypatch, tmp_path):
-    rooms = split_rooms(2, "test")
+    boxes = (Box("bed", (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)), Box("rug", (1.5, 0.5, 0.5), (1.0, 1.0, 1.0)))  # touching
+    rooms = [*split_rooms(2, "test"), replace(split_rooms(3, "test")[2], boxes=boxes)]
     monkeypatch.setattr(module, "_set", lambda name, geometry: QuestionSet(name, [{"id": name}], {}))
     monkeypatch.setattr(module, "read_geometry", lambda path: SimpleNamespace(rooms=rooms))
     monkeypatch.setattr(module, "train_variant", lambda *how: None)
