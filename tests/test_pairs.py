@@ -47,16 +47,23 @@ def test_words_come_from_the_questions_own():
     easy = "Is the lamp to the left or the right of the sofa?"
     rows = [row(i, "object_rel_direction_medium", side, DIRECTION) for i, side in enumerate(["left", "right", "back"])]
     rows += [row(3 + i, "object_rel_direction_easy", side, easy) for i, side in enumerate(["left", "right"])]
-    near = [("bed", "sofa, bed, lamp"), ("sofa", "sofa, desk, rug"), ("desk", "sofa, desk, rug")]
+    near = [("sofa", "sofa, cabinet"), ("cabinet", "sofa, cabinet"), ("bin", "washer, bin"), ("washer", "washer, bin")]
     rows += [
-        row(5 + i, "object_rel_distance", thing, f"Which of these objects ({offered})is the closest to the bin?")
+        row(5 + i, "object_rel_distance", thing, f"Which of these objects ({offered})is the closest to the dishwasher?")
         for i, (thing, offered) in enumerate(near)
     ]
     for seed in range(8):
         wrong = by_id(corrupted_pairs(rows, seed=seed))
         assert wrong["q0"] in {"right", "back"} and wrong["q2"] in {"left", "right"}
         assert (wrong["q3"], wrong["q4"]) == ("right", "left")
-        assert (wrong["q5"], wrong["q6"], wrong["q7"]) == ("sofa", "desk", "sofa")
+        # neither "bin", an answer elsewhere that "cabinet" contains, nor "washer", which the asked-about object does
+        assert [wrong[f"q{i}"] for i in (5, 6, 7, 8)] == ["cabinet", "sofa", "washer", "bin"]
+
+
+def test_where_a_question_offers_no_words_it_takes_another_rows_answer():
+    asked = "What is closest to the bed?"
+    rows = [row(i, "object_rel_distance", thing, asked) for i, thing in enumerate(["bin", "rug"])]
+    assert corrupted_pairs(rows)["rejected"] == ["rug", "bin"]
 
 
 def test_letters_come_from_the_options():
@@ -89,7 +96,7 @@ def test_a_number_may_name_a_row():
     "rows, named",
     [
         (counts("3", "3.0"), "object_counting"),
-        ([*counts("3", "4"), row(9, "object_rel_direction_easy", "left", "left or right?")], "direction_easy"),
+        ([*counts("3", "4"), row(9, "object_rel_distance", "bin", "What is closest to the bed?")], "rel_distance"),
     ],
 )
 def test_a_type_without_a_second_answer_is_an_error(rows, named):

@@ -294,6 +294,7 @@ def test_a_variants_profile_has_the_tuned_rate_and_its_own_changes():
     assert variant("grpo-observe").profile.learning_rate == 2.5e-4 != mini.learning_rate
     assert variant("kl-1e-1").profile.beta == 0.1 and variant("grpo-think").profile.beta == mini.beta
     assert 0 < variant("kl-0").profile.beta <= 1e-12
+    assert variant("kl-0-long").profile == replace(variant("kl-0").profile, steps=3 * mini.steps)
     changed = replace(variant("sft"), changes={"learning_rate": 0.5})
     assert changed.profile.learning_rate == 0.5
 

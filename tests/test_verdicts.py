@@ -226,6 +226,13 @@ def test_a_run_that_stopped_collapsed_and_counts_once(some):
     assert measured.MEASURED["kl-prevents-collapse"](folder)["collapsed_at_0"] == claims.Count(2, 3)
 
 
+def test_longer_runs_are_judged_by_themselves(some):
+    some("kl-0", {1: steps(FALLEN), 2: steps(FALLEN), 3: steps(FALLEN)})
+    folder = some("kl-0-long", {1: steps(UP), 2: steps(DIPPED), 3: steps(FALLEN)})
+    verdict = results.verdict("longer-without-kl-collapses", folder)
+    assert (verdict.found["collapsed_at_0_in_720_steps"], verdict.verdict) == (claims.Count(1, 3), claims.SOME_RUNS)
+
+
 def late(share, before=0.0):
     """A detector that marks that share of the rollouts of the last 20 of 40 steps."""
     return [before] * 20 + [share] * 20

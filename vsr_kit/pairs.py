@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from datasets import Dataset
 
-from vsr_kit.prompts import completion_text, has_options, same_answer, same_words
+from vsr_kit.prompts import answer_choices, completion_text, has_options, same_answer
 from vsr_kit.questions import NUMERIC_TYPES
 from vsr_kit.rewards import accuracy_reward
 from vsr_kit.trainers import training_rows
@@ -42,10 +42,8 @@ def corrupted_pairs(rows: Sequence[dict], mode: str = "vanilla", seed: int = 0) 
 
 def _other_answer(row: dict, answers: list[str], seed: int) -> str:
     kind = "number" if row["question_type"] in NUMERIC_TYPES else "letter" if has_options(row) else "word"
-    offered = [option.partition(". ")[0] for option in row["options"]] if kind == "letter" else answers
-    others = [a for a in offered if not same_answer(a, row["ground_truth"], kind)]
-    if kind == "word":
-        others = [a for a in others if same_words(a) in same_words(row["question"])] or others
+    offered = [choice.label if kind == "letter" else choice.text for choice in answer_choices(row)] or answers
+    others = [answer for answer in offered if not same_answer(answer, row["ground_truth"], kind)]
     if not others:
         raise ValueError(f"every answer of type {row['question_type']!r} is {row['ground_truth']!r}: give more rows")
     draw = np.random.default_rng([seed, zlib.crc32(str(row["id"]).encode())])

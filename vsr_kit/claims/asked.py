@@ -1,12 +1,14 @@
 """What the papers do not test and this kit asks: the same records, the same rules, written before the runs.
 
 Questions, decoding and intervals are those of `vsr_kit.claims.vsgrpo`.
-Left out: questions that came up while looking at results; they would need new runs.
+One question came up later, when the runs of kl-prevents-collapse were there: its source says so, and it has runs of its
+own, made after its rule.
+Left out: other questions that came up while looking at results.
 """
 
 from __future__ import annotations
 
-from vsr_kit.claims.rules import GAIN, Claim, below, gain, most_runs
+from vsr_kit.claims.rules import GAIN, MOST_RUNS, Claim, below, gain, most_runs
 
 KIT = "asked by this kit; the papers do not test it"
 CEILING = 40.0  # per cent
@@ -93,5 +95,21 @@ ASKED: tuple[Claim, ...] = (
         decide=most_runs("runs_that_keep_thoughts"),
         caveat="Distinct words need not be true ones: whether a thought speaks of the room shown is not paid.",
         needs=("thought",),
+    ),
+    Claim(
+        name="longer-without-kl-collapses",
+        says="Given three times the steps, training without the KL term collapses.",
+        source=f"{KIT}; asked after kl-prevents-collapse had seen no collapse in 240 steps",
+        measured=(
+            "GRPO with think prompts at beta 0 for 720 steps, three seeds; a run collapses as in kl-prevents-collapse. "
+            "The learning rate falls to zero at the last step, so it stays high three times as long."
+        ),
+        rule=MOST_RUNS,
+        decide=most_runs("collapsed_at_0_in_720_steps"),
+        caveat=(
+            "Whether a KL term would prevent it is not asked: that takes the same runs at beta 1e-4, and makes sense "
+            "only if these collapse. Beyond step 449 the training questions come up a second time."
+        ),
+        needs=("kl-0-long",),
     ),
 )

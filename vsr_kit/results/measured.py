@@ -102,6 +102,10 @@ def _kl(folder: Folder) -> Findings:
     return {"collapsed_at_0": _collapses("kl-0", folder), "collapsed_at_1e_4": _collapses("grpo-think", folder)}
 
 
+def _kl_long(folder: Folder) -> Findings:
+    return {"collapsed_at_0_in_720_steps": _collapses("kl-0-long", folder)}
+
+
 def _habit(*detectors: str, at_least: float = SHARE) -> Callable[[Sequence[Mapping]], bool]:
     """Whether one of the detectors marks so large a share of the rollouts of a run's last steps."""
 
@@ -190,4 +194,5 @@ MEASURED: dict[str, Callable[[Folder], Findings]] = {
     "words-or-letters": _between("letters_minus_words", "labels-letters", "grpo-vanilla", "object_rel_distance"),
     "metric-as-reward-helps": _between("mra_minus_paper", "reward-mra", "grpo-vanilla"),
     "thought-reward-is-not-gamed": _thoughts_kept,
+    "longer-without-kl-collapses": _kl_long,
 }

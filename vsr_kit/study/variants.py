@@ -22,6 +22,7 @@ TUNING_STEPS = 120
 BENCH, WORDS, HELD_OUT, ORDER = "test-vsi-bench", "test-vsi-100k", "test-held-out", "test-order"
 # TRL measures no KL at beta 0. This weight adds less to a loss than fp32 can hold, and lets the curve be drawn.
 NO_BETA = 1e-12
+LONG_STEPS = 720  # three times the others', where 240 may be too few for a collapse
 WATCHED = ("empty_thought", "repeated_tags", "repeated_words")  # logged with every step that has tags
 
 
@@ -80,8 +81,9 @@ def _asked(*modes: str, held_out: bool = False, wrong: bool = False, words: bool
     return (*((BENCH, mode, "own") for mode in modes), *more)
 
 
-def _beta(beta: float) -> dict:
-    return {"changes": {"beta": beta}, "mode": "think", "tuned_as": "grpo-think", "asked": _asked("think")}
+def _beta(beta: float, **changes) -> dict:
+    changes = {"beta": beta} | changes
+    return {"changes": changes, "mode": "think", "tuned_as": "grpo-think", "asked": _asked("think")}
 
 
 def _budget(method: str, steps: int) -> dict:
@@ -126,6 +128,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("kl-1e-3", "kl", **_beta(1e-3)),
     Variant("kl-1e-2", "kl", **_beta(1e-2)),
     Variant("kl-1e-1", "kl", **_beta(1e-1)),
+    Variant("kl-0-long", "kl-long", **_beta(NO_BETA, steps=LONG_STEPS)),
     Variant("length", "hacking", **_chains("think"), extra_rewards=("length",), asked=_asked("think")),
     Variant("thought", "hacking", **_chains("think"), extra_rewards=("thought",), asked=_asked("think")),
 )
