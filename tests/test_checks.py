@@ -5,15 +5,16 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+import torch
 
 from vsr_kit import checks
 from vsr_kit.claims import gain_rule
 from vsr_kit.dpo import dpo_loss
 from vsr_kit.evaluation import best_of_k
-from vsr_kit.grpo import group_advantages, kl_k3
+from vsr_kit.grpo import group_advantages, grpo_loss, kl_k3
 from vsr_kit.plain import plain_tokens, shared_tokens
 from vsr_kit.questions.geometric import side_of
-from vsr_kit.rewards import format_reward, paper_numeric
+from vsr_kit.rewards import format_reward, paper_numeric, tag_names, thought_reward, words
 from vsr_kit.videos import first_appearance
 
 
@@ -99,6 +100,46 @@ def searched(how=re.fullmatch, flags=re.DOTALL, mode=None, inside=".*?", vanilla
     return format_reward
 
 
+def paid_thought(
+    count=lambda said: len(set(said)), once=len, tagged=tag_names, strict=format_reward, held=True, most=1.0
+):
+    """A thought reward with one mistake."""
+
+    def thought_reward(text, mode):
+        if mode == "vanilla":
+            return None
+        thought, answer = re.search(rf"<{mode}>(.*)</{mode}>.*<answer>(.*)</answer>|$", text).groups()
+        if not strict(text, mode) or once(tagged(text)) != 4 or (held and not answer.strip()):
+            return 0.0
+        return min(most, count(words(thought)) / 6)
+
+    return thought_reward
+
+
+def any_tags(text, mode):
+    return paid_thought()(text, "think") or paid_thought()(text, "observe") if mode != "vanilla" else None
+
+
+def think_tags(text, mode):
+    return paid_thought()(text, mode) if mode != "observe" else 0.0
+
+
+def own_grpo_loss(
+    clip=lambda ratio: ratio.clamp(0.8, 1.2),
+    worse=torch.minimum,
+    kl=kl_k3,
+    old=torch.Tensor.detach,
+    mean=lambda cost, mask: ((cost * mask).sum(1) / mask.sum(1)).mean(),
+):
+    """The loss, written by hand, with one mistake."""
+
+    def grpo_loss(p, p_old, q, advantages, mask, beta):
+        ratio, gain = (p - old(p_old)).exp(), advantages[:, None]
+        return mean(beta * kl(p, q) - worse(ratio * gain, clip(ratio) * gain), mask)
+
+    return grpo_loss
+
+
 @pytest.mark.parametrize(
     "check, reference",
     [
@@ -108,8 +149,12 @@ def searched(how=re.fullmatch, flags=re.DOTALL, mode=None, inside=".*?", vanilla
         (checks.best_of_k, best_of_k),
         (checks.group_advantages, group_advantages),
         (checks.kl_k3, kl_k3),
+        (checks.grpo_loss, grpo_loss),
+        (checks.grpo_loss, own_grpo_loss()),
         (checks.shared_tokens, shared_tokens),
         (checks.format_reward, format_reward),
+        (checks.thought_reward, thought_reward),
+        (checks.thought_reward, paid_thought()),
         (checks.dpo_loss, dpo_loss),
         (checks.gain_rule, gain_rule),
     ],
@@ -147,6 +192,16 @@ def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
         (checks.group_advantages, lambda r: (r - r.mean()) / (r.std() + 1e-4), "a group of its own"),
         (checks.kl_k3, lambda p, q: (p - q).exp() - (p - q) - 1, "the reference on top"),
         (checks.kl_k3, lambda p, q: p - q, "the reference on top"),
+        (
+            checks.grpo_loss,
+            own_grpo_loss(clip=lambda ratio: ratio),
+            r"log\[\[0.4.*gave -2.0, expected -1.2.*0.8 to 1.2",
+        ),
+        (checks.grpo_loss, own_grpo_loss(worse=lambda plain, clipped: clipped), "gave 1.2, expected 2.0.*the smaller"),
+        (checks.grpo_loss, own_grpo_loss(kl=lambda p, q: 0), "gave 0.0, expected 0.019.*beta times k3"),
+        (checks.grpo_loss, own_grpo_loss(mean=lambda c, m: (c * m).sum() / m.sum()), "gave -0.66.*own tokens first"),
+        (checks.grpo_loss, own_grpo_loss(mean=lambda c, m: c.mean()), "mask is 0 counts in no sum"),
+        (checks.grpo_loss, own_grpo_loss(old=lambda logps: logps), "two tokens.*gradient in logps.*detach it"),
         (checks.shared_tokens, plain_tokens, r"10, 1, 3, 1\) gave 14, expected 13"),
         (checks.shared_tokens, last_token_twice, r"gave 14, expected 13"),
         (checks.shared_tokens, clip_each_time, r"questions=2\) gave 40, expected 30.*however many questions"),
@@ -172,6 +227,30 @@ def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
         ),
         (checks.dpo_loss, lambda c, r, ref_c, ref_r, beta: dpo_loss(c, r, ref_c, ref_r, 1.0), "inside the sigmoid"),
         (checks.dpo_loss, lambda *pair, beta: dpo_loss(*pair, beta) * len(pair[0]), "mean over pairs"),
+        (
+            checks.thought_reward,
+            lambda text, mode: format_reward(text, mode),
+            "gave 1.0, expected 0.33.*different words",
+        ),
+        (checks.thought_reward, paid_thought(count=len), "chair.*gave 1.0, expected 0.16.*one word"),
+        (
+            checks.thought_reward,
+            lambda text, mode: paid_thought()(text, mode) or 0.1,
+            "> .*gave 0.1, expected 0.0.*no w",
+        ),
+        (checks.thought_reward, paid_thought(once=lambda tags: 4), "<think></think><think>.*gave 1.0, .*`tag_names`"),
+        (checks.thought_reward, paid_thought(once=lambda tags: len(set(tags))), "<think></think><think>.*each of the"),
+        (
+            checks.thought_reward,
+            paid_thought(tagged=lambda text: re.findall("</?(?:think|observe|answer)>", text)),
+            "< Think >.*gave 1.0, expected 0.0.*sloppily",
+        ),
+        (checks.thought_reward, paid_thought(strict=lambda text, mode: 1), "six <think>lamp.*nothing but"),
+        (checks.thought_reward, paid_thought(held=False), "<answer> </answer>.*gave 1.0, expected 0.0.*no answer"),
+        (checks.thought_reward, paid_thought(most=9.0), "seven.*gave 1.16.*at most 1"),
+        (checks.thought_reward, any_tags, "<think>.*'observe'.*gave 1.0, expected 0.0.*tag of its own"),
+        (checks.thought_reward, think_tags, "<observe>.*'observe'.*gave 0.0, expected 1.0.*tag of its own"),
+        (checks.thought_reward, lambda text, mode: paid_thought()(text, mode) or 0.0, "'vanilla'.*expected None"),
         (checks.shared_tokens, question_each_time, r"10, 5, 3, 2\) gave 24, expected 20.*once for both"),
         (checks.format_reward, searched(re.search), "Sure.*gave 1.0, expected 0.0.*whole text"),
         (checks.format_reward, searched(re.match), "I think.*gave 1.0, expected 0.0.*whole text"),
