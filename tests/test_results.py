@@ -228,6 +228,9 @@ def test_curves_and_groups_of_a_run(study):
     append_lines(study / "grpo-vanilla-seed1" / "rollouts.jsonl", sampled)
     assert [[row["reward"] for row in log] for log in results.run_curves(study)] == [[s, s] for s in SEEDS]
     assert [[row["row"] for row in g] for g in results.first_and_last_groups(study)] == [[0, 1], [6, 7]]
+    kept, *others = results.rollouts(study)
+    assert [(row["row"], row["run"]) for row in kept] == [(i, "grpo-vanilla-seed1") for i in range(8)]
+    assert others == [[]] * (len(SEEDS) - 1) and results.rollouts(study, "sft") == []
 
 
 def test_provenance_names_what_made_the_answers(study):

@@ -4,6 +4,7 @@ import pytest
 
 from vsr_kit import results
 from vsr_kit.evaluation import Interval
+from vsr_kit.results.compared import side_by_side
 from vsr_kit.results.held_out import held_out_table, letter_lines
 from vsr_kit.study import BENCH, HELD_OUT, ORDER, Condition, answers_path, questions_path, write_lines
 
@@ -61,6 +62,10 @@ def test_answers_side_by_side_are_asked_in_the_variants_mode(study):
     first, second, *more = results.answer_pairs(study, per_type=2, of="grpo-think")
     assert (first["label"], second["label"]) == ("base", "grpo-think-seed1")
     assert [row["prediction"] for row in more] == ["no think", more[1]["ground_truth"]]
+    shown = {mode: side_by_side(["grpo-think"], study, per_type=2, mode=mode) for mode in ("think", "vanilla")}
+    assert [row["label"] for row in shown["think"]] == ["base", "grpo-think"] * 2
+    assert [rows[2]["prediction"] for rows in shown.values()] == ["no think", "no vanilla"]  # the base's second answer
+    assert {rows[3]["prediction"] for rows in shown.values()} == {more[1]["ground_truth"]}  # the variant's
 
 
 def test_the_bases_answers_to_another_set(study):

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from vsr_kit.data import first_of_types
-from vsr_kit.evaluation import Prediction, differences, gap_change, intervals, predict, score
+from vsr_kit.evaluation import Prediction, differences, intervals, predict, score
 from vsr_kit.results.answers import Bands, answered, one_mean, said
-from vsr_kit.results.trained import earned, run_summaries, trained_runs, variant_answers
+from vsr_kit.results.trained import Answers, earned, run_summaries, trained_runs, variant_answers
 from vsr_kit.study import BENCH, Condition, variant
 
 HEADLINE = ("grpo-vanilla", "sft", "dpo-corrupted", "dpo-rollouts")
@@ -92,18 +92,23 @@ def looking(variants: Sequence[str], folder: Path | str | None = None) -> dict[s
         if runs and all(answered(Condition(BENCH, run, variant(name).mode, clip="wrong"), folder) for run in runs):
             own, wrong = (variant_answers(name, folder, clip=clip) for clip in ("own", "wrong"))
             gap = one_mean(differences(own, wrong, same_seeds=True))
-            found[name] = gap, one_mean(gap_change((own, wrong), ([base], [base_wrong])))
+            found[name] = gap, one_mean(Answers(base, base_wrong, own, wrong).gap_growth)
     return found
 
 
 def side_by_side(
-    variants: Sequence[str], folder: Path | str | None = None, types: Sequence[str] | None = None, per_type: int = 1
+    variants: Sequence[str],
+    folder: Path | str | None = None,
+    types: Sequence[str] | None = None,
+    per_type: int = 1,
+    mode: str = "vanilla",
 ) -> list[dict]:
-    """The base and each variant's first run on the same questions, one after another as `plots.traces` takes them.
+    """The base, asked in `mode`, and each variant's first run, asked in its own, on the same questions.
 
-    The first questions of each type are taken: not chosen by how they came out.
+    They come one after another as `plots.traces` takes them. The first questions of each type are taken: not chosen by
+    how they came out.
     """
-    said_by = {"base": said(Condition(BENCH), folder)}
+    said_by = {"base": said(Condition(BENCH, mode=mode), folder)}
     said_by |= {name: variant_answers(name, folder)[0] for name in variants if trained_runs(folder, name)}
     answers = {name: {row["id"]: row for row in rows} for name, rows in said_by.items()}
     firsts = first_of_types(said_by["base"], per_type, types)

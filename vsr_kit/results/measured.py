@@ -14,7 +14,7 @@ import numpy as np
 
 from vsr_kit.claims import AT_ONCE, END, FALL, SHARE, WINDOW, Count, Finding
 from vsr_kit.collapse import collapsed, running_mean
-from vsr_kit.evaluation import difference, gap_change
+from vsr_kit.evaluation import difference
 from vsr_kit.labels import centre_ceiling, read_pairs
 from vsr_kit.results.answers import said, study_folder
 from vsr_kit.results.prompting import mode_answers
@@ -39,8 +39,7 @@ def _lift(folder: Folder) -> Findings:
 
 
 def _looking(folder: Folder) -> Findings:
-    answers = trained_answers(folder)
-    return {"gap_growth": gap_change((answers.own, answers.wrong), ([answers.base], [answers.base_wrong]))["trained"]}
+    return {"gap_growth": trained_answers(folder).gap_growth["trained"]}
 
 
 def _between(name: str, a: str, b: str, task: str = "trained") -> Callable[[Folder], Findings]:

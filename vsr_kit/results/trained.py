@@ -48,6 +48,11 @@ class Answers:
     own: list[list[dict]]
     wrong: list[list[dict]]
 
+    @property
+    def gap_growth(self) -> Bands:
+        """What training added to the gap between the own clip and another room's, by task, in points."""
+        return gap_change((self.own, self.wrong), ([self.base], [self.base_wrong]))
+
 
 def trained_runs(folder: Path | str | None = None, of: str = "grpo-vanilla") -> tuple[str, ...]:
     """Names of a variant's runs, by seed, for which every pass over the test questions is there."""
@@ -94,7 +99,7 @@ def grpo_table(folder: Path | str | None = None, questions: str = BENCH) -> Befo
         change=one_mean(differences(found.own, found.base)),
         gap_before=one_mean(differences(found.base, found.base_wrong, same_seeds=True)),
         gap_after=one_mean(differences(found.own, found.wrong, same_seeds=True)),
-        gap_growth=one_mean(gap_change((found.own, found.wrong), ([found.base], [found.base_wrong]))),
+        gap_growth=one_mean(found.gap_growth),
         frequent=lines_to_beat(folder, questions)["frequent"],
     )
 
@@ -102,6 +107,15 @@ def grpo_table(folder: Path | str | None = None, questions: str = BENCH) -> Befo
 def run_curves(folder: Path | str | None = None, of: str = "grpo-vanilla") -> list[list[dict]]:
     """What each run of a variant logged, one list of log rows for each seed."""
     return [RunFolder.open(study_folder(folder) / name).read_metrics() for name in trained_runs(folder, of)]
+
+
+def rollouts(folder: Path | str | None = None, of: str = "grpo-vanilla") -> list[list[dict]]:
+    """What each run of a variant kept of its rollouts, one list for each seed; every row names its `run`.
+
+    The study keeps the first and the last five steps whole, and every twentieth between them.
+    """
+    runs = {name: RunFolder.open(study_folder(folder) / name).read_rollouts() for name in trained_runs(folder, of)}
+    return [[{**row, "run": name} for row in rows] for name, rows in runs.items()]
 
 
 def run_summaries(folder: Path | str | None = None, of: str = "grpo-vanilla") -> list[dict]:
