@@ -66,7 +66,7 @@ def test_seeds_are_capped():
 @pytest.mark.parametrize(
     "only, wanted",
     [
-        (["pairs"], {"dpo-rollouts"}),
+        (["pairs"], {"dpo-rollouts", "dpo-lower-rate"}),
         (["reward-mra"], {"reward-mra"}),
         (["kl-prevents-collapse"], {"kl-0", "grpo-think"}),
         (["labels", "sft"], {"labels-closest", "labels-letters", "sft"}),

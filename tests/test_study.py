@@ -245,6 +245,7 @@ def test_every_claims_evidence_is_a_variant():
     assert {name for claim in CLAIMS for name in claim.needs} <= known
     unused = known - {name for claim in CLAIMS for name in claim.needs}
     assert unused == {
+        "dpo-lower-rate",
         "reward-relative",
         "reward-exact",
         "kl-1e-3",
@@ -299,6 +300,7 @@ def test_a_variants_profile_has_the_tuned_rate_and_its_own_changes():
     assert variant("kl-1e-1").profile.beta == 0.1 and variant("grpo-think").profile.beta == mini.beta
     assert 0 < variant("kl-0").profile.beta <= 1e-12
     assert variant("kl-0-long").profile == replace(variant("kl-0").profile, steps=3 * mini.steps)
+    assert variant("dpo-lower-rate").profile.learning_rate == sorted(LEARNING_RATES)[-2] < TUNED["dpo-corrupted"]
     changed = replace(variant("sft"), changes={"learning_rate": 0.5})
     assert changed.profile.learning_rate == 0.5
 

@@ -115,6 +115,8 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("sft", "headline", "sft", "sft", asked=_asked("vanilla", **_FULL), seeds=SEEDS),
     Variant("dpo-corrupted", "headline", "dpo-corrupted", "dpo-corrupted", asked=_asked("vanilla"), seeds=SEEDS),
     Variant("dpo-rollouts", "pairs", "dpo-rollouts", "dpo-rollouts", asked=_asked("vanilla")),
+    # Part of no rule, added when the grid's best rate had broken most runs of dpo-corrupted: the grid's second best.
+    Variant("dpo-lower-rate", "pairs", "dpo-corrupted", "dpo-corrupted", changes={"learning_rate": 2.5e-4}),
     Variant("reward-mra", "rewards", changes={"numeric": "mra"}),
     Variant("reward-relative", "rewards", changes={"numeric": "one_minus_relative_error"}),
     Variant("reward-exact", "rewards", changes={"numeric": "exact"}),
