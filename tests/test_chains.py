@@ -116,3 +116,21 @@ def test_a_chain_in_other_words_is_counted_as_not_read(asked):
         {**r, "prediction": "The room is 4.0 by 4.0 meters." if i % 2 else "It is big."} for i, r in enumerate(walls)
     ]
     assert chains.grounding(half)["room_size_estimation"]["read_percent"] == 50
+
+
+def test_counts_are_listed_answered_and_true():
+    two, three = "I see one in the north-east, one in the north-west.", "I see one in the south-east, " * 3
+    said = [(two, "4", "2"), (three, "2", "5"), (three, "lots", "9"), ("I see nothing.", "1", "9")]
+    rows = [
+        row("object_counting", ground_truth=truth) | {"prediction": f"<think>{chain}</think> <answer>{answer}</answer>"}
+        for chain, answer, truth in said
+    ]
+    size = "<think>The room is 3.0 by 4.5 meters.</think> <answer>9</answer>"  # lists nothing to be counted
+    rows.append(row("room_size_estimation", ground_truth="9", prediction=size))
+    assert chains.counted(rows) == {"listed": 2.5, "answered": 3.0, "truth": 3.5}
+    sampled = [{**one, "completion": one["prediction"]} for one in rows]
+    for one in sampled:
+        del one["prediction"]
+    assert chains.counted(sampled) == chains.counted(rows)
+    with pytest.raises(ValueError, match="no chain lists anything"):
+        chains.counted(rows[2:])

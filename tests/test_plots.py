@@ -70,6 +70,10 @@ def small_tree():
     return SimpleNamespace(parts=parts, prompt_places=((clip, first), (clip, second)))
 
 
+def linear(predicted, truth):
+    return max(0.0, 1 - abs(predicted - truth) / truth)
+
+
 def every_figure():
     """One of each kind, with hostile names wherever a name is taken."""
     room = small_room()
@@ -88,6 +92,7 @@ def every_figure():
         "sharing_gain": plots.sharing_gain({HOSTILE: {10: 2.0, 20: 3.0}}, {HOSTILE: {10: 1.5}}, source="shipped"),
         "gain_by_cost": plots.gain_by_cost({HOSTILE: (5, 4, 6)}, {HOSTILE: {"tokens": 9e5}}, source="shipped"),
         "group_figure": plots.group_figure(ROLLOUTS, source="shipped", question=HOSTILE, truth="2"),
+        "reward_shapes": plots.reward_shapes({HOSTILE: linear, "never": lambda p, g: 0.0}, source="shipped"),
     }
 
 
@@ -381,6 +386,9 @@ def test_modes_keep_their_colours_and_names_are_keys():
 def test_long_runs_are_thinned():
     figure = plots.training_curves(log(5000), keys=("reward",), source="measured now")
     assert 100 <= len(figure.data[0].x) <= 240
+    assert figure.data[0].x[-1] == 5000
+    smoothed = plots.training_curves(log(100), keys=("reward",), source="measured now", smooth=20)
+    assert list(smoothed.data[0].x) == [*range(1, 100, 5), 100]
 
 
 def test_runs_without_a_common_step_are_refused():
@@ -919,3 +927,26 @@ def test_gains_without_their_cost_are_refused():
         plots.gain_by_cost({}, {}, source="shipped")
     with pytest.raises(ValueError, match="the cost of 'b' in tokens must be above zero"):
         plots.gain_by_cost({"a": 1, "b": 1}, {"a": {"tokens": 3}, "b": {"tokens": 0}}, source="shipped")
+
+
+# -- rewards for numbers -----------------------------------------------------------------------------------------------
+
+
+def test_reward_shapes_are_the_functions_own_values_with_the_first_behind_the_others():
+    fig = plots.reward_shapes(
+        {"linear": linear, "high": lambda p, g: float(p > 110)}, source="measured now", farthest=2
+    )
+    by_panel = {axes: [t for t in fig.data if t.xaxis == axes] for axes in ("x", "x2")}
+    assert [len(found) for found in by_panel.values()] == [1, 2]
+    (first,), (behind, own) = by_panel.values()
+    paid = dict(zip(first.x, first.y, strict=True))
+    assert (paid[0], paid[0.5], paid[1], paid[1.25], paid[2]) == (0, 0.5, 1, 0.75, 0)
+    assert (behind.name, list(behind.y)) == ("linear", list(first.y))
+    steps = dict(zip(own.x, own.y, strict=True))
+    assert (steps[1.1], steps[1.11]) == (0, 1)  # a step stands where it is: 1.1 * 100 is a little more than 110
+    assert "linear 0.50 for 0.5, 0.80 for 0.8, 0.75 for 1.25, 0.00 for 2; high 0.00 for 0.5" in fig.alt
+
+
+def test_no_reward_is_no_figure():
+    with pytest.raises(ValueError, match="no reward to draw"):
+        plots.reward_shapes({}, source="measured now")

@@ -302,7 +302,7 @@ def test_a_run_is_trained_as_its_variant_says_and_kept(stub, tmp_path):
     settings = json.loads((kept / "config.json").read_text())["config"]
     assert (settings["method"], settings["learning_rate"], settings["questions"], settings["rows"]) == (
         "dpo-corrupted",
-        2.5e-4,
+        1e-3,
         "train-vsi-100k",
         1,
     )

@@ -12,6 +12,7 @@ cell to see it; `show` gives any other plotly figure the same two forms.
     difference_forest                                differences around a line at zero, with what was concluded
     tree_mask  sharing_gain                          what sees what in a packed tree; what sharing saves
     gain_by_cost                                     what a gain cost, in each currency
+    reward_shapes                                    what rewards for numbers pay, near and far
     report_page                                      all of it on one page
 
 Left out: choosing what to plot, and statistics; both come before.
@@ -23,6 +24,7 @@ from vsr_kit.plots.display import Figure, Html, Picture, show
 from vsr_kit.plots.forest import difference_forest
 from vsr_kit.plots.groups import group_figure
 from vsr_kit.plots.page import Section, report_page
+from vsr_kit.plots.payments import reward_shapes
 from vsr_kit.plots.rooms import floor_plan
 from vsr_kit.plots.scores import before_after, score_dots
 from vsr_kit.plots.shares import parse_failures
@@ -49,6 +51,7 @@ __all__ = [
     "parse_failures",
     "pass_at_k",
     "report_page",
+    "reward_shapes",
     "score_dots",
     "score_table",
     "sharing_gain",

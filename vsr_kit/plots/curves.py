@@ -135,7 +135,9 @@ def _curve(seeds: list, steps: list[int], key: str, shade: str, smooth: int) -> 
         half = [reach * stdev(c) for c in columns]
         low = [m - h for m, h in zip(middle, half, strict=True)]
         high = [m + h for m, h in zip(middle, half, strict=True)]
-    keep = range(0, len(steps), -(-len(steps) // _MOST_POINTS)) if steps else ()
+    # a trailing mean moves slowly: four points for its width carry it
+    apart = max(1, -(-len(steps) // _MOST_POINTS), smooth // 4)
+    keep = sorted({*range(0, len(steps), apart), *range(len(steps))[-1:]})
     return tuple([values[i] for i in keep] for values in (steps, middle, low, high))
 
 

@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 
 from vsr_kit.data import split_rooms
-from vsr_kit.prompts import answer_choices
+from vsr_kit.prompts import answer_choices, parse_answer
 from vsr_kit.questions import task_of
 from vsr_kit.questions.geometric import side_of
 from vsr_kit.questions.records import DIRECTION_TYPES
@@ -83,6 +83,27 @@ def worked_out(rows: Iterable[Mapping]) -> list[dict]:
     """
     found = [(row, follows(row["prediction"], row)) for row in rows]
     return [{**row, "prediction": own or row["prediction"], "worked": own is not None} for row, own in found]
+
+
+def counted(rows: Iterable[Mapping]) -> dict[str, float]:
+    """What chains about counts list, what is answered after them, and what is there: means over counting questions.
+
+    Args:
+        rows: with `prediction` or `completion`; other questions, chains that list nothing and answers that cannot be
+            read are left out.
+
+    Raises:
+        ValueError: if nothing is left.
+    """
+    found = []
+    for row in rows:
+        text = row["prediction"] if "prediction" in row else row["completion"]
+        if row["question_type"] == "object_counting" and (listed := follows(text, row)):
+            answer = parse_answer(text, row).value
+            found += [] if answer is None else [(float(listed), float(answer), float(row["ground_truth"]))]
+    if not found:
+        raise ValueError("no chain lists anything before an answer: give answers to counting questions, with chains")
+    return dict(zip(("listed", "answered", "truth"), np.mean(found, axis=0).tolist(), strict=True))
 
 
 def grounding(rows: Sequence[Mapping]) -> dict[str, dict[str, float]]:
