@@ -1,6 +1,5 @@
 """Detectors find the signs they are named after in cheats, and next to none in honest chains; TRL can log them."""
 
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from vsr_kit.cli import app
 from vsr_kit.evaluation import difference, score
 from vsr_kit.results import grpo_table, trained_answers
+from vsr_kit.results.compared import gains, seed_gains
 from vsr_kit.results.sharing import sharing_summary
 from vsr_kit.results.summary import ledger, study_summary
 from vsr_kit.study import SEEDS, Condition, read_answers
@@ -39,6 +40,12 @@ def test_what_it_says_of_the_official_reader_is_so():
     offered = [[row for row in rows if row["options"]] for rows in (answers.base, *answers.own)]
     before, *after = (score(rows, "official").parse_rate for rows in offered)
     assert "no longer give a bare letter" in README and before > 0.99 and sum(rate < 0.95 for rate in after) > 1
+
+
+def test_what_it_says_of_dpos_rates_is_so():
+    low = gains(["dpo-lower-rate"])["dpo-lower-rate"]["overall"]
+    assert f"at the grid's second best its gain is {low.mean:+.1f} points ({low.low:+.1f} to {low.high:+.1f})" in README
+    assert sum(gain < -3 for gain in seed_gains("dpo-corrupted")) >= 3
 
 
 def test_its_real_rooms_are_the_shipped_answers():
