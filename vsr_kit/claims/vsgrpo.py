@@ -117,7 +117,8 @@ VSGRPO: tuple[Claim, ...] = (
         decide=most_runs("collapsed_at_0", never="collapsed_at_1e_4"),
         caveat=(
             "240 steps with LoRA at the learning rate that tuning chose; a collapse that needs longer or a larger step "
-            "is not seen. Beta 0 is 1e-12, so that the KL can be drawn."
+            "is not seen. Only training is looked at: what a run does under other prompts is another matter (notebook "
+            "05). Beta 0 is 1e-12, so that the KL can be drawn."
         ),
         needs=("kl-0", "grpo-think"),
     ),
@@ -161,7 +162,10 @@ VSGRPO: tuple[Claim, ...] = (
         ),
         rule=MOST_RUNS,
         decide=most_runs("runs_with_repeated_tags"),
-        caveat="A cheat must be stumbled on before it is paid; padding with words is another one, counted beside it.",
+        caveat=(
+            "A cheat must be stumbled on before it is paid; padding with words is another one, counted beside it. The "
+            "shipped runs found a third, which no rule foresaw: lists of things that are not there (notebook 06)."
+        ),
         needs=("length",),
     ),
     Claim(
