@@ -1,6 +1,7 @@
 """A run from beginning to end on a tiny checkpoint: what it leaves, and that a kill costs nothing."""
 
 import dataclasses
+import functools
 import json
 import shutil
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from vsr_kit.pairs import corrupted_pairs
 from vsr_kit.profiles import PROFILES
 from vsr_kit.runs import RunFolder
 from vsr_kit.training import FEATURES, train
+from vsr_kit.watch import WarnOfCollapse
 
 CLIPS = {f"room-{i}": tiny_clip(i) for i in range(3)}
 ROWS = [
@@ -267,3 +269,15 @@ def test_a_run_whose_numbers_break_ends_with_its_last_good_weights(profile, tmp_
     assert f"stopped: {trained.stopped}" in capsys.readouterr().err
     assert all(weight.isfinite().all() for weight in weights(run).values())
     assert train(profile, "vanilla", ROWS, CLIPS, steps=1, quiet=True).stopped is None
+
+
+def test_a_run_that_learns_nothing_says_so(profile, monkeypatch, capsys):
+    def same_reward(completions, **columns):
+        return [0.5] * len(completions)
+
+    monkeypatch.setattr("vsr_kit.methods.make_reward_funcs", lambda mode, numeric, extra: [same_reward])
+    monkeypatch.setattr("vsr_kit.training.WarnOfCollapse", functools.partial(WarnOfCollapse, 2))
+    train(profile, "vanilla", ROWS, CLIPS, steps=2, quiet=True)
+    said = capsys.readouterr().err
+    assert "warning: for 2 lines every group's rollouts earned the same, last 0.5: " in said
+    assert "seen at step 2" in said

@@ -11,7 +11,7 @@ from transformers.trainer_callback import TrainerControl, TrainerState
 from tests.test_trainers import CLIPS, config, random_lora, rows, vowels_reward
 from vsr_kit.models import load_model
 from vsr_kit.trainers import MetricsRecorder, VideoGRPOTrainer, training_rows
-from vsr_kit.watch import StopWhenBroken
+from vsr_kit.watch import StopWhenBroken, WarnOfCollapse
 
 STEPS = 6
 
@@ -252,3 +252,57 @@ def test_a_resumed_run_begins_with_a_copy_wherever_it_begins():
 def test_settings_that_make_no_sense_are_refused(settings):
     with pytest.raises(ValueError, match="kl_limit .* must be above 0, patience"):
         StopWhenBroken(**settings)
+
+
+def warned(lines, window=3, **state) -> tuple[WarnOfCollapse, TrainerState]:
+    """A run of the given log lines, each in the history before the callback sees it, as transformers does it."""
+    watch, state = WarnOfCollapse(window), TrainerState(**state)
+    for step, line in enumerate(lines, 1):
+        state.global_step = step
+        state.log_history.append({**line, "step": step})
+        control = watch.on_log(None, state, TrainerControl(), logs=line)
+        assert not control.should_training_stop
+    return watch, state
+
+
+def test_a_reward_below_half_of_its_best_is_told_once(capsys):
+    lines = [{"reward": value} for value in (0.6, 0.6, 0.6, 0.6, 0.2, 0.0, 0.0, 0.0)]
+    watch, _ = warned(lines)
+    assert set(watch.said) == {"collapsed"}
+    assert "mean of the last 3 lines, 0.267, is below half of its best" in watch.said["collapsed"]
+    assert watch.said["collapsed"].endswith("seen at step 6")
+    assert capsys.readouterr().err == f"warning: {watch.said['collapsed']}\n"
+    assert not warned(lines[:5])[0].said, "0.467 is above 0.3"
+
+
+def test_groups_that_all_earn_the_same_are_told_once_they_stay_so(capsys):
+    equal, mixed = ({"reward": 1.0, "frac_reward_zero_std": share} for share in (1.0, 0.9))
+    assert not warned([equal, equal, mixed, equal, equal])[0].said
+    watch, _ = warned([mixed, equal, equal, equal, equal])
+    assert set(watch.said) == {"silent"} and watch.said["silent"].endswith("seen at step 4")
+    assert "for 3 lines every group's rollouts earned the same, last 1:" in watch.said["silent"]
+    assert capsys.readouterr().err.count("warning: ") == 1
+
+
+def test_other_processes_keep_quiet_and_other_lines_do_not_count(capsys):
+    falls = [{"reward": value} for value in (0.6, 0.6, 0.6, 0.0, 0.0, 0.0)]
+    watch, _ = warned(falls, is_world_process_zero=False)
+    assert watch.said and not capsys.readouterr().err
+    assert not warned([{"eval_loss": 1.0}, {"train_runtime": 1.0}, {"loss": 0.5}])[0].said
+
+
+def test_negative_rewards_have_no_half_of_their_best():
+    assert not warned([{"reward": value} for value in (0.6, 0.6, 0.6, -0.2, 0.0, 0.0, 0.0)])[0].said
+
+
+def test_a_resumed_run_knows_what_it_earned_before():
+    _, state = warned([{"reward": 0.8}] * 4)
+    watch = WarnOfCollapse(3)
+    state.log_history += [{"reward": 0.1}] * 2
+    watch.on_log(None, state, TrainerControl(), logs=state.log_history[-1])
+    assert "collapsed" in watch.said
+
+
+def test_a_window_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="window is 0"):
+        WarnOfCollapse(0)

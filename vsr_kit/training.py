@@ -31,7 +31,7 @@ from vsr_kit.methods import Task, check, config_of, make_trainer
 from vsr_kit.models import Loaded, describe, load_model, without_renaming_warnings
 from vsr_kit.profiles import Profile, get_profile
 from vsr_kit.trainers import MetricsRecorder, SeesClips
-from vsr_kit.watch import StopAfter, StopWhenBroken
+from vsr_kit.watch import StopAfter, StopWhenBroken, WarnOfCollapse
 
 Sink = Callable[[dict], None]
 FEATURES = "features"  # in a run's folder while it is under way, for a resumed one to find
@@ -114,7 +114,7 @@ def train(
             called = time.monotonic()
             trainer, loaded = _trainer(profile, task, settings, rows, clips, run, quiet)
             watch = StopWhenBroken()
-            for callback in (MetricsRecorder(*sinks), watch, StopAfter(seconds), *callbacks):
+            for callback in (MetricsRecorder(*sinks), watch, WarnOfCollapse(), StopAfter(seconds), *callbacks):
                 trainer.add_callback(callback)
             began = time.monotonic()
             _go(trainer, checkpoint, watch)

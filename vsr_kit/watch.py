@@ -1,17 +1,19 @@
-"""What ends a run before its last step: time that is up, and numbers that broke.
+"""What ends a run before its last step, time that is up or numbers that broke; and a word about policies that died.
 
 The story: a step of training ends with new weights, and only the next step's loss, gradient and KL show what they are
 worth. `StopWhenBroken` therefore keeps copies of the trained weights from before steps, calls a copy good once the log
 line of a step made from it is in order, and, when a line or the weights break, puts the last good copy back and ends
-the training. It does not raise: what was learned until then is saved like any other run's, with the reason.
+the training. It does not raise: what was learned until then is saved like any other run's, with the reason. A policy
+can die with every number in order: it earns nothing any more, or every answer the same. `WarnOfCollapse` says so.
 
-Left out: stopping because a score no longer rises (the study's runs go to their last step), and the numbers of the last
-step's weights, which no later step shows: those are only checked for being finite.
+Left out: stopping because a score no longer rises or has fallen (the study's runs go to their last step, and a dip may
+pass), and the numbers of the last step's weights, which no later step shows: those are only checked for being finite.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -19,6 +21,8 @@ from statistics import median
 
 import torch
 from transformers import TrainerCallback
+
+from vsr_kit.collapse import collapsed
 
 
 class StopAfter(TrainerCallback):
@@ -165,6 +169,59 @@ class StopWhenBroken(TrainerCallback):
         self.reason = (
             f"{what} at step {step}: training ended with the weights it had after step {self.good_step}; "
             f"{REMEDIES[remedy]}"
+        )
+
+
+class WarnOfCollapse(TrainerCallback):
+    """Says on stderr, once each, that the reward collapsed and that the groups went silent. The run goes on.
+
+    Collapsed is a reward whose mean over `window` log lines is below half of its best, `collapse.collapsed`'s rule; the
+    rule asks for the end of a run, so a warned run may yet recover. Silent is a line in which the rollouts of every
+    group earned the same (TRL's `frac_reward_zero_std` of 1): their advantages are 0, and nothing is learnt but to
+    please the KL term. `window` such lines in a row are told. Both are read from the trainer's own history, so a
+    resumed run knows what came before. Rewards that can be negative have no half of their best: only silence is told.
+
+    Args:
+        window: log lines.
+
+    Attributes:
+        said: the warnings, by name (collapsed, silent).
+    """
+
+    def __init__(self, window: int = 20) -> None:
+        if window < 1:
+            raise ValueError(f"window is {window}: take at least one log line")
+        self.window = window
+        self.said: dict[str, str] = {}
+
+    def on_log(self, args, state, control, logs=None, **kwargs):  # noqa: D102 - TrainerCallback's
+        if logs and "reward" in logs:
+            lines = [line for line in state.log_history if _finite(line.get("reward"))]
+            for name, found in (("collapsed", self._collapsed(lines)), ("silent", self._silent(lines))):
+                if found and name not in self.said:
+                    self.said[name] = f"{found} at step {state.global_step}"
+                    if state.is_world_process_zero:
+                        print(f"warning: {self.said[name]}", file=sys.stderr)
+        return control
+
+    def _collapsed(self, lines: list[dict]) -> str | None:
+        rewards = [line["reward"] for line in lines]
+        if not rewards or min(rewards) < 0 or collapsed(rewards, self.window) is None:
+            return None
+        now = math.fsum(rewards[-self.window :]) / self.window
+        return (
+            f"the reward's mean of the last {self.window} lines, {now:.3g}, is below half of its best: if it stays "
+            "there the policy has collapsed; lower the learning rate, or go back to a checkpoint; seen"
+        )
+
+    def _silent(self, lines: list[dict]) -> str | None:
+        last = lines[-self.window :]
+        if len(last) < self.window or any(line.get("frac_reward_zero_std", 0.0) < 1 for line in last):
+            return None
+        return (
+            f"for {self.window} lines every group's rollouts earned the same, last {last[-1]['reward']:.3g}: no reward "
+            "tells them apart and nothing is learnt; ask harder or easier questions, raise the temperature, or look at "
+            "the rewards; seen"
         )
 
 
