@@ -153,7 +153,7 @@ def answers(rooms, per_room, right, seed=0, same=False):
 def test_an_interval_holds_its_mean_and_counts():
     found = ev.interval(answers(30, 4, 0.5), task="object_rel_distance")
     assert found.low < found.mean < found.high
-    assert (found.n, found.rooms, found.seeds) == (120, 30, 1)
+    assert (found.n, found.rooms, found.seeds) == (120, 30, (1,))
     assert found.band == (found.mean, found.low, found.high, 120)
     assert found == ev.interval(answers(30, 4, 0.5), task="object_rel_distance")
     assert found != ev.interval(answers(30, 4, 0.5), task="object_rel_distance", seed=1)
@@ -174,7 +174,7 @@ def test_seeds_are_drawn_too():
     low, high = answers(50, 4, 0.2), answers(50, 4, 0.8)
     both, one = ev.interval([low, high]), ev.interval(low)
     assert both.mean == pytest.approx((one.mean + ev.interval(high).mean) / 2)
-    assert both.high - both.low > 3 * (one.high - one.low) and both.seeds == 2
+    assert both.high - both.low > 3 * (one.high - one.low) and both.seeds == (2,)
 
 
 def test_tasks_are_merged_in_every_resample():

@@ -134,7 +134,7 @@ def test_before_and_after_over_seeds(study):
     assert found.gap_before["overall"].mean == pytest.approx(12.5)
     assert found.gap_after["overall"].mean == pytest.approx(75)
     assert found.gap_growth["overall"].mean == pytest.approx(62.5)
-    assert found.after["overall"].seeds == len(SEEDS) == 5
+    assert found.after["overall"].seeds == (len(SEEDS),) == (5,)
 
 
 def test_runs_that_are_not_there_are_not_counted(study):

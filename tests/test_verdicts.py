@@ -1,8 +1,11 @@
 """Every claim is measured on what it names, from a small study with every variant; and the tables beside it."""
 
 import json
+import math
 
 import pytest
+import torch
+from transformers import TrainerControl, TrainerState
 from typer.testing import CliRunner
 
 from tests.test_results import PER_ROOM, ROOMS, write_study
@@ -24,6 +27,7 @@ from vsr_kit.study import (
     write_lines,
 )
 from vsr_kit.study.variants import WATCHED
+from vsr_kit.watch import StopWhenBroken
 
 # by set, the type of each of a room's questions
 FOUR = ["object_counting", "object_abs_distance", "object_rel_distance", "object_rel_direction_easy"]
@@ -219,11 +223,28 @@ def test_collapses_are_counted(some, at_0, at_1e_4, wanted):
 
 
 def test_a_run_that_stopped_collapsed_and_counts_once(some):
-    some("kl-0", {1: steps(UP[:5])}, stopped="the loss is nan")
+    some("kl-0", {1: steps(UP[:5])}, stopped="loss is nan, not finite at step 5")
     folder = some("kl-0", {2: steps(FALLEN)})
     assert measured.MEASURED["kl-prevents-collapse"](folder)["collapsed_at_0"] == claims.Count(2, 3)
-    folder = some("kl-0", {1: steps(FALLEN)}, stopped="the loss is nan")
+    folder = some("kl-0", {1: steps(FALLEN)}, stopped="loss is nan, not finite at step 60")
     assert measured.MEASURED["kl-prevents-collapse"](folder)["collapsed_at_0"] == claims.Count(2, 3)
+
+
+def test_what_counts_as_stopped_by_a_broken_number_is_what_the_watch_says():
+    """A KL that is finite and stays high ends a run as well; its rule does not call that a collapse."""
+    said = []
+    for logs in ({"loss": math.nan}, {"loss": 0.0, "kl": math.inf}, {"loss": 0.0, "kl": 30.0}):
+        watch, state, model = StopWhenBroken(patience=1), TrainerState(), torch.nn.Linear(1, 1)
+        watch.on_step_begin(None, state, TrainerControl(), model=model)
+        watch.on_log(None, state, TrainerControl(), logs=logs, model=model)
+        said.append(watch.reason)
+    assert all(said) and [measured.number_broke({"stopped": reason}) for reason in said] == [True, True, False]
+    assert not measured.number_broke({"stopped": None})
+
+
+def test_a_run_that_was_stopped_for_a_high_kl_is_judged_by_its_curves(some):
+    folder = some("kl-0", {1: steps(UP)}, stopped="kl is 25 nats a token, for 3 lines in a row above 20 at step 60")
+    assert measured.MEASURED["kl-prevents-collapse"](folder)["collapsed_at_0"] == claims.Count(0, 3)
 
 
 def test_longer_runs_are_judged_by_themselves(some):
@@ -269,6 +290,53 @@ def test_thoughts_are_kept_where_less_than_a_tenth_is_spoilt(some, detector):
     assert (verdict.found["runs_that_keep_thoughts"], verdict.verdict) == (claims.Count(2, 3), claims.REPRODUCED)
 
 
+@pytest.mark.parametrize("logs", [steps([1.0] * 19), [{"step": i} for i in range(40)]], ids=["short", "no detector"])
+def test_a_log_that_lacks_its_detectors_is_no_evidence(some, logs):
+    folder = some("thought", {2: logs})
+    with pytest.raises(ValueError, match="empty_thought/mean and the claim looks at the last 20: train with this"):
+        results.verdict("thought-reward-is-not-gamed", folder)
+
+
+# -- what limits a verdict ---------------------------------------------------------------------------------------------
+
+
+def test_fewer_runs_than_asked_for_make_a_verdict_preliminary(whole, monkeypatch):
+    full = results.verdict("grpo-beats-sft", whole)
+    assert full.runs == {"grpo-vanilla": (5, 5), "sft": (5, 5)} and not full.missing
+    assert "preliminary" not in full.words
+    real = results.trained.answered
+    monkeypatch.setattr(
+        "vsr_kit.results.trained.answered",
+        lambda c, folder: not c.model.endswith(("-seed2", "-seed5")) and real(c, folder),
+    )
+    part = results.verdict("grpo-beats-sft", whole)
+    assert part.missing == "3 of 5 runs of grpo-vanilla, 3 of 5 runs of sft"
+    assert str(part).endswith(f"{part.verdict.upper()}; preliminary: {part.missing}")
+    assert f"**{part.verdict}**; preliminary: 3 of 5 runs of grpo-vanilla" in summary.ledger(whole)
+    other = results.verdict("thoughts-become-empty", whole)
+    assert (other.runs, other.missing) == ({"grpo-think": (2, 3)}, "2 of 3 runs of grpo-think")
+
+
+def test_seeds_that_disagree_make_students_interval_say_otherwise(whole):
+    """One of three seeds far above the others: the bootstrap never falls below zero, Student's interval does."""
+    on = [Condition("test-vsi-bench", f"dpo-rollouts-seed{seed}") for seed in (1, 2, 3)]
+    for condition, right in zip(on, (6, 7, 12), strict=True):
+        say(whole, condition, first_rooms(right))
+    found = results.verdict("corrupted-answers-hold-dpo-back", whole)
+    for condition in on:
+        say(whole, condition, first_rooms(RIGHT["dpo-rollouts"]))
+    band = found.found["rollout_pairs_minus_corrupted"]
+    assert band.student[0] < 0 < band.low and found.by_student == claims.UNDECIDED
+    assert f"; Student's {band.student[0]:+.1f} to" in str(found)
+    assert found.words == "reproduced; by Student's intervals undecided"
+
+
+def test_the_line_of_a_difference_names_the_seeds_of_both_sides(whole):
+    assert "3 and 5 seeds)" in str(results.verdict("corrupted-answers-hold-dpo-back", whole))
+    assert "48 questions, 12 rooms, 5 seeds)" in str(results.verdict("grpo-beats-sft", whole))
+    assert "48 questions, 12 rooms)" in str(results.verdict("cot-prompts-do-not-help", whole))
+
+
 def rising(at, of=100):
     """From 0 to 1 within a few steps after step `at`."""
     return [0.0] * at + [1.0] * (of - at)
@@ -303,7 +371,7 @@ def test_variants_are_compared_in_the_order_asked_for(whole, monkeypatch):
     assert {name: band["overall"].mean for name, band in found.items()} == {
         name: pytest.approx(RIGHT[name] * A_ROOM) for name in names
     }
-    assert found["sft"]["overall"].seeds == 5 and found["grpo-think"]["overall"].seeds == 3
+    assert found["sft"]["overall"].seeds == (5,) and found["grpo-think"]["overall"].seeds == (3,)
     gains = compared.gains(names, whole)
     assert {name: band["overall"].mean for name, band in gains.items()} == {
         name: pytest.approx((RIGHT[name] - 3) * A_ROOM) for name in names
@@ -396,6 +464,9 @@ def test_claims_without_runs_are_listed_with_what_would_make_them(study):
     assert "small-model-beats-gpt-4o: NOT TESTABLE HERE\n" in said and "    it takes: Qwen2-VL-2B" in said
     assert said.count("NOT RUN YET") == said.count("run it with: vsr reproduce --only") == len(claims.CLAIMS) - 5
     told = json.loads(CliRunner().invoke(app, ["claims", "--study", str(study), "--json"]).output)
-    assert told["grpo-lifts"]["verdict"] == "reproduced" and "grpo-beats-sft" not in told
+    assert told["grpo-lifts"]["verdict"] == "reproduced" and told["grpo-lifts"]["preliminary"] is False
+    assert told["grpo-lifts"]["by_student"] == "reproduced" and told["grpo-lifts"]["runs"] == {"grpo-vanilla": [5, 5]}
+    assert (told["grpo-beats-sft"]["verdict"], told["grpo-beats-sft"]["found"]) == ("not run yet", {})
+    assert told.keys() == {known.name for known in claims.CLAIMS}
     assert told["grpo-lifts"]["found"]["grpo_minus_base"]["mean"] == pytest.approx(75)
     assert told["grpo-lifts"]["needs"] == ["grpo-vanilla"]

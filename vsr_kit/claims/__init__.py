@@ -8,6 +8,7 @@ Left out: data. Nothing here has seen a result.
 from vsr_kit.claims.asked import ASKED, CEILING
 from vsr_kit.claims.rules import (
     BUILT_IN,
+    HOLDS_LIMIT,
     NOT_REPRODUCED,
     NOT_TESTABLE,
     REPRODUCED,
@@ -31,6 +32,7 @@ __all__ = [
     "CLAIMS",
     "END",
     "FALL",
+    "HOLDS_LIMIT",
     "NOT_REPRODUCED",
     "NOT_TESTABLE",
     "REPRODUCED",

@@ -15,13 +15,14 @@ from typing import Protocol
 REPRODUCED = "reproduced"
 NOT_REPRODUCED = "not reproduced"
 UNDECIDED = "undecided: the interval holds zero"
+HOLDS_LIMIT = "undecided: the interval holds the limit"
 SOME_RUNS = "undecided: some runs show it"
 BUILT_IN = "built in"
 NOT_TESTABLE = "not testable here"
 # The words of the two commonest rules, `gain` and `most_runs` in code.
 GAIN = "Reproduced if the difference's interval is above zero, not reproduced if at or below, else undecided."
 MOST_RUNS = "Reproduced if at least two thirds of the runs show it, not reproduced if none does, else undecided."
-VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, SOME_RUNS, BUILT_IN, NOT_TESTABLE)
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, HOLDS_LIMIT, SOME_RUNS, BUILT_IN, NOT_TESTABLE)
 
 
 class Interval(Protocol):
@@ -87,7 +88,11 @@ def gain(*names: str) -> Rule:
 
 
 def no_gain(*names: str) -> Rule:
-    """Reproduced unless a difference is above zero with its whole interval."""
+    """Reproduced unless a difference is above zero with its whole interval.
+
+    The rule of claims that something does *not* help: with less data it passes more easily, never undecided. What the
+    data do exclude is a gain above the interval's upper end.
+    """
 
     def decide(found: Mapping[str, Finding]) -> str:
         return NOT_REPRODUCED if any(found[name].low > 0 for name in names) else REPRODUCED
@@ -116,7 +121,7 @@ def below(name: str, limit: float) -> Rule:
     def decide(found: Mapping[str, Finding]) -> str:
         if found[name].high < limit:
             return REPRODUCED
-        return NOT_REPRODUCED if found[name].low >= limit else UNDECIDED
+        return NOT_REPRODUCED if found[name].low >= limit else HOLDS_LIMIT
 
     return decide
 

@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+NOT_RUN = "not run yet"
+
 
 def claims(
     study: Annotated[Path | None, typer.Option(help="A study folder instead of the shipped one.")] = None,
@@ -30,7 +32,7 @@ def claims(
         raise FileNotFoundError(f"{study} holds the answers of no claim; vsr reproduce --out {study} makes them")
     found = verdicts(study)
     if as_json:
-        typer.echo(json.dumps({name: _record(verdict) for name, verdict in found.items()}, indent=1))
+        typer.echo(json.dumps({known.name: _record(known, found.get(known.name)) for known in CLAIMS}, indent=1))
         return
     for known in CLAIMS:
         _tell(known, found.get(known.name))
@@ -38,7 +40,8 @@ def claims(
 
 def _tell(known, verdict) -> None:
     """A claim in a few lines; without its runs, what would make them."""
-    typer.echo(f"{known.name}: {(verdict.verdict if verdict else 'not run yet').upper()}")
+    head = str(verdict).split("\n")[-1] if verdict else f"{known.name}: {NOT_RUN.upper()}"
+    typer.echo(head)
     more = "" if known.needs else " --geometry arkitscenes_meta_info_val.json"  # no runs: asked of released geometry
     missing = [f"run it with: vsr reproduce --only {known.name}{more}"]
     measured = str(verdict).split("\n")[:-1] if verdict else missing
@@ -48,7 +51,11 @@ def _tell(known, verdict) -> None:
         typer.echo(f"    it takes: {known.scale}")
 
 
-def _record(verdict) -> dict:
+def _record(known, verdict) -> dict:
     words = ("says", "source", "measured", "rule", "caveat", "needs", "scale")
-    stated = {name: getattr(verdict.claim, name) for name in words}
-    return {"verdict": verdict.verdict, "found": {k: asdict(v) for k, v in verdict.found.items()}, **stated}
+    stated = {name: getattr(known, name) for name in words}
+    if verdict is None:
+        return {"verdict": NOT_RUN, "found": {}, **stated}
+    found = {name: asdict(finding) for name, finding in verdict.found.items()}
+    limits = {"by_student": verdict.by_student, "runs": verdict.runs, "preliminary": bool(verdict.missing)}
+    return {"verdict": verdict.verdict, "found": found, **limits, **stated}

@@ -3,7 +3,9 @@
 Questions about one room stand or fall together, so rooms are drawn, not questions; and a training run is one draw of
 its seed, so with several runs seeds are drawn as well. Differences are taken question by question on the same rooms.
 All figures are in per cent, and a percentile interval is widened to its own mean where a skewed sample would leave it
-out. With three seeds, intervals over seeds are rough and rather too narrow: say how many there were.
+out. A bootstrap of three or five seeds is too narrow: it draws from values that lie nearer together than new runs
+would. So wherever seeds vary, Student's interval stands beside it, from the variance between seeds and the one between
+rooms; what holds in the one and not in the other rests on few seeds.
 Left out: tests of significance, and corrections for looking at many tasks at once.
 """
 
@@ -31,7 +33,10 @@ class Interval:
     Attributes:
         mean, low, high: low <= mean <= high.
         n: questions it rests on, each counted once, however many seeds answered it.
-        rooms, seeds: how many were drawn from.
+        rooms: they are about.
+        seeds: how many runs each side has, 1 for a model that was not trained here; a pair whose runs are the same
+            networks counts as one side.
+        student: low and high of Student's interval over seeds and rooms, None where no side has several seeds.
     """
 
     mean: float
@@ -39,7 +44,8 @@ class Interval:
     high: float
     n: int
     rooms: int
-    seeds: int
+    seeds: tuple[int, ...]
+    student: tuple[float, float] | None = None
 
     @property
     def band(self) -> tuple[float, float, float, int]:
@@ -173,15 +179,41 @@ def _bootstrap(terms: Sequence[_Term], resamples: int, seed: int) -> dict[str, I
     rooms = sorted({room for term in terms for table in term.tables for room in table.rooms})
     rooms_BR = _draws(rng, len(rooms), resamples)
     seeds_BS: dict[tuple[int, int], np.ndarray] = {}
+    sides_SC: dict[tuple[int, int], np.ndarray | float] = {}  # what each seed of a group adds to the sum
     total_BC: np.ndarray | float = 0.0
+    of_rooms_BC: np.ndarray | float = 0.0  # the same, with every seed drawn once
     for term in terms:
         count = len(term.tables)
         draw = (term.group, count)
         if draw not in seeds_BS:
             seeds_BS[draw] = _draws(rng, count, resamples) / count
-        total_BC = total_BC + term.sign * _columns(term.tables, rooms, rooms_BR, seeds_BS[draw])
-    seeds = max(len(term.tables) for term in terms)
-    return _percentiles(np.asarray(total_BC), terms[0].tables[0], len(rooms), seeds)
+        scores_SBC = term.sign * _columns(term.tables, rooms, rooms_BR)
+        total_BC = total_BC + _weighted(scores_SBC, seeds_BS[draw].T[..., None])
+        of_rooms_BC = of_rooms_BC + _weighted(scores_SBC, np.ones((count, 1, 1)))
+        sides_SC[draw] = sides_SC.get(draw, 0.0) + scores_SBC[:, 0]
+    reach_C = _student(np.asarray(of_rooms_BC), list(sides_SC.values()), terms[0].tables[0])
+    return _percentiles(np.asarray(total_BC), reach_C, terms[0].tables[0], tuple(count for _, count in seeds_BS))
+
+
+def _student(of_rooms_BC: np.ndarray, sides_SC: Sequence[np.ndarray], table: ScoreTable) -> np.ndarray | None:
+    """Half of Student's interval (C,), degrees of freedom after Welch and Satterthwaite; None without several seeds.
+
+    Variances of means add: that of every side's seeds, and that of the rooms, which the bootstrap gives.
+    """
+    from scipy.stats import t
+
+    drawn = [side_SC for side_SC in sides_SC if len(side_SC) > 1]
+    if not drawn:
+        return None
+    known = ~np.isnan(sum(side_SC.sum(0) for side_SC in sides_SC))  # tasks that every seed of every side has
+    parts = [(np.nanvar(of_rooms_BC[:, known], axis=0), len(set(table.rooms)) - 1)]
+    parts += [(side_SC[:, known].var(0, ddof=1) / len(side_SC), len(side_SC) - 1) for side_SC in drawn]
+    variance = sum(part for part, _ in parts)
+    with np.errstate(invalid="ignore"):  # no variance at all has no degrees of freedom, and no reach
+        freedom = variance**2 / sum(part**2 / max(free, 1) for part, free in parts)
+    reach_C = np.full(len(known), np.nan)
+    reach_C[known] = np.where(variance > 0, t.ppf(0.975, freedom) * np.sqrt(variance), 0.0)
+    return reach_C
 
 
 def _draws(rng: np.random.Generator, count: int, resamples: int) -> np.ndarray:
@@ -189,8 +221,8 @@ def _draws(rng: np.random.Generator, count: int, resamples: int) -> np.ndarray:
     return np.vstack([np.ones(count), rng.multinomial(count, np.full(count, 1 / count), resamples)])
 
 
-def _columns(tables: list[ScoreTable], rooms: list, rooms_BR: np.ndarray, seeds_BS: np.ndarray) -> np.ndarray:
-    """Every resample's scores (B, C), one column for each task, then trained and overall; nan where none was drawn."""
+def _columns(tables: list[ScoreTable], rooms: list, rooms_BR: np.ndarray) -> np.ndarray:
+    """Every resample's scores (S, B, C), one column for each task, then trained and overall; nan where none is."""
     place, kind_at = {room: i for i, room in enumerate(rooms)}, {kind: i for i, kind in enumerate(QUESTION_TYPES)}
     sums = np.zeros((len(tables), len(rooms), len(QUESTION_TYPES)))
     counts = np.zeros_like(sums)
@@ -202,10 +234,7 @@ def _columns(tables: list[ScoreTable], rooms: list, rooms_BR: np.ndarray, seeds_
         types_SBT = (rooms_BR @ sums) / (rooms_BR @ counts)
     tasks_SBK = np.stack([_mean(types_SBT[..., _types_of(task)]) for task in TASKS], -1)
     trained = [TASKS.index(task) for task in TRAINED_TASKS]
-    scores_SBC = np.concatenate(
-        [tasks_SBK, _mean(tasks_SBK[..., trained])[..., None], _mean(tasks_SBK)[..., None]], axis=-1
-    )
-    return _weighted(scores_SBC, seeds_BS.T[..., None])
+    return np.concatenate([tasks_SBK, _mean(tasks_SBK[..., trained])[..., None], _mean(tasks_SBK)[..., None]], axis=-1)
 
 
 def _types_of(task: str) -> list[int]:
@@ -226,19 +255,25 @@ def _weighted(scores_SBC: np.ndarray, weights_SB1: np.ndarray) -> np.ndarray:
         return np.where(there > 0, scores_SBC * there, 0).sum(0) / there.sum(0)
 
 
-def _percentiles(total_BC: np.ndarray, table: ScoreTable, rooms: int, seeds: int) -> dict[str, Interval]:
-    drawn = Counter(task_of(kind) for kind in table.question_types)
-    counts = {task: drawn[task] for task in TASKS if drawn[task]}
-    trained = sum(n for task, n in counts.items() if task in TRAINED_TASKS)
-    numbers = {"overall": table.n, "trained": trained} | counts
+def _percentiles(
+    total_BC: np.ndarray, reach_C: np.ndarray | None, table: ScoreTable, seeds: tuple[int, ...]
+) -> dict[str, Interval]:
+    asked: dict[str, list] = {"overall": list(table.rooms), "trained": []}
+    for room, kind in zip(table.rooms, table.question_types, strict=True):
+        asked.setdefault(task_of(kind), []).append(room)
+        if task_of(kind) in TRAINED_TASKS:
+            asked["trained"].append(room)
     columns = {task: i for i, task in enumerate([*TASKS, "trained", "overall"])}
     found = {}
-    for name, n in numbers.items():
-        values = 100 * total_BC[:, columns[name]]
-        if n and not np.isnan(values[0]):
+    for name in ("overall", "trained", *(task for task in TASKS if task in asked)):
+        values, rooms = 100 * total_BC[:, columns[name]], asked[name]
+        if rooms and not np.isnan(values[0]):
             low, high = np.nanpercentile(values, [2.5, 97.5])
             mean = float(values[0])
-            found[name] = Interval(mean, min(mean, float(low)), max(mean, float(high)), n, rooms, seeds)
+            reach = np.nan if reach_C is None else 100 * float(reach_C[columns[name]])
+            student = None if np.isnan(reach) else (mean - reach, mean + reach)
+            low, high = min(mean, float(low)), max(mean, float(high))
+            found[name] = Interval(mean, low, high, len(rooms), len(set(rooms)), seeds, student)
     return found
 
 

@@ -82,19 +82,31 @@ def _curves(of: str, folder: Folder) -> list[list[dict]]:
 
 
 def _counted(of: str, folder: Folder, shows: Callable[[Sequence[Mapping]], bool]) -> Count:
-    """How many runs of a variant have logs that show something."""
+    """How many runs of a variant have logs that show something.
+
+    Raises:
+        ValueError: for logs that lack what is looked for: nothing counted is not nothing there.
+    """
     curves = _curves(of, folder)
     return Count(sum(map(shows, curves)), len(curves))
 
 
 def _collapses(of: str, folder: Folder) -> Count:
-    """How many runs of a variant fell for good, or stopped because a number broke."""
+    """How many runs of a variant fell for good, or were stopped by a number that is none."""
     runs = zip(_curves(of, folder), run_summaries(folder, of), strict=True)
     down = [
-        bool(summary.get("stopped")) or any(collapsed(reward_curve(rows, n), WINDOW, FALL) for n in _PAID)
+        number_broke(summary) or any(collapsed(reward_curve(rows, name), WINDOW, FALL) for name in _PAID)
         for rows, summary in runs
     ]
     return Count(sum(down), len(down))
+
+
+def number_broke(summary: Mapping) -> bool:
+    """Whether a run was stopped by a loss, gradient, KL or weight that is no finite number.
+
+    `watch.StopWhenBroken` also ends a run whose KL is finite and stays high; of that its curves tell.
+    """
+    return "not finite" in (summary.get("stopped") or "")
 
 
 def _kl(folder: Folder) -> Findings:
@@ -109,7 +121,14 @@ def _habit(*detectors: str, at_least: float = SHARE) -> Callable[[Sequence[Mappi
     """Whether one of the detectors marks so large a share of the rollouts of a run's last steps."""
 
     def shows(rows: Sequence[Mapping]) -> bool:
-        return any(np.mean(reward_curve(rows, name)[-END:]) >= at_least for name in detectors)
+        shares = {name: reward_curve(rows, name)[-END:] for name in detectors}
+        for name, values in shares.items():
+            if len(values) < END:
+                raise ValueError(
+                    f"a log has {len(values)} steps with rewards/{name}/mean and the claim looks at the last {END}: "
+                    "train with this detector (a variant's `detectors`), for as many steps at least"
+                )
+        return any(np.mean(values) >= at_least for values in shares.values())
 
     return shows
 

@@ -44,13 +44,18 @@ def ledger(folder: Path | str | None = None) -> str:
     table = ["| claim | found | verdict |", "|---|---|---|"]
     for known in CLAIMS:
         verdict = found.get(known.name)
-        cells = (_found(verdict), f"**{verdict.verdict}**") if verdict else ("", "not run yet")
+        cells = (_found(verdict), _verdict(verdict)) if verdict else ("", "not run yet")
         table.append(f"| `{known.name}`: {escape(known.says, quote=False)} | {' | '.join(cells)} |")
     return "\n".join(table)
 
 
 def _found(verdict: Verdict) -> str:
     return "; ".join(str(verdict).split("\n")[:-1]) or f"it takes {verdict.claim.scale}"
+
+
+def _verdict(verdict: Verdict) -> str:
+    judged, _, limits = verdict.words.partition("; ")
+    return f"**{judged}**" + (f"; {limits}" if limits else "")
 
 
 def _mean(bands: dict[str, Interval]) -> Interval:

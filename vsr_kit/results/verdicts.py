@@ -1,33 +1,62 @@
 """Verdicts: measure the differences a claim names and let the claim's own rule decide.
 
 The story: `vsr_kit.claims` was written before any run and knows no data; `measured` knows which answers and curves its
-names mean; here the two meet. Differences are in points.
+names mean; here the two meet. Differences are in points. Rules take the bootstrap's intervals, as was written down
+before the runs; since those are too narrow with few seeds, the same rule is asked a second time with Student's, and a
+verdict that changes says so. A verdict on fewer runs than its claim asks for is marked as preliminary.
 Left out: storing a verdict anywhere.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from textwrap import fill
 
 from vsr_kit.claims import CLAIMS, Claim, Count, Finding, claim
+from vsr_kit.evaluation import Interval
 from vsr_kit.results.measured import MEASURED
+from vsr_kit.results.trained import trained_runs
+from vsr_kit.study import variant
 
 SCORES = ("perfect_centre_answers",)  # findings that are no differences
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim, the differences its rule looked at, and what the rule says of them."""
+    """A claim, the differences its rule looked at, and what the rule says of them.
+
+    Attributes:
+        found: what was measured, by name.
+        verdict: by the claim's rule, from the bootstrap's intervals.
+        runs: for each variant that the claim needs, how many runs are there and how many it asks for.
+    """
 
     claim: Claim
     found: dict[str, Finding]
     verdict: str
+    runs: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def by_student(self) -> str:
+        """What the same rule says where seeds vary and Student's intervals take the bootstrap's place."""
+        return self.claim.decide({name: _student(finding) for name, finding in self.found.items()})
+
+    @property
+    def missing(self) -> str:
+        """Which runs are not there, in words; empty if none."""
+        return ", ".join(f"{have} of {asked} runs of {of}" for of, (have, asked) in self.runs.items() if have < asked)
+
+    @property
+    def words(self) -> str:
+        """The verdict, and what limits it: intervals that disagree, runs that are not there."""
+        other = "" if self.by_student == self.verdict else f"; by Student's intervals {self.by_student.split(':')[0]}"
+        return self.verdict + other + (f"; preliminary: {self.missing}" if self.missing else "")
 
     def __str__(self) -> str:
         lines = [_line(name, band) for name, band in self.found.items()]
-        return "\n".join([*lines, f"{self.claim.name}: {self.verdict.upper()}"])
+        verdict, _, limits = self.words.partition("; ")
+        return "\n".join([*lines, f"{self.claim.name}: {verdict.upper()}" + (f"; {limits}" if limits else "")])
 
 
 def stated(name: str) -> str:
@@ -47,7 +76,8 @@ def verdict(name: str, folder: Path | str | None = None) -> Verdict:
     """
     known = claim(name)
     found = MEASURED[name](folder)
-    return Verdict(known, found, known.decide(found))
+    runs = {of: (len(trained_runs(folder, of)), len(variant(of).seeds)) for of in known.needs}
+    return Verdict(known, found, known.decide(found), runs)
 
 
 def verdicts(folder: Path | str | None = None) -> dict[str, Verdict]:
@@ -65,7 +95,20 @@ def _line(name: str, found: Finding) -> str:
     words = name.replace("_", " ")
     if isinstance(found, Count):
         return f"{words}: {found.k} of {found.of} runs"
-    over = f"{found.n} questions, {found.rooms} rooms" + (f", {found.seeds} seeds" if found.seeds > 1 else "")
     if name in SCORES:
-        return f"{words}: {found.mean:.1f} % ({found.low:.1f} to {found.high:.1f}; {over})"
-    return f"{words}: {found.mean:+.1f} points ({found.low:+.1f} to {found.high:+.1f}; {over})"
+        return f"{words}: {found.mean:.1f} % ({found.low:.1f} to {found.high:.1f}; {_basis(found)})"
+    student = "" if found.student is None else "; Student's {:+.1f} to {:+.1f}".format(*found.student)
+    return f"{words}: {found.mean:+.1f} points ({found.low:+.1f} to {found.high:+.1f}{student}; {_basis(found)})"
+
+
+def _basis(found: Interval) -> str:
+    """What an interval rests on, in words."""
+    several = [str(count) for count in found.seeds if count > 1]
+    seeds = f", {several[0] if len(set(several)) == 1 else ' and '.join(several)} seeds" if several else ""
+    return f"{found.n} questions, {found.rooms} rooms{seeds}"
+
+
+def _student(finding: Finding) -> Finding:
+    if isinstance(finding, Count) or finding.student is None:
+        return finding
+    return replace(finding, low=finding.student[0], high=finding.student[1])
