@@ -379,6 +379,9 @@ def test_smoothing_is_a_trailing_mean_and_is_announced():
 
 def test_modes_keep_their_colours_and_names_are_keys():
     figure = plots.training_curves({"think": log(), "vanilla": log()}, keys=("reward",), source="measured now")
+    assert any(line.endswith("one seed each") for line in texts(figure.to_svg()))
+    alone = plots.training_curves({"think": log()}, keys=("reward",), source="measured now")
+    assert any(line.endswith("one seed") for line in texts(alone.to_svg()))
     assert {t.name: t.line.color for t in figure.data} == {"think": "#c94f00", "vanilla": "#0067a5"}
     assert {"think", "vanilla"} <= set(texts(figure.to_svg()))
 

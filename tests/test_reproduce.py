@@ -18,12 +18,13 @@ from vsr_kit.claims import CLAIMS, claim
 from vsr_kit.cli import app
 from vsr_kit.data import split_rooms
 from vsr_kit.evaluation import Prediction
-from vsr_kit.journals import append_lines, read_lines, read_parquet
+from vsr_kit.journals import append_lines, read_lines, read_parquet, write_json
 from vsr_kit.labels import distance_pairs, read_pairs
 from vsr_kit.rooms import Box
-from vsr_kit.runs import RunFolder
+from vsr_kit.runs import RunFolder, git_at_start
 from vsr_kit.study import (
     SEEDS,
+    TOKEN_CAP,
     VARIANTS,
     Condition,
     QuestionSet,
@@ -36,6 +37,8 @@ from vsr_kit.study import (
     write_lines,
 )
 from vsr_kit.study import reproduce as module
+from vsr_kit.study.answers import base_identity
+from vsr_kit.study.leftovers import settings_of
 from vsr_kit.study.reproduce import GROUPS, UNFINISHED, conditions_of, finished, plan, reproduce
 
 # -- the plan ----------------------------------------------------------------------------------------------------------
@@ -79,8 +82,12 @@ def test_a_part_may_be_planned(only, wanted):
     assert len(units) == 1 + sum(len(variant(name).seeds) for name in wanted)
 
 
-def test_every_claim_may_be_planned():
+def test_every_claim_that_can_be_tested_here_may_be_planned():
     for known in CLAIMS:
+        if known.scale:
+            with pytest.raises(ValueError, match=f"{known.name} cannot be tested here.* it takes .*Qwen2-VL"):
+                plan(["sft", known.name])
+            continue
         assert {unit.variant for unit in plan([known.name])[1:]} == set(claim(known.name).needs)
 
 
@@ -88,6 +95,13 @@ def test_tuning_is_planned_by_itself_long_runs_first():
     units = plan(["tuning"])
     assert {unit.variant for unit in units} == {v.name for v in tuning_variants()}
     assert [u.seconds for u in units] == sorted((u.seconds for u in units), reverse=True)
+
+
+def test_tuning_comes_after_what_else_is_named():
+    tuning, pairs = plan(["tuning"]), plan(["pairs"])
+    assert plan(["tuning", "pairs"]) == plan(["pairs", "tuning"]) == [*pairs, *tuning]
+    with pytest.raises(ValueError, match="no part of the study is called 'nonsense'"):
+        plan(["tuning", "nonsense"])
 
 
 def test_an_unknown_part_is_an_error_that_names_what_there_is():
@@ -114,10 +128,16 @@ def test_real_geometry_is_asked_of_the_base_and_of_the_headlines_models(tmp_path
 def complete(unit, folder) -> None:
     """Make the files of a finished unit."""
     if unit.variant is not None:
-        (folder / unit.name).mkdir(parents=True, exist_ok=True)
-        (folder / unit.name / "summary.json").write_text("{}")
+        run = folder / unit.name
+        run.mkdir(parents=True, exist_ok=True)
+        settings = settings_of(variant(unit.variant)) | {"rows": 1}
+        write_json(run / "config.json", {"name": unit.name, "seed": unit.seed, "config": settings})
+        write_json(run / "versions.json", {"checkpoint": base_identity()})
+        write_json(run / "summary.json", {})
+    made = {"token_cap": TOKEN_CAP, "base": base_identity()}
     for condition in conditions_of(unit):
         write_lines(answers_path(condition, folder), [])
+        append_lines(folder / "manifest.jsonl", [{"name": condition.name, **made}])
 
 
 def test_a_unit_is_finished_with_its_summary_and_all_its_answers(tmp_path):
@@ -165,7 +185,8 @@ def test_how_far_the_base_is_shows_in_its_answers(tmp_path):
 
 def some_job(unit, folder, scratch, geometry) -> float:
     """What a worker does here: note the unit; one of them fails."""
-    append_lines(folder / "done.jsonl", [{"name": unit.name, "scratch": scratch.name, "geometry": geometry}])
+    row = {"name": unit.name, "scratch": scratch.name, "git read": git_at_start.cache_info().currsize}
+    append_lines(folder / "done.jsonl", [row])
     print("chatter of", unit.name)
     if unit.name == "sft-seed2":
         raise RuntimeError("out of luck")
@@ -183,6 +204,7 @@ def test_what_is_missing_is_done_and_a_failed_unit_stops_no_other(tmp_path, capf
     done = read_lines(tmp_path / "done.jsonl")
     assert [row["name"] for row in done] == [first.name, second.name, fourth.name]
     assert {row["scratch"] for row in done} == {UNFINISHED}
+    assert {row["git read"] for row in done} == {1}  # by the worker as it began
     out, err = capfd.readouterr()
     assert "sft-seed2 FAILED: RuntimeError: out of luck" in err and "sft-seed1: 1 s" in err
     assert "chatter" not in out + err  # it would tear the bar
@@ -454,6 +476,9 @@ def test_the_command_says_where_a_repetition_landed(monkeypatch, tmp_path):
     where = "the 95 % prediction interval for 2 seeds (+3.0 to +7.0)"
     assert f"sft minus base: +3.2 points here, +5.0 shipped; inside {where}" in done.output
     assert f"grpo-vanilla minus base: +7.5 points here, +5.0 shipped; OUTSIDE {where}" in done.output
+    assert done.output.count("your runs have the seeds of shipped ones") == 1
+    monkeypatch.setattr("vsr_kit.results.compared.repeated", lambda folder: {})
+    assert "Against the shipped" not in vsr("reproduce", "--out", tmp_path).output
 
 
 def test_a_study_that_is_interrupted_says_how_to_go_on(monkeypatch, tmp_path):

@@ -234,8 +234,16 @@ def test_curves_and_groups_of_a_run(study):
 
 
 def test_provenance_names_what_made_the_answers(study):
-    entry = {"token_cap": 96, "git": {"commit": "0123456789abcdef"}, "base": {"sha256": "fedcba9876543210"}}
-    append_lines(study / "manifest.jsonl", [entry, {**entry, "git": None}, {"run": "another kind of entry"}])
+    """A kill after its entry leaves answers to be made again, and a second entry: the last one counts."""
+    entry = {
+        "name": "a",
+        "token_cap": 96,
+        "git": {"commit": "0123456789abcdef"},
+        "base": {"sha256": "fedcba9876543210"},
+    }
+    killed = {**entry, "git": {"commit": "another"}}
+    lines = [killed, entry, {**entry, "name": "b", "git": None}, {"run": "another kind of entry"}]
+    append_lines(study / "manifest.jsonl", lines)
     said = results.provenance(study)
     assert said == "2 conditions; token cap 96, commit 0123456789 and unknown, SHA-256 of the base fedcba9876"
 

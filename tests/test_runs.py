@@ -13,7 +13,7 @@ import pytest
 
 from vsr_kit.budget import smoke
 from vsr_kit.provenance import checkpoint_hash, checkpoint_identity, versions
-from vsr_kit.runs import RunFolder, run_folders, runs_root
+from vsr_kit.runs import RunFolder, git_at_start, run_folders, runs_root
 from vsr_kit.shipped import data_samples
 
 
@@ -29,6 +29,18 @@ def test_a_new_folder_says_what_runs_and_with_what(run):
     assert again.versions["python"] == ".".join(map(str, sys.version_info[:3]))
     assert again.status == "unfinished"
     assert run.path.name.endswith("-try")
+
+
+def test_every_attempt_names_the_commit_that_its_process_began_with(tmp_path, monkeypatch):
+    assert git_at_start() is git_at_start()  # read once
+    monkeypatch.setattr("vsr_kit.runs.git_at_start", lambda: {"commit": "one", "dirty": False})
+    run = RunFolder.create("try", root=tmp_path)
+    for commit in ("two", "three"):
+        run.close()
+        monkeypatch.setattr("vsr_kit.runs.git_at_start", lambda commit=commit: {"commit": commit, "dirty": False})
+        run = RunFolder.resume(run.path, from_step=1)
+    assert [row["git"]["commit"] for row in run.attempts()] == ["one", "two", "three"]
+    assert run.versions["git"]["commit"] == "one"
 
 
 def test_two_runs_of_one_second_get_two_folders(tmp_path):

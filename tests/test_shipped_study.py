@@ -1,26 +1,51 @@
 """The shipped study is what it says: clean commits, one checkpoint, the settings of its variants, whole answers."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from vsr_kit.evaluation import score
 from vsr_kit.journals import read_lines as read_journal
 from vsr_kit.labels import distance_pairs, read_pairs
 from vsr_kit.provenance import checkpoint_hash
 from vsr_kit.rooms import read_geometry
 from vsr_kit.runs import RunFolder
 from vsr_kit.shipped import data_samples
-from vsr_kit.study import VARIANTS, pairs_path, read_lines, reference_runs, sampled_subset
+from vsr_kit.study import (
+    VARIANTS,
+    Condition,
+    answers_path,
+    base_conditions,
+    pairs_path,
+    questions_path,
+    read_lines,
+    reference_runs,
+    sampled_subset,
+)
 
 FOLDER = reference_runs()
 ANSWERS = sorted((FOLDER / "answers").glob("*.gz"))
 MADE = {entry["name"]: entry for entry in read_journal(FOLDER / "manifest.jsonl")}
-RUNS = {v.run_name(seed): v for v in VARIANTS for seed in v.seeds if (FOLDER / v.run_name(seed)).exists()}
+RUNS = {v.run_name(seed): v for v in VARIANTS for seed in v.seeds}  # all of them: a bad seed cannot be left out
+TUNING = [
+    {**row, "folder": "discarded" if "discarded" in row else ""}
+    for row in json.loads((FOLDER / "tuning.json").read_text(encoding="utf-8"))
+]
+FOLDERS = {"answers", "questions", "labels", "tuning"}
 
 
-def test_every_file_of_answers_is_in_the_manifest_and_the_other_way_round():
+def test_every_file_of_answers_is_in_the_manifest_once_and_the_other_way_round():
     assert {path.name.removesuffix(".jsonl.gz") for path in ANSWERS} == set(MADE)
+    assert len(read_journal(FOLDER / "manifest.jsonl")) == len(MADE)
+
+
+def test_every_variant_and_seed_was_asked_everything():
+    asked = {condition.name for v in VARIANTS for seed in v.seeds for condition in v.conditions(seed)}
+    asked |= {condition.name for condition in base_conditions()}
+    assert asked <= set(MADE)
+    assert {name.split("--")[0] for name in set(MADE) - asked} == {"arkitscenes-vsi-bench"}
 
 
 def test_answers_come_from_a_clean_commit_and_the_shipped_checkpoint():
@@ -43,7 +68,7 @@ def test_every_question_is_answered_once(path):
 
 def test_every_model_that_answered_is_the_base_or_a_shipped_run():
     assert {entry["model"] for entry in MADE.values()} == {"base", *RUNS}
-    assert {path.name for path in FOLDER.iterdir() if path.is_dir()} - {"answers", "questions", "labels"} == set(RUNS)
+    assert {path.name for path in FOLDER.iterdir() if path.is_dir()} - FOLDERS == set(RUNS)
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -56,9 +81,35 @@ def test_a_run_has_the_settings_that_its_variant_names_and_went_to_its_last_step
     }
     assert run.name == name and name.endswith(f"-seed{run.seed}")
     assert run.versions["git"]["dirty"] is False
+    assert not any(event.get("git", {}).get("dirty") for event in run.versions.get("attempts", []))
+    assert run.versions["checkpoint"]["sha256"] == checkpoint_hash(data_samples("mini-qwen2-vl"))
     headline = run.summary["headline"]
     assert headline["steps"] == variant.profile.steps and headline["stopped"] is None
     assert [row["step"] for row in run.read_metrics()] == list(range(1, variant.profile.steps + 1))
+
+
+@pytest.mark.parametrize("tried", TUNING, ids=lambda row: f"{row['method']}-{row['learning_rate']}{row['folder']}")
+def test_a_tuning_score_is_that_of_its_answers(tried):
+    condition = Condition("val-vsi-bench", f"tuning-{tried['method']}-{tried['learning_rate']}-seed0", tried["mode"])
+    folder = FOLDER / "tuning" / tried["folder"]
+    questions = {row["id"]: row for row in read_lines(questions_path("val-vsi-bench", FOLDER / "tuning"))}
+    lines = read_lines(answers_path(condition, folder))
+    table = score([{**questions[line["id"]], "prediction": line["said"][0]} for line in lines], "lenient")
+    assert table.n == len(questions) == tried["questions"]
+    assert 100 * table.trained == pytest.approx(tried["trained_tasks_percent"], abs=0.005)
+    assert 100 * table.parse_rate == pytest.approx(tried["readable_percent"], abs=0.05)
+
+
+def test_every_answer_of_the_tuning_is_scored_and_from_the_shipped_checkpoint():
+    for folder in ("", "discarded"):
+        made = read_journal(FOLDER / "tuning" / folder / "manifest.jsonl")
+        names = [path.name for path in (FOLDER / "tuning" / folder / "answers").iterdir()]
+        assert sorted(names) == sorted(f"{entry['name']}.jsonl.gz" for entry in made)
+        assert len(names) == sum(row["folder"] == folder for row in TUNING)
+        assert {entry["base"]["sha256"] for entry in made} == {checkpoint_hash(data_samples("mini-qwen2-vl"))}
+    validation = {row["scene_name"] for row in read_lines(questions_path("val-vsi-bench", FOLDER / "tuning"))}
+    test = {row["scene_name"] for row in read_lines(questions_path("test-vsi-bench", FOLDER))}
+    assert len(validation) > 100 and not validation & test
 
 
 def test_the_pairs_are_those_of_the_released_geometry():

@@ -14,6 +14,7 @@ from vsr_kit.asking import other_clips
 from vsr_kit.claims import CLAIMS
 from vsr_kit.evaluation import wrong_clip_pairing
 from vsr_kit.generation import Generation
+from vsr_kit.journals import append_lines
 from vsr_kit.methods import Task
 from vsr_kit.profiles import PROFILES
 from vsr_kit.questions import NUMERIC_TYPES, TRAINED_TYPES
@@ -118,7 +119,13 @@ def test_a_condition_is_asked_once_as_it_says(tmp_path, monkeypatch):
         return [[Generation(f"{row['id']}!", 2, False)] * how["num_samples"] for row in rows]
 
     monkeypatch.setattr("vsr_kit.generation.generate", generate)
-    monkeypatch.setattr(answers, "_note", lambda *noted: told.append(noted[1]["name"]))
+    made = {"token_cap": answers.TOKEN_CAP, "base": answers.base_identity()}
+
+    def note(folder, entry, loaded):
+        told.append(entry["name"])
+        append_lines(folder / "manifest.jsonl", [entry | made])
+
+    monkeypatch.setattr(answers, "_note", note)
     rows = [{"id": str(i), "question_type": "ab"[i % 2]} for i in range(2 * answers.SAMPLED_PER_TYPE + 4)]
     questions = QuestionSet("q", rows, {"room": np.zeros((1, 2, 2, 3), np.uint8)})
     save_questions(questions, tmp_path)

@@ -178,7 +178,9 @@ def test_claims_that_cannot_be_judged_are_left_out(whole, monkeypatch):
 def test_perfect_centre_answers_are_scored_on_pairs_that_do_not_touch(whole):
     band = results.verdict("centre-labels-cap-distance", whole).found["perfect_centre_answers"]
     assert (band.n, band.rooms, band.mean) == (5, 5, 0.0)  # 2 m for 1 m; the touching pair would have earned
-    assert str(results.verdict("centre-labels-cap-distance", whole)).startswith("perfect centre answers: 0.0 % (0.0 to")
+    assert str(results.verdict("centre-labels-cap-distance", whole)).startswith(
+        "perfect centre answers: 0.0 % (0.0 to 0.0; 5 pairs,"
+    )
 
 
 # -- counts of runs ----------------------------------------------------------------------------------------------------
@@ -219,7 +221,7 @@ def test_collapses_are_counted(some, at_0, at_1e_4, wanted):
     counts = verdict.found["collapsed_at_0"], verdict.found["collapsed_at_1e_4"]
     assert (*(count.k for count in counts), verdict.verdict) == wanted
     assert {count.of for count in counts} == {3}
-    assert f"collapsed at 0: {wanted[0]} of 3 runs" in str(verdict)
+    assert f"collapsed at 0: {wanted[0]} of 3 runs\ncollapsed at 1e-4: {wanted[1]} of 3 runs\n" in str(verdict)
 
 
 def test_a_run_that_stopped_collapsed_and_counts_once(some):

@@ -4,7 +4,7 @@ The story: `runs/<time>-<name>/` holds
 
     config.json       name, seed and settings, written once          predictions.jsonl  one answered question a line
     versions.json     what it ran with, see provenance.py            summary.json       scores and headline numbers
-    attempts.jsonl    one line a start, resume or finish             adapter/           the LoRA weights
+    attempts.jsonl    a line a start (its commit), resume, finish    adapter/           the LoRA weights
     metrics.jsonl     one line a logged step                         checkpoints/       what the trainer resumes from
     rollouts.parquet  every sampled completion with its rewards      report.html        made by `vsr report`
 
@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from vsr_kit.journals import (
@@ -36,10 +37,11 @@ from vsr_kit.journals import (
     write_json,
     write_parquet,
 )
-from vsr_kit.provenance import versions
+from vsr_kit.provenance import git_state, hardware, versions
 
 RUNS_VARIABLE = "VSR_RUNS"
 JOURNALS = ("attempts.jsonl", "metrics.jsonl", "rollouts.jsonl", "predictions.jsonl")
+git_at_start = cache(git_state)  # the code this process runs: the checkout may move on while it works
 
 
 def runs_root() -> Path:
@@ -83,9 +85,9 @@ class RunFolder:
         run = cls(_fresh_path(Path(root or runs_root()), name), attempt=1)
         run._take_lock()
         settings = asdict(config) if is_dataclass(config) and not isinstance(config, type) else dict(config or {})
-        write_json(run.path / "versions.json", versions(checkpoint))
+        write_json(run.path / "versions.json", {**versions(checkpoint), "git": git_at_start()})
         write_json(run.path / "config.json", {"name": name, "seed": seed, "started": _now(), "config": settings})
-        run._append("attempts.jsonl", [{"event": "start", "attempt": 1, "time": _now()}])
+        run._append("attempts.jsonl", [{"event": "start", "attempt": 1, "time": _now(), "git": git_at_start()}])
         return run
 
     @classmethod
@@ -110,7 +112,7 @@ class RunFolder:
         run.attempt = 1 + max((row["attempt"] for row in run.attempts()), default=0)
         run._next_rollout = 1 + max((row["row"] for row in run._all_rollouts()), default=-1)
         event = {"event": "resume", "attempt": run.attempt, "from_step": from_step, "time": _now()}
-        run._append("attempts.jsonl", [event])
+        run._append("attempts.jsonl", [{**event, "git": git_at_start()}])
         return run
 
     def _take_lock(self) -> None:
@@ -171,9 +173,7 @@ class RunFolder:
         """Turn the journal of rollouts into rollouts.parquet, refresh versions.json and mark the run finished."""
         self._must_write()
         self._settle_rollouts()
-        begun = self.versions
-        ended = versions()
-        write_json(self.path / "versions.json", {**begun, "hardware": ended["hardware"]})
+        write_json(self.path / "versions.json", {**self.versions, "hardware": hardware()})
         self._append("attempts.jsonl", [{"event": "finish", "attempt": self.attempt, "time": _now()}])
         self.close()
 

@@ -33,11 +33,12 @@ def reproduce(
     Killed studies go on where they were when the same command is given again. `--only headline` is the main table.
     """
     from vsr_kit.runs import runs_root
-    from vsr_kit.study.reproduce import finished, plan, reproduce
+    from vsr_kit.study.reproduce import check, finished, plan, reproduce
 
     folder = out or runs_root() / "study"
     units = plan(only or (), seeds)
     if dry_run:
+        check(units, folder, workers, geometry)
         for unit in units:
             done = " (done)" if finished(unit, folder, geometry) else ""
             typer.echo(f"{unit.name}: about {unit.seconds / 60:.0f} min on one core{done}")
@@ -48,11 +49,13 @@ def reproduce(
     except KeyboardInterrupt:
         typer.echo(f"stopped; the same command goes on with {folder}", err=True)
         raise typer.Exit(130) from None
-    _tell(folder)
-    if failed:
-        raise ValueError(
-            f"{len(failed)} of {len(units)} units failed, the first: {failed[0]}; the same command retries"
-        )
+    try:
+        _tell(folder)
+    finally:  # whatever else cannot be told
+        if failed:
+            raise ValueError(
+                f"{len(failed)} of {len(units)} units failed, the first: {failed[0]}; the same command retries"
+            )
 
 
 def _tell(folder: Path) -> None:
@@ -63,7 +66,13 @@ def _tell(folder: Path) -> None:
     for verdict in verdicts(folder).values():
         if verdict.found:
             typer.echo(str(verdict))
-    for name, (own, expected) in repeated(folder).items():
+    compared = repeated(folder)
+    if compared:
+        typer.echo(
+            "Against the shipped study: your runs have the seeds of shipped ones, so on like hardware each should land "
+            "very close to its own; the intervals are where runs with new seeds may land."
+        )
+    for name, (own, expected) in compared.items():
         where = "inside" if expected.holds(own) else "OUTSIDE"
         typer.echo(
             f"{name} minus base: {own:+.1f} points here, {expected.mean:+.1f} shipped; {where} the 95 % prediction "

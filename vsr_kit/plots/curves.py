@@ -29,14 +29,14 @@ METRICS: dict[str, tuple[str, bool]] = {
     "rewards/repeated_tags/mean": ("tags repeated, share", False),
     "rewards/repeated_words/mean": ("words repeated, share", False),
     "reward_std": ("spread of rewards in a group", False),
-    "kl": ("KL to the base, log scale", True),
+    "kl": ("KL to the base, nats a token, log", True),
     "completions/mean_length": ("completion length, tokens", False),
     "completions/clipped_ratio": ("cut off by the cap, share", False),
     "entropy": ("entropy, nats a token", False),
     "frac_reward_zero_std": ("groups of equal rewards, share", False),
     "grad_norm": ("gradient norm", False),
     "loss": ("loss", False),
-    "rewards/margins": ("margin of the pairs", False),
+    "rewards/margins": ("β × margin of the pairs", False),
     "rewards/accuracies": ("pairs the right way round, share", False),
     "logps/chosen": ("log p of the chosen", False),
     "logps/rejected": ("log p of the rejected", False),
@@ -95,7 +95,7 @@ def training_curves(
         title,
         source,
         _alt(groups, steps, keys),
-        note=_note({len(seeds) for seeds in groups.values()}, shade, smooth),
+        note=_note([len(seeds) for seeds in groups.values()], shade, smooth),
         keys=[("━", colors[name], name) for name in groups if name],
         height_px=18 + rows * _PANEL_PX + (rows - 1) * _GAP_PX,
     )
@@ -201,10 +201,11 @@ def _y_place(index: int, rows: int) -> dict:
     return {"domain": [1 - (top + _PANEL_PX) / total, 1 - top / total], "anchor": f"x{index + 1 if index else ''}"}
 
 
-def _note(counts: set[int], shade: str, smooth: int) -> str:
-    seeds = " or ".join(map(str, sorted(counts)))
+def _note(counts: Sequence[int], shade: str, smooth: int) -> str:
+    seeds = " or ".join(map(str, sorted(set(counts))))
     span = {"range": "lowest to highest seed", "interval": "95 % interval of the mean"}[shade]
-    said = "one seed" if counts == {1} else f"{seeds} seeds: line = mean, band = {span}"
+    alone = "one seed" if len(counts) == 1 else "one seed each"
+    said = alone if set(counts) == {1} else f"{seeds} seeds: line = mean, band = {span}"
     return said + (f" · trailing mean of {smooth} logged steps" if smooth > 1 else "")
 
 

@@ -16,6 +16,7 @@ from vsr_kit.plots.style import BLUE, FAINT, ORANGE, SOFT, padded, plain, text_w
 
 Band = tuple[float, float, float]
 _BAND_PX = 30
+_NAME = 72  # letters of a row's name; the longest claim with its longest finding has 63
 
 
 def difference_forest(
@@ -50,13 +51,13 @@ def difference_forest(
         note=note,
         keys=[("●", BLUE, "above zero"), ("●", ORANGE, "below zero"), ("●", FAINT, "the interval holds zero")],
         height_px=_BAND_PX * len(names),
-        left_px=24 + max(text_width(plain(n, 60), 13) for n in names),
+        left_px=24 + max(text_width(plain(n, _NAME), 13) for n in names),
         right_px=24 + max((text_width(text, 13) for text in said.values()), default=0),
     )
     fig.update_layout(
         xaxis=axis(low, high, title_text="difference, points"),
         yaxis=axis(
-            len(names) - 0.5, -0.5, ticks=range(len(names)), ticktext=[plain(n, 60) for n in names], showgrid=False
+            len(names) - 0.5, -0.5, ticks=range(len(names)), ticktext=[plain(n, _NAME) for n in names], showgrid=False
         ),
     )
     ends = {"x": [0, 0], "y": [-0.5, len(names) - 0.5]}

@@ -74,7 +74,8 @@ def in_points(bands: Bands) -> dict[str, str]:
 
 def provenance(folder: Path | str | None = None) -> str:
     """One line: conditions, token cap, commit and checkpoint behind the answers, from the manifest."""
-    entries = [e for e in read_lines(study_folder(folder) / "manifest.jsonl") if "token_cap" in e]  # of conditions
+    lines = read_lines(study_folder(folder) / "manifest.jsonl")
+    entries = {e["name"]: e for e in lines if "token_cap" in e}.values()  # of conditions; a killed one has two
     parts = {
         "token cap": {str(e["token_cap"]) for e in entries},
         "commit": {(e["git"] or {}).get("commit", "unknown")[:10] for e in entries},

@@ -15,7 +15,7 @@ from vsr_kit.data import first_of_types
 from vsr_kit.evaluation import Prediction, differences, intervals, predict, score
 from vsr_kit.results.answers import Bands, answered, one_mean, said
 from vsr_kit.results.trained import Answers, earned, run_summaries, trained_runs, variant_answers
-from vsr_kit.study import BENCH, Condition, variant
+from vsr_kit.study import BENCH, VARIANTS, Condition, variant
 
 HEADLINE = ("grpo-vanilla", "sft", "dpo-corrupted", "dpo-rollouts")
 
@@ -71,9 +71,14 @@ def seed_gains(of: str, folder: Path | str | None = None) -> list[float]:
 
 
 def repeated(folder: Path | str, shipped: Path | str | None = None) -> dict[str, tuple[float, Prediction]]:
-    """A study of your own against the shipped one: each headline variant's mean gain, and where it was expected."""
+    """A study of your own against the shipped one: each variant's mean gain over the base, and where it was expected.
+
+    Variants of which a folder lacks runs are left out, and all of them where one lacks the base's answers.
+    """
+    if not (answered(Condition(BENCH), folder) and answered(Condition(BENCH), shipped)):
+        return {}
     found = {}
-    for name in HEADLINE:
+    for name in (known.name for known in VARIANTS):
         if trained_runs(folder, name) and len(trained_runs(shipped, name)) > 1:
             own = seed_gains(name, folder)
             found[name] = float(np.mean(own)), predict(seed_gains(name, shipped), len(own))

@@ -92,11 +92,13 @@ def verdicts(folder: Path | str | None = None) -> dict[str, Verdict]:
 
 
 def _line(name: str, found: Finding) -> str:
-    words = name.replace("_", " ")
+    words = name.replace("1e_", "1e-").replace("_", " ")
     if isinstance(found, Count):
         return f"{words}: {found.k} of {found.of} runs"
     if name in SCORES:
-        return f"{words}: {found.mean:.1f} % ({found.low:.1f} to {found.high:.1f}; {_basis(found)})"
+        return (
+            f"{words}: {found.mean:.1f} % ({found.low:.1f} to {found.high:.1f}; {found.n} pairs, {found.rooms} rooms)"
+        )
     student = "" if found.student is None else "; Student's {:+.1f} to {:+.1f}".format(*found.student)
     return f"{words}: {found.mean:+.1f} points ({found.low:+.1f} to {found.high:+.1f}{student}; {_basis(found)})"
 

@@ -1,8 +1,8 @@
 """The study: which runs there are, which questions they are asked, where the answers are kept, and how to run it all.
 
 sets.py has the questions, answers.py the passes over them, variants.py every training run with its settings,
-trained.py one run, reproduce.py all of them. Nothing is scored here: `vsr_kit.results` computes every table and verdict
-from the answers.
+trained.py one run, reproduce.py all of them, leftovers.py what an earlier study left and whether it may stay. Nothing
+is scored here: `vsr_kit.results` computes every table and verdict from the answers.
 Left out: the recipes beside vsGRPO.
 """
 

@@ -3,7 +3,8 @@
 A condition is one pass over one set of questions: a model (the base or a trained run), a prompt mode, a decoding, and
 the clip shown (the room's own, another room's, or none). Its answers go into one small file under `answers/`, beside a
 manifest that says with what they were made; a condition whose file exists is not asked again, so a study goes on where
-a kill stopped it.
+a kill stopped it. An entry is written before its answers appear, so none are without: after a kill between the two a
+name has two entries, of which the last counts, or one without answers, which counts for nothing.
 Left out: scores. Every table and verdict is computed from these files.
 """
 
@@ -15,13 +16,17 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 
 from vsr_kit.asking import other_clips
 from vsr_kit.data import first_of_types
-from vsr_kit.provenance import checkpoint_identity, git_state, hardware
+from vsr_kit.journals import read_lines as read_journal
+from vsr_kit.provenance import checkpoint_identity, hardware
+from vsr_kit.runs import git_at_start
 from vsr_kit.shipped import data_samples
 from vsr_kit.study.sets import QuestionSet
 
@@ -59,11 +64,17 @@ class Condition:
 def answer(
     condition: Condition, questions: QuestionSet, loaded, folder: Path, log: Callable[[str], None] = print
 ) -> Path:
-    """Run one condition unless its answers are there; write them, and its entry in the manifest."""
+    """Run one condition unless its answers are there; write its entry in the manifest, then the answers.
+
+    Raises:
+        ValueError: the answers that are there were made otherwise, see `made_otherwise`.
+    """
     from vsr_kit.generation import generate
 
     path = answers_path(condition, folder)
     if path.exists():
+        if told := made_otherwise(condition, folder, manifest_entries(folder)):
+            raise ValueError(told)
         return path
     rows, clips = questions.rows, shown_clips(questions, condition.clip)
     if condition.samples:
@@ -85,10 +96,10 @@ def answer(
         {"id": row["id"], "said": [g.text for g in group], "cut": [g.truncated for g in group]}
         for row, group in zip(rows, said, strict=True)
     ]
-    write_lines(path, lines)
     _note(
         folder, {**asdict(condition), "name": condition.name, "rows": len(rows), "seconds": round(seconds, 1)}, loaded
     )
+    write_lines(path, lines)
     log(f"{condition.name}: {len(rows)} questions in {seconds:.0f} s")
     return path
 
@@ -140,19 +151,62 @@ def _note(folder: Path, entry: dict, loaded) -> None:
     made = {
         "token_cap": TOKEN_CAP,
         "loaded": loaded.description.replace(f"{folder}{os.sep}", ""),  # an adapter's place within the study
-        "base": checkpoint_identity(data_samples("mini-qwen2-vl")),
-        "git": git_state(),
+        "base": base_identity(),
+        "git": git_at_start(),
         "hardware": hardware(),
     }
     with (folder / "manifest.jsonl").open("a", encoding="utf-8") as manifest:
         manifest.write(json.dumps({**entry, **made}) + "\n")
 
 
+@cache
+def base_identity() -> dict:
+    """Name and hash of the miniature, whose weights are read once a process."""
+    return checkpoint_identity(data_samples("mini-qwen2-vl"))
+
+
+def manifest_entries(folder: Path) -> dict[str, dict]:
+    """How each condition's answers were made, by the condition's name: its last entry in the manifest."""
+    return {entry["name"]: entry for entry in read_journal(folder / "manifest.jsonl") if "name" in entry}
+
+
+def made_otherwise(condition: Condition, folder: Path, entries: dict[str, dict]) -> str | None:
+    """Why answers that are there may not stand for those of today: another token cap or checkpoint, or nobody knows.
+
+    Returns:
+        The file, what differs with both values, and the remedies; None where the answers may stay.
+    """
+    path, entry = answers_path(condition, folder), entries.get(condition.name)
+    remedy = f"give another --out, or remove {path} to have it asked again"
+    if entry is None:
+        return f"{path} has no entry in {folder / 'manifest.jsonl'}, so how it was made is not known; {remedy}"
+    then = {"token_cap": entry.get("token_cap"), "base sha256": (entry.get("base") or {}).get("sha256")}
+    for name, now in {"token_cap": TOKEN_CAP, "base sha256": base_identity()["sha256"]}.items():
+        if then[name] != now:
+            return f"{path}: {name} was {then[name]} and is {now} today; {remedy}"
+    return None
+
+
 def save_questions(questions: QuestionSet, folder: Path) -> None:
-    """Keep the rows beside the answers, so that anyone can score them again without a model."""
+    """Keep the rows beside the answers, so that anyone can score them again without a model.
+
+    Raises:
+        ValueError: the folder keeps other rows under the set's name; answers to these would be scored by those.
+    """
     path = questions_path(questions.name, folder)
     if not path.exists():
         write_lines(path, questions.rows)
+        return
+    kept, asked = read_lines(path), json.loads(json.dumps(questions.rows))  # as they would come back
+    for then, now in zip_longest(kept, asked, fillvalue={}):
+        if then != now:
+            field = next(n for n in {**then, **now} if then.get(n, "nothing") != now.get(n, "nothing"))
+            was, is_now = (row.get(field, "nothing") for row in (then, now))
+            raise ValueError(
+                f"{path}: row {(now or then)['id']} differs from what would be asked today: {field} is {was!r} there, "
+                f"{is_now!r} today; give another --out (or the geometry file of then, if the rooms are real), or "
+                f"remove {path} and {folder}/answers/{questions.name}--*"
+            )
 
 
 # -- reading back ------------------------------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 The story: `plan` lists the units of what was asked for, in an order that finishes the headline first; `reproduce` hands
 them to worker processes, looks at their run folders to tell how far they are, and leaves a study folder. What is there
-is not made again: a killed study goes on with every finished answer and every run's last checkpoint.
-Left out: several machines. Two study folders can be joined by copying one into the other.
+is not made again: a killed study goes on with every finished answer and every run's last checkpoint, and stops at once
+where those were made otherwise.
+Left out: several machines. Two study folders can be joined by copying one into the other, their manifests end to end.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from vsr_kit.claims import CLAIMS, claim
-from vsr_kit.journals import read_lines, replace
+from vsr_kit.journals import drop_torn_line, read_lines, replace
 from vsr_kit.labels import distance_pairs, write_pairs
 from vsr_kit.rooms import read_geometry
+from vsr_kit.runs import git_at_start
 from vsr_kit.study.answers import Condition, answer, answers_path, pairs_path, save_questions
+from vsr_kit.study.leftovers import check_leftovers
 from vsr_kit.study.sets import ARKITSCENES, QuestionSet, make_set
 from vsr_kit.study.trained import load_run, train_variant
 from vsr_kit.study.variants import VARIANTS, Variant, base_conditions, tuning_variants, variant
@@ -61,27 +64,30 @@ def plan(only: Sequence[str] = (), seeds: int | None = None) -> list[Unit]:
 
     Args:
         only: names of groups, of variants, or of claims, whose evidence is meant; or `tuning`, the grid of learning
-            rates, by itself.
+            rates, which comes after all else that is named.
         seeds: at most so many of each variant.
 
     Raises:
-        ValueError: for a name that is none of these, or seeds below 1.
+        ValueError: for a name that is none of these, a claim that takes more than this study, or seeds below 1.
     """
     if seeds is not None and seeds < 1:
         raise ValueError(f"seeds is {seeds}: must be at least 1")
-    if TUNING in only:
-        units = [_unit(v, seed) for v in tuning_variants() for seed in v.seeds]
-        return sorted(units, key=lambda unit: -unit.seconds)  # long ones first: no core waits for the last
-    wanted = {name for each in only for name in _variants_of(each)}
+    wanted = {name for each in only if each != TUNING for name in _variants_of(each)}
+    tuning = [_unit(v, seed) for v in tuning_variants() for seed in v.seeds] if TUNING in only else []
+    tuning.sort(key=lambda unit: -unit.seconds)  # long ones first: no core waits for the last
+    if tuning and set(only) == {TUNING}:
+        return tuning  # which asks nothing of the base
     chosen = [v for v in VARIANTS if not only or v.name in wanted]
     runs = [(GROUPS.index(v.group), seed, v) for v in chosen for seed in v.seeds[:seeds]]
     base = Unit("base", None, 0, 0, sum(_pass_seconds(c) for c in base_conditions()))
-    return [base, *(_unit(v, seed) for _, seed, v in sorted(runs, key=lambda run: run[:2]))]
+    return [base, *(_unit(v, seed) for _, seed, v in sorted(runs, key=lambda run: run[:2])), *tuning]
 
 
 def _variants_of(name: str) -> list[str]:
     """The variants that a group, a claim or a variant's own name means."""
     if name in {c.name for c in CLAIMS}:
+        if claim(name).scale:
+            raise ValueError(f"{name} cannot be tested here, leave it out: it takes {claim(name).scale}")
         return list(claim(name).needs)
     found = [v.name for v in VARIANTS if name in (v.group, v.name)]
     if not found:
@@ -136,6 +142,9 @@ def work(unit: Unit, folder: Path, scratch: Path, geometry: Path | None = None) 
     from vsr_kit.models import load_model
 
     began = time.monotonic()
+    asked = conditions_of(unit, geometry)
+    for name in dict.fromkeys(condition.questions for condition in asked):  # before training: they may differ
+        save_questions(_set(name, geometry), folder)
     if unit.variant is None:
         loaded = load_model("mini", quantize="nf4", quiet=True)
         if geometry is not None:
@@ -144,10 +153,8 @@ def work(unit: Unit, folder: Path, scratch: Path, geometry: Path | None = None) 
         known = variant(unit.variant)
         train_variant(known, unit.seed, _set(known.questions, None), folder, scratch)
         loaded = load_run(unit.name, folder)
-    for condition in conditions_of(unit, geometry):
-        questions = _set(condition.questions, geometry)
-        save_questions(questions, folder)
-        answer(condition, questions, loaded, folder)
+    for condition in asked:
+        answer(condition, _set(condition.questions, geometry), loaded, folder)
     return time.monotonic() - began
 
 
@@ -164,6 +171,7 @@ def _begin(log: str, parent: int) -> None:
     stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
+    git_at_start()
     import torch
 
     torch.set_num_threads(1)
@@ -177,6 +185,23 @@ def _end_with(parent: int) -> None:
 
 
 # -- in the process that was called ------------------------------------------------------------------------------------
+
+
+def check(units: Sequence[Unit], folder: Path, workers: int | None = None, geometry: Path | None = None) -> None:
+    """Complain about what can be known before anything runs; arguments as `reproduce`.
+
+    Raises:
+        ValueError: for fewer workers than 1, a geometry file that is not there or is none, and for anything in the
+            folder that was made otherwise than these units would make it today.
+    """
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is {workers}: must be at least 1; leave it out for one a core")
+    if geometry is not None and not geometry.is_file():
+        raise ValueError(f"no file {geometry}: give VSI-Bench's arkitscenes_meta_info_val.json, or leave geometry out")
+    rooms = None if geometry is None else read_geometry(geometry).rooms
+    runs = [(variant(unit.variant), unit.seed) for unit in units if unit.variant is not None]
+    conditions = [condition for unit in units for condition in conditions_of(unit, geometry)]
+    check_leftovers(runs, conditions, folder, folder / UNFINISHED, rooms)
 
 
 def reproduce(
@@ -199,11 +224,16 @@ def reproduce(
 
     Returns:
         For each unit that failed, its name and error; the others are complete.
+
+    Raises:
+        ValueError: see `check`; nothing has run then.
     """
     from tqdm import tqdm
 
+    check(units, folder, workers, geometry)
     scratch = folder / UNFINISHED
     scratch.mkdir(parents=True, exist_ok=True)
+    drop_torn_line(folder / "manifest.jsonl")
     todo = [unit for unit in units if not finished(unit, folder, geometry)]
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by the workers before they import torch
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from vsr_kit.journals import append_lines, replace, write_parquet
+from vsr_kit.journals import append_lines, replace, write_json, write_parquet
 from vsr_kit.runs import RunFolder
 from vsr_kit.shipped import data_samples
+from vsr_kit.study.leftovers import check_leftovers, check_rows, settings_of
 from vsr_kit.study.sets import QuestionSet
 from vsr_kit.study.variants import Variant
 
@@ -26,9 +26,15 @@ KEPT = ("completions/mean_length", "completions/clipped_ratio")
 
 
 def train_variant(variant: Variant, seed: int, questions: QuestionSet, folder: Path, scratch: Path) -> Path:
-    """Train, or go on with, a seed of a variant unless `folder` holds the run; returns its folder there."""
+    """Train, or go on with, a seed of a variant unless `folder` holds the run; returns its folder there.
+
+    Raises:
+        ValueError: what is there of the run was made with other settings, another checkpoint or other questions.
+    """
     from vsr_kit.training import train
 
+    check_leftovers([(variant, seed)], [], folder, scratch)
+    check_rows(questions, folder, scratch)
     kept = folder / variant.run_name(seed)
     if (kept / "summary.json").exists():
         for left in scratch.glob(f"*-{kept.name}"):  # by a kill between keeping and removing
@@ -77,17 +83,21 @@ def _run_folder(variant: Variant, seed: int, questions: QuestionSet, scratch: Pa
     for config in sorted(scratch.glob(f"*-{name}/config.json")):
         last = RunFolder.open(config.parent).last_checkpoint()
         return RunFolder.resume(config.parent, from_step=0 if last is None else int(last.name.split("-")[1])), True
-    settings = {**asdict(variant.profile), **asdict(variant.task), "questions": questions.name}
-    settings |= {"rows": len(questions.rows), "group": variant.group}
+    settings = settings_of(variant) | {"rows": len(questions.rows)}
     checkpoint = data_samples("mini-qwen2-vl")
     return RunFolder.create(name, settings, seed=seed, root=scratch, checkpoint=checkpoint), False
 
 
 def keep(run: RunFolder, kept: Path) -> None:
-    """Copy what the course shows of a finished run; the folder appears whole, its summary last."""
+    """Copy what the course shows of a finished run; the folder appears whole, its summary last.
+
+    The attempts of a run that was resumed go into versions.json, since each may be another commit's. An attempts.jsonl
+    would make readers look for superseded rows, which are left out here already.
+    """
     kept.mkdir(parents=True, exist_ok=True)
-    for name in ("config.json", "versions.json"):
-        shutil.copy2(run.path / name, kept / name)
+    shutil.copy2(run.path / "config.json", kept / "config.json")
+    resumed = any(event["event"] == "resume" for event in run.attempts())
+    write_json(kept / "versions.json", run.versions | ({"attempts": run.attempts()} if resumed else {}))
     (kept / "metrics.jsonl").unlink(missing_ok=True)
     append_lines(kept / "metrics.jsonl", [_small(row) for row in run.read_metrics()])
     if rollouts := run.read_rollouts():
