@@ -104,6 +104,17 @@ def test_tuning_comes_after_what_else_is_named():
         plan(["tuning", "nonsense"])
 
 
+def test_seeds_may_be_new_ones():
+    new = plan(["sft", "kl"], seeds=2, first_seed=6)
+    assert {unit.seed for unit in new[1:]} == {6, 7} and new[1].name == "sft-seed6"
+    assert [unit.variant for unit in new] == [unit.variant for unit in plan(["sft", "kl"], seeds=2)]
+    assert [unit.seed for unit in plan(["sft"], first_seed=6)] == [0, 6, 7, 8, 9, 10]
+    with pytest.raises(ValueError, match="first_seed is 0: must be at least 1; seed 0 chose the learning rates"):
+        plan(["sft"], first_seed=0)
+    done = vsr("reproduce", "--only", "sft", "--first-seed", 6, "--seeds", 1, "--dry-run")
+    assert done.exit_code == 0 and "\nsft-seed6: about " in done.output and "2 units" in done.output
+
+
 def test_an_unknown_part_is_an_error_that_names_what_there_is():
     with pytest.raises(ValueError, match="no part of the study is called 'headlines'") as error:
         plan(["sft", "headlines"])
@@ -472,11 +483,17 @@ def test_the_command_says_where_a_repetition_landed(monkeypatch, tmp_path):
     found = {"sft": (3.25, Prediction(5.0, 3.0, 7.0, 5, 2)), "grpo-vanilla": (7.5, Prediction(5.0, 3.0, 7.0, 5, 2))}
     monkeypatch.setattr(module, "reproduce", lambda *how: [])
     monkeypatch.setattr("vsr_kit.results.compared.repeated", lambda folder: found)
+    seeds = {tmp_path: 1, None: 1}
+    monkeypatch.setattr("vsr_kit.results.trained.trained_runs", lambda folder, of: (f"{of}-seed{seeds[folder]}",))
     done = vsr("reproduce", "--out", tmp_path)
     where = "the 95 % prediction interval for 2 seeds (+3.0 to +7.0)"
     assert f"sft minus base: +3.2 points here, +5.0 shipped; inside {where}" in done.output
     assert f"grpo-vanilla minus base: +7.5 points here, +5.0 shipped; OUTSIDE {where}" in done.output
-    assert done.output.count("your runs have the seeds of shipped ones") == 1
+    assert done.output.count("your runs have the seeds of shipped ones") == 1 and "seeds are new" not in done.output
+    seeds[tmp_path] = 6
+    done = vsr("reproduce", "--out", tmp_path)
+    assert done.output.count("your seeds are new, and 95 of 100 such means should lie inside") == 1
+    assert "seeds of shipped ones" not in done.output
     monkeypatch.setattr("vsr_kit.results.compared.repeated", lambda folder: {})
     assert "Against the shipped" not in vsr("reproduce", "--out", tmp_path).output
 

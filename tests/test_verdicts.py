@@ -319,6 +319,19 @@ def test_fewer_runs_than_asked_for_make_a_verdict_preliminary(whole, monkeypatch
     assert (other.runs, other.missing) == ({"grpo-think": (2, 3)}, "2 of 3 runs of grpo-think")
 
 
+def test_runs_are_found_whatever_their_seeds_and_counted_in_order(whole):
+    others = [c for seed in (10, 9) for c in variant("sft").conditions(seed)]
+    for condition in others:
+        say(whole, condition, first_rooms(6))
+    found = results.trained.trained_runs(whole, "sft")
+    verdict = results.verdict("grpo-beats-sft", whole)
+    for condition in others:
+        answers_path(condition, whole).unlink()
+    assert found == (*(f"sft-seed{seed}" for seed in SEEDS), "sft-seed9", "sft-seed10")
+    assert verdict.runs["sft"] == (7, 5) and not verdict.missing and "5 and 7 seeds)" in str(verdict)
+    assert results.trained.trained_runs(whole, "sft") == found[:5]
+
+
 def test_seeds_that_disagree_make_students_interval_say_otherwise(whole):
     """One of three seeds far above the others: the bootstrap never falls below zero, Student's interval does."""
     on = [Condition("test-vsi-bench", f"dpo-rollouts-seed{seed}") for seed in (1, 2, 3)]

@@ -17,6 +17,9 @@ def reproduce(
         typer.Option(help="A part (headline, modes, kl, …), a variant, or a claim; repeat for several. Default: all."),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="At most so many seeds of each variant.")] = None,
+    first_seed: Annotated[
+        int, typer.Option(help="Where seeds begin to count: 1 repeats the shipped runs, 6 makes new ones.")
+    ] = 1,
     out: Annotated[
         Path | None, typer.Option(help="Study folder to fill, or to go on with; runs/study if left out.")
     ] = None,
@@ -36,7 +39,7 @@ def reproduce(
     from vsr_kit.study.reproduce import check, finished, plan, reproduce
 
     folder = out or runs_root() / "study"
-    units = plan(only or (), seeds)
+    units = plan(only or (), seeds, first_seed)
     if dry_run:
         check(units, folder, workers, geometry)
         for unit in units:
@@ -62,16 +65,21 @@ def _tell(folder: Path) -> None:
     """Verdicts on what the folder holds, and how its gains compare with the shipped study's."""
     from vsr_kit.results import verdicts
     from vsr_kit.results.compared import repeated
+    from vsr_kit.results.trained import trained_runs
 
     for verdict in verdicts(folder).values():
         if verdict.found:
             typer.echo(str(verdict))
     compared = repeated(folder)
-    if compared:
+    known = {run for name in compared for run in trained_runs(None, name)}
+    own_runs = {run for name in compared for run in trained_runs(folder, name)}
+    if own_runs & known:
         typer.echo(
             "Against the shipped study: your runs have the seeds of shipped ones, so on like hardware each should land "
-            "very close to its own; the intervals are where runs with new seeds may land."
+            "very close to its own; the intervals are where runs with new seeds may land (--first-seed 6 makes such)."
         )
+    elif own_runs:
+        typer.echo("Against the shipped study: your seeds are new, and 95 of 100 such means should lie inside.")
     for name, (own, expected) in compared.items():
         where = "inside" if expected.holds(own) else "OUTSIDE"
         typer.echo(

@@ -5,6 +5,7 @@ Left out: comparing the other variants, which `vsr_kit.results.compared` does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +56,12 @@ class Answers:
 
 
 def trained_runs(folder: Path | str | None = None, of: str = "grpo-vanilla") -> tuple[str, ...]:
-    """Names of a variant's runs, by seed, for which every pass over the test questions is there."""
+    """Names of a variant's runs, by seed, for which every pass over the test questions is there, whatever the seeds."""
     known = variant(of)
-    about = {seed: [c for c in known.conditions(seed) if c.questions == BENCH] for seed in known.seeds}
+    named = re.compile(rf"{BENCH}--{re.escape(of)}-seed(\d+)--")
+    files = (named.match(path.name) for path in (study_folder(folder) / "answers").glob(f"{BENCH}--{of}-seed*"))
+    seeds = sorted({int(match[1]) for match in files if match})
+    about = {seed: [c for c in known.conditions(seed) if c.questions == BENCH] for seed in seeds}
     return tuple(known.run_name(seed) for seed, passes in about.items() if all(answered(c, folder) for c in passes))
 
 

@@ -29,7 +29,7 @@ from vsr_kit.study.answers import Condition, answer, answers_path, pairs_path, s
 from vsr_kit.study.leftovers import check_leftovers
 from vsr_kit.study.sets import ARKITSCENES, QuestionSet, make_set
 from vsr_kit.study.trained import load_run, train_variant
-from vsr_kit.study.variants import VARIANTS, Variant, base_conditions, tuning_variants, variant
+from vsr_kit.study.variants import TUNING_SEED, VARIANTS, Variant, base_conditions, tuning_variants, variant
 
 TUNING = "tuning"
 UNFINISHED = "unfinished"  # in a study's folder: runs under way
@@ -59,26 +59,30 @@ class Unit:
     seconds: float
 
 
-def plan(only: Sequence[str] = (), seeds: int | None = None) -> list[Unit]:
+def plan(only: Sequence[str] = (), seeds: int | None = None, first_seed: int = 1) -> list[Unit]:
     """The units of some parts of the study, all of it by default; the base first, then group after group.
 
     Args:
         only: names of groups, of variants, or of claims, whose evidence is meant; or `tuning`, the grid of learning
             rates, which comes after all else that is named.
         seeds: at most so many of each variant.
+        first_seed: where they begin to count; 1 repeats the shipped runs, beyond them are new ones.
 
     Raises:
-        ValueError: for a name that is none of these, a claim that takes more than this study, or seeds below 1.
+        ValueError: for a name that is none of these, a claim that takes more than this study, seeds below 1, or a first
+            seed below 1.
     """
     if seeds is not None and seeds < 1:
         raise ValueError(f"seeds is {seeds}: must be at least 1")
+    if first_seed < 1:
+        raise ValueError(f"first_seed is {first_seed}: must be at least 1; seed {TUNING_SEED} chose the learning rates")
     wanted = {name for each in only if each != TUNING for name in _variants_of(each)}
     tuning = [_unit(v, seed) for v in tuning_variants() for seed in v.seeds] if TUNING in only else []
     tuning.sort(key=lambda unit: -unit.seconds)  # long ones first: no core waits for the last
     if tuning and set(only) == {TUNING}:
         return tuning  # which asks nothing of the base
     chosen = [v for v in VARIANTS if not only or v.name in wanted]
-    runs = [(GROUPS.index(v.group), seed, v) for v in chosen for seed in v.seeds[:seeds]]
+    runs = [(GROUPS.index(v.group), seed, v) for v in chosen for seed in v.seeds_from(first_seed)[:seeds]]
     base = Unit("base", None, 0, 0, sum(_pass_seconds(c) for c in base_conditions()))
     return [base, *(_unit(v, seed) for _, seed, v in sorted(runs, key=lambda run: run[:2])), *tuning]
 

@@ -52,6 +52,10 @@ class Variant:
     asked: tuple[tuple[str, str, str], ...] = ((BENCH, "vanilla", "own"),)
     seeds: tuple[int, ...] = THREE
 
+    def seeds_from(self, first: int) -> tuple[int, ...]:
+        """As many seeds, counted from another first one."""
+        return tuple(seed - self.seeds[0] + first for seed in self.seeds)
+
     def run_name(self, seed: int) -> str:
         """Folder and model name of a seed's run."""
         return f"{self.name}-seed{seed}"
