@@ -218,7 +218,7 @@ def test_collapses_are_counted(some, at_0, at_1e_4, wanted):
     some("kl-0", dict(enumerate(at_0, 1)))
     folder = some("grpo-think", dict(enumerate(at_1e_4, 1)))
     verdict = results.verdict("kl-prevents-collapse", folder)
-    counts = verdict.found["collapsed_at_0"], verdict.found["collapsed_at_1e_4"]
+    counts = verdict.found["collapsed_at_0"], verdict.found["collapsed_at_1e-4"]
     assert (*(count.k for count in counts), verdict.verdict) == wanted
     assert {count.of for count in counts} == {3}
     assert f"collapsed at 0: {wanted[0]} of 3 runs\ncollapsed at 1e-4: {wanted[1]} of 3 runs\n" in str(verdict)
@@ -295,7 +295,7 @@ def test_thoughts_are_kept_where_less_than_a_tenth_is_spoilt(some, detector):
 @pytest.mark.parametrize("logs", [steps([1.0] * 19), [{"step": i} for i in range(40)]], ids=["short", "no detector"])
 def test_a_log_that_lacks_its_detectors_is_no_evidence(some, logs):
     folder = some("thought", {2: logs})
-    with pytest.raises(ValueError, match="empty_thought/mean and the claim looks at the last 20: train with this"):
+    with pytest.raises(ValueError, match="empty_thought/mean and the claim looks at the last 20: train with it"):
         results.verdict("thought-reward-is-not-gamed", folder)
 
 

@@ -115,7 +115,7 @@ VSGRPO: tuple[Claim, ...] = (
             "Reproduced if at least two thirds of the runs at beta 0 collapse and none at 1e-4; not reproduced if none "
             "at 0 does, or as large a share at 1e-4; else undecided."
         ),
-        decide=most_runs("collapsed_at_0", never="collapsed_at_1e_4"),
+        decide=most_runs("collapsed_at_0", never="collapsed_at_1e-4"),
         caveat=(
             "240 steps with LoRA at the learning rate that tuning chose; a collapse that needs longer or a larger step "
             "is not seen. Only training is looked at: what a run does under other prompts is another matter (notebook "

@@ -12,8 +12,6 @@ from typing import Annotated
 
 import typer
 
-NOT_RUN = "not run yet"
-
 
 def claims(
     study: Annotated[Path | None, typer.Option(help="A study folder instead of the shipped one.")] = None,
@@ -40,6 +38,8 @@ def claims(
 
 def _tell(known, verdict) -> None:
     """A claim in a few lines; without its runs, what would make them."""
+    from vsr_kit.results.verdicts import NOT_RUN
+
     head = str(verdict).split("\n")[-1] if verdict else f"{known.name}: {NOT_RUN.upper()}"
     typer.echo(head)
     more = "" if known.needs else " --geometry arkitscenes_meta_info_val.json"  # no runs: asked of released geometry
@@ -52,6 +52,8 @@ def _tell(known, verdict) -> None:
 
 
 def _record(known, verdict) -> dict:
+    from vsr_kit.results.verdicts import NOT_RUN
+
     words = ("says", "source", "measured", "rule", "caveat", "needs", "scale")
     stated = {name: getattr(known, name) for name in words}
     if verdict is None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from vsr_kit.data import make_rows, split_rooms
 from vsr_kit.evaluation import Interval
-from vsr_kit.journals import read_lines
 from vsr_kit.questions import TRAINED_TYPES
 from vsr_kit.study import (
     PER_TYPE_AND_ROOM,
@@ -19,10 +18,11 @@ from vsr_kit.study import (
     answers_path,
     questions_path,
     read_answers,
+    read_lines,
     read_samples,
     reference_runs,
 )
-from vsr_kit.study import read_lines as read_kept
+from vsr_kit.study.answers import manifest_entries
 
 Bands = dict[str, Interval]  # `overall` and every task; see `one_mean`
 
@@ -51,7 +51,7 @@ def training_answers(phrasing: str, folder: Path | str | None = None) -> list[di
     """Rows of the training rooms: the study's own where it kept them, else all that geometry alone allows."""
     kept = questions_path(f"train-{phrasing}", study_folder(folder))
     if kept.exists():
-        return read_kept(kept)
+        return read_lines(kept)
     return list(_from_geometry(phrasing, TRAIN_ROOMS))
 
 
@@ -74,8 +74,7 @@ def in_points(bands: Bands) -> dict[str, str]:
 
 def provenance(folder: Path | str | None = None) -> str:
     """One line: conditions, token cap, commit and checkpoint behind the answers, from the manifest."""
-    lines = read_lines(study_folder(folder) / "manifest.jsonl")
-    entries = {e["name"]: e for e in lines if "token_cap" in e}.values()  # of conditions; a killed one has two
+    entries = [e for e in manifest_entries(study_folder(folder)).values() if "token_cap" in e]  # of conditions
     parts = {
         "token cap": {str(e["token_cap"]) for e in entries},
         "commit": {(e["git"] or {}).get("commit", "unknown")[:10] for e in entries},

@@ -82,11 +82,7 @@ def _curves(of: str, folder: Folder) -> list[list[dict]]:
 
 
 def _counted(of: str, folder: Folder, shows: Callable[[Sequence[Mapping]], bool]) -> Count:
-    """How many runs of a variant have logs that show something.
-
-    Raises:
-        ValueError: for logs that lack what is looked for: nothing counted is not nothing there.
-    """
+    """How many runs of a variant have logs that show something."""
     curves = _curves(of, folder)
     return Count(sum(map(shows, curves)), len(curves))
 
@@ -110,7 +106,7 @@ def number_broke(summary: Mapping) -> bool:
 
 
 def _kl(folder: Folder) -> Findings:
-    return {"collapsed_at_0": _collapses("kl-0", folder), "collapsed_at_1e_4": _collapses("grpo-think", folder)}
+    return {"collapsed_at_0": _collapses("kl-0", folder), "collapsed_at_1e-4": _collapses("grpo-think", folder)}
 
 
 def _kl_long(folder: Folder) -> Findings:
@@ -118,7 +114,10 @@ def _kl_long(folder: Folder) -> Findings:
 
 
 def _habit(*detectors: str, at_least: float = SHARE) -> Callable[[Sequence[Mapping]], bool]:
-    """Whether one of the detectors marks so large a share of the rollouts of a run's last steps."""
+    """Whether one of the detectors marks so large a share of the rollouts of a run's last steps.
+
+    What is returned raises ValueError for a log without the detectors: nothing counted is not nothing there.
+    """
 
     def shows(rows: Sequence[Mapping]) -> bool:
         shares = {name: reward_curve(rows, name)[-END:] for name in detectors}
@@ -126,7 +125,7 @@ def _habit(*detectors: str, at_least: float = SHARE) -> Callable[[Sequence[Mappi
             if len(values) < END:
                 raise ValueError(
                     f"a log has {len(values)} steps with rewards/{name}/mean and the claim looks at the last {END}: "
-                    "train with this detector (a variant's `detectors`), for as many steps at least"
+                    f"train with it (vsr train --detector {name}), for as many steps at least"
                 )
         return any(np.mean(values) >= at_least for values in shares.values())
 

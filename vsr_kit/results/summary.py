@@ -10,7 +10,7 @@ from vsr_kit.evaluation import Interval
 from vsr_kit.results.compared import compared
 from vsr_kit.results.prompting import cot_table, lines_to_beat
 from vsr_kit.results.trained import trained_runs
-from vsr_kit.results.verdicts import Verdict, verdicts
+from vsr_kit.results.verdicts import NOT_RUN, Verdict, verdicts
 
 _TRAINED = {
     "grpo-vanilla": "**GRPO, vanilla prompt**",
@@ -44,7 +44,7 @@ def ledger(folder: Path | str | None = None) -> str:
     table = ["| claim | found | verdict |", "|---|---|---|"]
     for known in CLAIMS:
         verdict = found.get(known.name)
-        cells = (_found(verdict), _verdict(verdict)) if verdict else ("", "not run yet")
+        cells = (_found(verdict), _verdict(verdict)) if verdict else ("", NOT_RUN)
         table.append(f"| `{known.name}`: {escape(known.says, quote=False)} | {' | '.join(cells)} |")
     return "\n".join(table)
 

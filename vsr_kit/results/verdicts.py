@@ -19,6 +19,7 @@ from vsr_kit.results.measured import MEASURED
 from vsr_kit.results.trained import trained_runs
 from vsr_kit.study import variant
 
+NOT_RUN = "not run yet"  # of a claim whose runs are not there: no verdict
 SCORES = ("perfect_centre_answers",)  # findings that are no differences
 
 
@@ -92,7 +93,7 @@ def verdicts(folder: Path | str | None = None) -> dict[str, Verdict]:
 
 
 def _line(name: str, found: Finding) -> str:
-    words = name.replace("1e_", "1e-").replace("_", " ")
+    words = name.replace("_", " ")
     if isinstance(found, Count):
         return f"{words}: {found.k} of {found.of} runs"
     if name in SCORES:
