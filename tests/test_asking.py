@@ -115,7 +115,7 @@ def test_a_built_folder_is_taken_whole_with_its_own_wording(tmp_path):
     lines = (tmp_path / "set" / "questions.jsonl").read_text().splitlines()
     assert [row["id"] for row in asked.rows] == [json.loads(line)["id"] for line in lines]
     assert {row["phrasing"] for row in asked.rows} == {"vsi-100k"}
-    assert {len(clip) for clip in asked.clips.values()} == {2}
+    assert {len(clip) for clip in asked.clips.values()} == {4}
 
 
 def test_an_unknown_split_is_named(tmp_path):
