@@ -3,6 +3,7 @@
 Left out: anything a model sees; prompts and processing come later.
 """
 
+from vsr_kit.data.builds import unfinished
 from vsr_kit.data.folders import (
     BuildReport,
     ClipFolder,
@@ -50,5 +51,6 @@ __all__ = [
     "sample_rooms",
     "sample_rows",
     "split_rooms",
+    "unfinished",
     "write_rows",
 ]
