@@ -238,11 +238,11 @@ def test_a_refused_build_leaves_no_folder(tmp_path):
 def test_two_builds_into_one_folder_are_refused_the_second(tmp_path):
     out = tmp_path / "out"
     with filling(out, {}) as staged:
-        with pytest.raises(ValueError, match="another build is writing into"):
+        with pytest.raises(ValueError, match="being written by another process"):
             build(make_rooms(1), out)
         words = [sys.executable, "-m", "vsr_kit.cli", "build", "--rooms", "1", "--out", str(out)]
         done = subprocess.run(words, capture_output=True, text=True)
-        assert done.returncode == 2 and done.stderr.count("\n") == 1 and "another build" in done.stderr
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and "another process" in done.stderr
         assert staged.is_dir()
         save_rooms(staged / "rooms.json", make_rooms(1))
         data.write_rows(staged / "questions.jsonl", make_rows(make_rooms(1)))

@@ -7,9 +7,9 @@ account for. Anything else in the folder is somebody's, and the build is refused
 The folder itself is filled, never renamed: it may be a mount point, the working directory of a shell, or the target of
 a link. A new build is written into a folder inside it, and moves out of there when it is whole: questions.jsonl of the
 old build goes first and that of the new one comes last, so that questions never stand beside another build's clips. A
-build killed while it moves is finished by the next one. A lock, which ends with the process, keeps a second build out.
+build killed while it moves is finished by the next one. A second build into the folder is kept out (locks.py).
 
-Left out: power failures (nothing is flushed to the disk), and Windows outside WSL, which has no such lock.
+Left out: power failures (nothing is flushed to the disk).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path
 
 from vsr_kit import __version__
 from vsr_kit.journals import read_json, write_json
+from vsr_kit.locks import held
 from vsr_kit.rooms import load_rooms
 
 QUESTIONS, ROOMS, LISTING = "questions.jsonl", "rooms.json", "build.json"
@@ -49,27 +50,18 @@ def filling(out: Path, settings: dict) -> Iterator[Path]:
     Raises:
         ValueError: if `out` is a file, is being built into, or holds anything but an earlier build.
     """
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file: give a folder")
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
-    out.mkdir(parents=True, exist_ok=True)
-    with _held(out):
+    with held(out) as out:
+        complete(out)
+        own_files(out)
+        staged = _emptied(out / UNFINISHED)
         try:
-            complete(out)
-            own_files(out)
-            staged = _emptied(out / UNFINISHED)
-            try:
-                yield staged
-                _list_moves(staged, out, settings)
-            except BaseException:
-                (staged / _MOVES).unlink(missing_ok=True)  # first: what is left of the rest is then no whole build
-                shutil.rmtree(staged, ignore_errors=True)
-                raise
-            complete(out)
-        finally:
-            with suppress(OSError):
-                for folder in made:  # nothing but a folder that is empty can be removed so
-                    folder.rmdir()
+            yield staged
+            _list_moves(staged, out, settings)
+        except BaseException:
+            (staged / _MOVES).unlink(missing_ok=True)  # first: what is left of the rest is then no whole build
+            shutil.rmtree(staged, ignore_errors=True)
+            raise
+        complete(out)
 
 
 def complete(out: Path) -> None:
@@ -231,26 +223,3 @@ def _emptied(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     return folder
-
-
-@contextmanager
-def _held(out: Path) -> Iterator[None]:
-    """Keep other builds out of `out` until the end, or until the process dies. Without locks there is no keeping."""
-    try:
-        import fcntl
-    except ImportError:  # Windows outside WSL
-        yield
-        return
-    handle = os.open(out, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"another build is writing into {out}: wait for it or stop it, or give another folder"
-            ) from None
-        except OSError:
-            pass  # the file system knows no locks
-        yield
-    finally:
-        os.close(handle)
