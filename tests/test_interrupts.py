@@ -53,7 +53,7 @@ def test_the_first_signal_is_noted_and_the_second_stops(capsys):
     with (
         pytest.raises(SystemExit) as ended,
         say_on_stop("go on") as stop,
-        first_ask("stopping after this step") as wish,
+        first_ask("stopping after step") as wish,
     ):
         signal.raise_signal(signal.SIGTERM)
         assert (wish.signum, stop.signum, stop.status) == (signal.SIGTERM, signal.SIGTERM, 143)
