@@ -38,10 +38,21 @@ def build(
 ) -> None:
     """Make questions from rooms: questions.jsonl with VSI-Bench's fields, rooms.json and, with --video, clips."""
     from vsr_kit import data
+    from vsr_kit.interrupts import say_on_full_disk, say_on_stop
     from vsr_kit.rooms import read_rooms
 
-    geometry = read_rooms(rooms, seed)
-    built = data.build(geometry.rooms, out, phrasing.value, seed, video=video, skipped=geometry.skipped, progress=True)
+    if seed < 0:
+        raise ValueError(f"--seed is {seed}, must be 0 or more")
+    how = f"what {out} held is kept; the same command begins again"
+    with say_on_stop(how) as stop, say_on_full_disk(out, stop):
+        geometry = read_rooms(rooms, seed)
+        how = {"video": video, "skipped": geometry.skipped, "progress": True}
+        try:
+            built = data.build(geometry.rooms, out, phrasing.value, seed, **how)
+        except (KeyboardInterrupt, OSError):
+            if data.unfinished(out):
+                stop.how = "the build is whole but not in place yet; the same command moves it there"
+            raise
     for line in built.skipped:
         typer.echo(f"skipped {line}", err=True)
     counts = ", ".join(f"{count} {kind}" for kind, count in built.counts.items())
