@@ -1,15 +1,19 @@
 """What a build may replace, how it fills a folder, and what a kill leaves."""
 
+import errno
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from vsr_kit import data
 from vsr_kit.asking import gather
+from vsr_kit.cli import questions
 from vsr_kit.data import build, builds, clip_path, film, make_rows, read_rows
 from vsr_kit.data.builds import UNFINISHED, complete, filling, own_files, unfinished
 from vsr_kit.rooms import load_rooms, make_rooms, save_rooms
@@ -334,3 +338,54 @@ def test_a_file_put_where_a_killed_build_goes_on_is_not_written_over(tmp_path, m
 def test_a_clip_has_the_mark_by_which_early_builds_are_known(tmp_path):
     write_mp4(tmp_path / "a.mp4", film(make_rooms(1)[0], **SMALL).frames_FHW3)
     assert builds._filmed(tmp_path / "a.mp4")
+
+
+# ------------------------------------------------------------------------------------------- signals and full disks
+
+
+def stopped(out: Path, signum: int) -> subprocess.CompletedProcess:
+    """`vsr build` into `out`, stopped by a signal while it films."""
+    words = [sys.executable, "-m", "vsr_kit.cli", "build", "--rooms", "500", "--video", "--out", str(out)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(1200):
+        if any(out.glob(f"{UNFINISHED}/*/*.mp4")):
+            break
+        time.sleep(0.05)
+    process.send_signal(signum)
+    said, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(words, process.returncode, said, err)
+
+
+@pytest.mark.parametrize("signum, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_build_says_how_to_go_on_and_leaves_nothing(tmp_path, signum, status):
+    out = tmp_path / "out"
+    build(make_rooms(1, seed=1), out, **SMALL)
+    before = tree(out)
+    done = stopped(out, signum)
+    assert done.returncode == status
+    assert done.stderr.split("\n")[-2].startswith("stopped; begin again with the same command")
+    assert tree(out) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_full_disk_is_one_line_and_the_old_build_is_kept(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    build(make_rooms(1, seed=1), out, **SMALL)
+    before = tree(out)
+
+    def full(path, frames):
+        Path(path).write_bytes(b"half a clip")
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(data.folders, "write_mp4", full)
+    with pytest.raises(OSError, match="is full .*free some space, then begin again with the same command") as caught:
+        questions.build("2", out, video=True)
+    assert str(out) in str(caught.value) and "\n" not in str(caught.value)
+    assert tree(out) == before
+
+
+@pytest.mark.parametrize("seed", [-1, -99])
+def test_a_seed_below_zero_is_named(tmp_path, seed):
+    with pytest.raises(ValueError, match=f"--seed is {seed}, must be 0 or more"):
+        questions.build("2", tmp_path / "out", seed=seed)
+    assert not list(tmp_path.iterdir())

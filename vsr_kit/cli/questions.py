@@ -43,7 +43,7 @@ def build(
 
     if seed < 0:
         raise ValueError(f"--seed is {seed}, must be 0 or more")
-    how = f"what {out} held is kept; the same command begins again"
+    how = f"begin again with the same command (what {out} held is kept)"
     with say_on_stop(how) as stop, say_on_full_disk(out, stop):
         geometry = read_rooms(rooms, seed)
         how = {"video": video, "skipped": geometry.skipped, "progress": True}
@@ -51,7 +51,7 @@ def build(
             built = data.build(geometry.rooms, out, phrasing.value, seed, **how)
         except (KeyboardInterrupt, OSError):
             if data.unfinished(out):
-                stop.how = "the build is whole but not in place yet; the same command moves it there"
+                stop.how = "run the same command again: the build is whole, and waits to be moved into place"
             raise
     for line in built.skipped:
         typer.echo(f"skipped {line}", err=True)

@@ -112,10 +112,9 @@ def pretrain(
     """
     from dataclasses import replace
 
+    from vsr_kit.interrupts import say_on_full_disk, say_on_stop
     from vsr_kit.pretrain import Recipe, Stage
     from vsr_kit.pretrain import pretrain as make
-
-    from vsr_kit.interrupts import say_on_full_disk, say_on_stop
 
     if seed < 0:
         raise ValueError(f"--seed is {seed}, must be 0 or more")

@@ -45,6 +45,7 @@ class ClipStore:
             (self.folder / "filmed.json").unlink(missing_ok=True)  # nothing is filmed in a file that is new
             replace(path, lambda beside: self._new(beside, shape, dtype))
         try:
+            np.lib.format.open_memmap(path, "r")  # a file that is too short is filled up in silence by "r+"
             array = np.lib.format.open_memmap(path, "r+")
         except ValueError as error:
             raise ValueError(f"{path} is not whole ({error}): remove it, the rooms are filmed anew") from None

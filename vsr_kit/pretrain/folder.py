@@ -11,6 +11,7 @@ Left out: the machine; bf16 products and compiled operations may differ between 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -98,18 +99,16 @@ def reserve(path: Path, work: Path) -> None:
     missing = size - path.stat().st_blocks * 512
     if missing <= 0:
         return
+    full = False
     try:
         if hasattr(os, "posix_fallocate"):
             with path.open("r+b") as stream:
                 os.posix_fallocate(stream.fileno(), 0, size)
-            return
     except OSError as error:
-        fault = error
-    else:
-        fault = None
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     free = shutil.disk_usage(work).free
-    if fault is not None or free < missing:
+    if full or (path.stat().st_blocks * 512 < size and free < missing):
         raise OSError(
-            f"{path} needs {missing / 1e6:,.0f} MB more, {free / 1e6:,.0f} MB are free: free some space, or give "
+            f"{path} needs {missing / 1e6:,.1f} MB more, {free / 1e6:,.1f} MB are free: free some space, or give "
             "another work folder"
-        ) from fault
+        )

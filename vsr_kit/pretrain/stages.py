@@ -31,7 +31,8 @@ from vsr_kit.pretrain.folder import RECIPE, must_agree
 from vsr_kit.pretrain.grounding import WATCH
 from vsr_kit.pretrain.recipe import Stage
 
-SAVE_EVERY = 100
+SAVE_EVERY = 100  # a multiple of LOG_EVERY, so that a resumed stage logs means over as many steps
+LOG_EVERY = 25
 _FUSED: dict = {}
 
 
@@ -75,7 +76,7 @@ def run_stage(
             optimizer.step()
         schedule.step()
         seen.append(read | {"loss": float(loss.detach()), "grad_norm": norm})
-        if step % 25 == 24 and rank() == 0:
+        if (step + 1) % LOG_EVERY == 0 and rank() == 0:
             line = {key: round(float(np.mean([s[key] for s in seen])), 4) for key in seen[0]}
             line |= {"step": step + 1, "seconds": round(time.time() - started, 1)}
             bar.set_postfix({key: line[key] for key in list(line)[:4]})
@@ -116,10 +117,7 @@ def _resume(path: Path, recipe: dict, model: nn.Module, optimizer, schedule) -> 
         state = torch.load(path, weights_only=True)
         made_by = state["recipe"]
     except Exception as error:  # whatever zipfile, torch and its unpickler raise on a file that is not whole
-        reason = str(error).strip().split("\n")[0][:200]
-        raise ValueError(
-            f"{path} is not readable as a stage's state ({reason}): remove it, the stage begins anew"
-        ) from None
+        raise ValueError(f"{path} is no state of a stage, or was cut: remove it, the stage begins anew") from error
     must_agree(made_by, recipe, path)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
