@@ -291,7 +291,8 @@ def test_build_writes_rows_rooms_and_clips(tmp_path):
     assert report.folder == tmp_path / "out"
     found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
     expected = [f"out/procedural/{room.name}.mp4" for room in rooms]
-    assert found == sorted([*expected, "out/questions.jsonl", "out/rooms.json", "out/visibility.jsonl"])
+    made = [*expected, "out/build.json", "out/questions.jsonl", "out/rooms.json", "out/visibility.jsonl"]
+    assert found == sorted(made)
     for room in rooms:
         frames = read_mp4(clip_path(tmp_path / "out", "procedural", room.name))
         assert np.abs(frames.astype(int) - clips[room.name].frames_FHW3).mean() < 2
@@ -303,14 +304,14 @@ def test_build_without_video_and_in_the_other_phrasing(tmp_path):
     made = make_rows(rooms, "vsi-100k", 5)
     assert read_rows(tmp_path / "out" / "questions.jsonl") == [row | {"rules": "benchmark"} for row in made]
     assert report.clips == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["questions.jsonl", "rooms.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["build.json", "questions.jsonl", "rooms.json"]
 
 
 def test_an_earlier_build_is_replaced_whole(tmp_path):
     out = tmp_path / "out"
     build(make_rooms(2, seed=1), out, video=True, num_frames=1, size_px=16)
     build(make_rooms(1, seed=2), out)
-    assert sorted(path.name for path in out.iterdir()) == ["questions.jsonl", "rooms.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["build.json", "questions.jsonl", "rooms.json"]
     assert load_rooms(out / "rooms.json") == make_rooms(1, seed=2)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

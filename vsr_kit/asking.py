@@ -28,6 +28,7 @@ from vsr_kit.data import (
     read_rows,
     shown_rows,
     split_rooms,
+    unfinished,
 )
 from vsr_kit.evaluation import wrong_clip_pairing
 from vsr_kit.journals import append_lines, replace
@@ -99,6 +100,8 @@ def gather(
     folder = Path(str(rooms))
     skipped: tuple[str, ...] = ()
     if folder.is_dir():
+        if unfinished(folder):
+            raise ValueError(f"the build in {folder} is not finished: wait for it, or run the same vsr build again")
         rows = read_rows(folder / "questions.jsonl")
         rows = [row for row in rows if types is None or row["question_type"] in types]
         shown = shown_rows(rows, folder, num_frames)

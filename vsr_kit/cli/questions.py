@@ -48,12 +48,22 @@ def build(
 ) -> None:
     """Make questions from rooms: questions.jsonl with VSI-Bench's fields, rooms.json and, with --video, clips."""
     from vsr_kit import data
+    from vsr_kit.interrupts import say_on_full_disk, say_on_stop
     from vsr_kit.questions import RULES
     from vsr_kit.rooms import read_rooms
 
-    geometry = read_rooms(rooms, seed, RULES[rules.value].walls)
-    how = {"video": video, "skipped": geometry.skipped, "progress": True, "rules": rules.value}
-    built = data.build(geometry.rooms, out, phrasing.value, seed, **how)
+    if seed < 0:
+        raise ValueError(f"--seed is {seed}, must be 0 or more")
+    how = f"begin again with the same command (what {out} held is kept)"
+    with say_on_stop(how) as stop, say_on_full_disk(out, stop):
+        geometry = read_rooms(rooms, seed, RULES[rules.value].walls)
+        how = {"video": video, "skipped": geometry.skipped, "progress": True, "rules": rules.value}
+        try:
+            built = data.build(geometry.rooms, out, phrasing.value, seed, **how)
+        except (KeyboardInterrupt, OSError):
+            if data.unfinished(out):
+                stop.how = "run the same command again: the build is whole, and waits to be moved into place"
+            raise
     for line in built.skipped:
         typer.echo(f"skipped {line}", err=True)
     counts = ", ".join(f"{count} {kind}" for kind, count in built.counts.items())

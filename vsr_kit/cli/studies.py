@@ -112,16 +112,21 @@ def pretrain(
     """
     from dataclasses import replace
 
+    from vsr_kit.interrupts import say_on_full_disk, say_on_stop
     from vsr_kit.pretrain import Recipe, Stage
     from vsr_kit.pretrain import pretrain as make
 
+    if seed < 0:
+        raise ValueError(f"--seed is {seed}, must be 0 or more")
     if not 0 < share <= 1:
         raise ValueError(f"share must be above 0 and at most 1, got {share}")
     whole = Recipe(seed=seed)
     stages = {name: value for name, value in vars(whole).items() if isinstance(value, Stage)}
     fewer = {name: replace(stage, steps=max(2, round(stage.steps * share))) for name, stage in stages.items()}
     recipe = replace(whole, num_rooms=max(64, round(whole.num_rooms * share)), **fewer)
-    typer.echo(f"look at {make(out, recipe, work, fuse)}")
+    with say_on_stop("go on with the same command") as stop, say_on_full_disk(work or f"{out}-work", stop):
+        made = make(out, recipe, work, fuse)
+    typer.echo(f"look at {made}")
 
 
 def train(

@@ -3,6 +3,7 @@
 Left out: anything a model sees; prompts and processing come later.
 """
 
+from vsr_kit.data.builds import unfinished
 from vsr_kit.data.filming import film
 from vsr_kit.data.folders import (
     BuildReport,
@@ -54,6 +55,7 @@ __all__ = [
     "sample_rows",
     "shown_rows",
     "split_rooms",
+    "unfinished",
     "visibility_of",
     "write_rows",
 ]

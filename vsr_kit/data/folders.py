@@ -7,7 +7,6 @@ Left out: downloading the benchmark's videos, and putting a folder on the hub.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vsr_kit.data.builds import QUESTIONS, ROOMS, filling
 from vsr_kit.data.filming import film
 from vsr_kit.data.rows import check_names, make_rows, read_rows, write_rows
 from vsr_kit.data.splits import split_rooms
@@ -35,7 +35,8 @@ class BuildReport:
     """What `build` wrote.
 
     Attributes:
-        folder: holds questions.jsonl, rooms.json and, if asked for, `{dataset}/{scene_name}.mp4` and visibility.jsonl.
+        folder: holds questions.jsonl, rooms.json, build.json (the list of its files) and, if asked for,
+            `{dataset}/{scene_name}.mp4` and visibility.jsonl.
         rooms, questions, clips: how many.
         counts: questions by type.
         skipped: one line for each scene that could not be read.
@@ -70,10 +71,10 @@ def build(
 ) -> BuildReport:
     """Write a data set: questions.jsonl, rooms.json and, with `video`, a clip of every room and what its frames show.
 
-    Everything is written beside `out` and moved there at the end: a killed build leaves nothing half done. An earlier
-    build is replaced; a folder that holds anything else is refused. With `video`, what the clip does not show is not
-    asked, and appearance order is. All rooms are asked by one rule set, the benchmark's by default, which every row
-    names.
+    An earlier build in `out` is replaced once the new one is whole; a folder that holds anything else is refused
+    before the work starts, and so is one that another build is writing into (`vsr_kit.data.builds`). With `video`, what
+    the clip does not show is not asked, and appearance order is. All rooms are asked by one rule set, the benchmark's
+    by default, which every row names.
 
     Raises:
         ValueError: if `out` is taken, there is no room, or two rooms have one name.
@@ -82,22 +83,27 @@ def build(
     if not rooms:
         raise ValueError("no room to build from: give at least one")
     check_names(rooms)
-    _refuse_foreign(out)
     rules = get_rules(rules, "")
-    beside, rows, shown = _fresh(out, "part"), [], []
-    for room in _watched(rooms, progress):
-        clips = {room.name: film(room, num_frames, size_px, rules.clear_walk)} if video else None
-        rows += make_rows([room], phrasing, seed, types, clips, max_per_type, rules=rules)
-        if clips:
-            shown.append(visibility_of(room, clips[room.name]))
-            path = clip_path(beside, room.dataset, room.name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_mp4(path, clips[room.name].frames_FHW3)
     if video:
-        write_visibility(beside / VISIBILITY, shown)
-    save_rooms(beside / "rooms.json", rooms)
-    write_rows(beside / "questions.jsonl", rows)
-    _move_into_place(beside, out)
+        for room in rooms:
+            clip_path(out, room.dataset, room.name)  # every name before any work
+    settings = {"phrasing": phrasing, "seed": seed, "video": video, "rules": rules.name}
+    if video:
+        settings |= {"num_frames": num_frames, "size_px": size_px}
+    with filling(out, settings) as staged:
+        rows, shown = [], []
+        for room in _watched(rooms, progress):
+            clips = {room.name: film(room, num_frames, size_px, rules.clear_walk)} if video else None
+            rows += make_rows([room], phrasing, seed, types, clips, max_per_type, rules=rules)
+            if clips:
+                shown.append(visibility_of(room, clips[room.name]))
+                path = clip_path(staged, room.dataset, room.name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_mp4(path, clips[room.name].frames_FHW3)
+        if video:
+            write_visibility(staged / VISIBILITY, shown)
+        save_rooms(staged / ROOMS, rooms)
+        write_rows(staged / QUESTIONS, rows)
     counts = Counter(row["question_type"] for row in rows)
     ordered = {kind: counts[kind] for kind in QUESTION_TYPES if kind in counts}
     took = time.monotonic() - began
@@ -110,35 +116,6 @@ def _watched(rooms: list[Room], progress: bool) -> Iterable[Room]:
     from tqdm import tqdm
 
     return tqdm(rooms, desc="rooms", unit="room")
-
-
-def _refuse_foreign(out: Path) -> None:
-    """Only what an earlier build wrote may be replaced."""
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file: give a folder")
-    for path in sorted(out.rglob("*")) if out.exists() else ():
-        inside = path.relative_to(out)
-        ours = path.is_dir() or str(inside) in ("questions.jsonl", "rooms.json", VISIBILITY, ".DS_Store")
-        if not ours and not (len(inside.parts) == 2 and path.suffix == ".mp4"):
-            raise ValueError(f"{out} holds {inside}, which no build wrote: give a new folder, or an earlier build's")
-
-
-def _fresh(out: Path, suffix: str) -> Path:
-    """An empty folder beside `out`."""
-    beside = out.with_name(f".{out.name}.{suffix}")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    return beside
-
-
-def _move_into_place(beside: Path, out: Path) -> None:
-    if out.exists():
-        old = _fresh(out, "old")
-        out.rename(old / out.name)
-        beside.rename(out)
-        shutil.rmtree(old)
-    else:
-        beside.rename(out)
 
 
 def clip_path(root: str | Path, dataset: str, scene_name: str) -> Path:
