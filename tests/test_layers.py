@@ -12,12 +12,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 
 # A line imports from the lines above it and, within the line, from the names to its left.
 LAYERS = [
-    ["budget", "shipped", "journals", "provenance"],
+    ["budget", "shipped", "journals", "provenance", "strict"],
     ["rooms"],
     ["videos"],
     ["questions"],
-    ["data"],
     ["prompts"],
+    ["data"],
     ["rewards"],
     ["detectors"],
     ["evaluation"],

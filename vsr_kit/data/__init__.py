@@ -3,6 +3,7 @@
 Left out: anything a model sees; prompts and processing come later.
 """
 
+from vsr_kit.data.checks import FIELDS, check_row, check_rows
 from vsr_kit.data.folders import (
     BuildReport,
     ClipFolder,
@@ -15,11 +16,10 @@ from vsr_kit.data.folders import (
     sample_rooms,
     sample_rows,
 )
+from vsr_kit.data.records import read_records
 from vsr_kit.data.rows import (
-    FIELDS,
     HUB_ID,
     balanced,
-    check_row,
     first_of_types,
     load_vsi_bench,
     make_rows,
@@ -38,6 +38,7 @@ __all__ = [
     "balanced",
     "build",
     "check_row",
+    "check_rows",
     "clip_path",
     "film",
     "first_of_types",
@@ -45,6 +46,7 @@ __all__ = [
     "load_vsi_bench",
     "make_rows",
     "make_samples",
+    "read_records",
     "read_rows",
     "sample_clips",
     "sample_rooms",
