@@ -260,7 +260,9 @@ def test_vsi_bench_loads_from_a_copy(tmp_path, own_cache, kind):
 
 
 def test_a_copy_with_a_bad_row_names_it(tmp_path, own_cache):
-    (tmp_path / "test.jsonl").write_text(json.dumps(ROW) + "\n" + json.dumps(ROW | {"id": 2, "ground_truth": "F"}) + "\n")
+    (tmp_path / "test.jsonl").write_text(
+        json.dumps(ROW) + "\n" + json.dumps(ROW | {"id": 2, "ground_truth": "F"}) + "\n"
+    )
     with pytest.raises(ValueError, match=r"test\.jsonl, line 2: .*'F'"):
         load_vsi_bench(tmp_path / "test.jsonl")
     (tmp_path / "test.csv").write_text("id\n1\n")

@@ -126,7 +126,9 @@ def _check_number(row: dict, where: str) -> None:
     answer = row["ground_truth"]
     if row["options"] is not None:
         found = shown(row["options"])
-        raise ValueError(f"{where}: field 'options' is {found}, but {row['question_type']} asks for a number; remove it")
+        raise ValueError(
+            f"{where}: field 'options' is {found}, but {row['question_type']} asks for a number; remove it"
+        )
     value = float(answer) if _NUMBER.fullmatch(answer.strip()) else math.nan
     if not math.isfinite(value):
         found = shown(answer)
@@ -167,8 +169,8 @@ def _check_letter(row: dict, where: str) -> None:
 def _check_word(row: dict, where: str) -> None:
     answer, kind = row["ground_truth"], row["question_type"]
     if row["phrasing"] != "vsi-100k" or kind in HELD_OUT_TYPES:
-        rule = f"a row of {kind} in {row['phrasing']} wording needs options that read 'A. …', 'B. …'"
-        other = "" if kind in HELD_OUT_TYPES else "; or set phrasing to vsi-100k, and the ground truth to a word"
+        rule = f"a row of {kind} in {row['phrasing']} wording needs options; add them: 'A. …', 'B. …'"
+        other = "" if kind in HELD_OUT_TYPES else ", or set phrasing to vsi-100k, and the ground truth to a word"
         raise ValueError(f"{where}: field 'options' is None: {rule}{other}")
     offered = [choice.text for choice in answer_choices(row)]
     if not offered:

@@ -132,7 +132,9 @@ def load_vsi_bench(source: str | Path = HUB_ID, split: str = "test", config: str
     if path.exists() and not path.is_dir():
         rows = read_rows(path)
     else:
-        rows = check_rows((f"{source}, row {i}", record) for i, record in enumerate(_from_hub(source, split, config), 1))
+        rows = check_rows(
+            (f"{source}, row {i}", record) for i, record in enumerate(_from_hub(source, split, config), 1)
+        )
     if not rows:
         raise ValueError(f"{source}: holds no row; give a hub id, or a copy of the data set's parquet or jsonl")
     return rows

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vsr_kit.strict import CONTROL_TOKEN
+
 MODES = ("vanilla", "think", "observe")
 USES = ("eval", "train")
 
@@ -46,8 +48,14 @@ def user_text(row: Mapping, mode: str = "vanilla", use: str = "eval") -> str:
         use: `eval` or `train`; the paper words the prompts differently.
 
     With the paper's prompts, the prompt of the mode takes the place of the benchmark's, for choices and numbers alike.
+
+    Raises:
+        ValueError: question or options hold a control token, which would end the user's turn or ask for a picture.
     """
     options = ["Options:", *row["options"]] if has_options(row) else []
+    if token := CONTROL_TOKEN.search("\n".join([row["question"], *options])):
+        rule = "which chat models read as a command and not as text; take it out"
+        raise ValueError(f"row {row.get('id')!r}: question or options hold {token[0]!r}, {rule}")
     return "\n".join([_OPENING, row["question"], *options, _prompt(row, mode, use)])
 
 
