@@ -37,7 +37,7 @@ ROW = {
     "dataset": "arkitscenes",
     "scene_name": "41069025",
     "question_type": "object_rel_distance",
-    "question": "Measuring from the closest point of each object, which of these objects (chair, table, sofa, tv) is …?",
+    "question": "Measuring from the closest point, which of these objects (chair, table, sofa, tv) is …?",
     "options": ["A. chair", "B. table", "C. sofa", "D. tv"],
     "ground_truth": "C",
 }

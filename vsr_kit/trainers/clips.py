@@ -28,7 +28,6 @@ from vsr_kit.prompts import chat_messages
 from vsr_kit.samplers import ClipSampler
 from vsr_kit.vision import core_model
 
-
 # What TRL's trainers and reward functions know by these names; predictions that were scored have a `prediction`, too.
 TRAINERS_OWN = {"prompt", "prompts", "completion", "completions", "completion_ids", "chosen", "rejected", "images"}
 TRAINERS_OWN |= {"image", "tools", "messages", "trainer_state", "log_extra", "log_metric", "environments"}
