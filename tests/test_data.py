@@ -30,7 +30,7 @@ from vsr_kit.data import (
 )
 from vsr_kit.questions import HELD_OUT_TYPES, QUESTION_TYPES
 from vsr_kit.rooms import load_rooms, make_rooms
-from vsr_kit.videos import camera_walk, read_mp4, render, write_mp4
+from vsr_kit.videos import Video, camera_walk, read_mp4, render, write_mp4
 
 ROW = {
     "id": 17,
@@ -396,7 +396,12 @@ def test_a_clip_is_read_once_as_long_as_memory_lasts(own_files, monkeypatch):
     root, rows = own_files
     rows.append(rows[0] | {"scene_name": "hall"})
     reads, frames = [], np.zeros(400_000, np.uint8)
-    monkeypatch.setattr(data.folders, "read_mp4", lambda path, *_: reads.append(path.stem) or frames)
+
+    def read(path, *_):
+        reads.append(path.stem)
+        return Video(frames, {})
+
+    monkeypatch.setattr(data.clips, "read_video", read)
     clips = load_clips(rows, root, memory_mb=1)
     assert reads == []
     for name in ("kitchen", "attic", "kitchen", "hall", "kitchen", "attic"):

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 LAYERS = [
     ["budget", "shipped", "journals", "provenance", "strict"],
     ["rooms"],
+    ["video_files"],
     ["videos"],
     ["questions"],
     ["prompts"],

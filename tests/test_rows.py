@@ -155,12 +155,8 @@ def test_the_direction_words_of_a_level_are_its_truths():
     words = {"easy": "left right", "medium": "left right back", "hard": "front-left front-right back-left back-right"}
     for kind, level in words.items():
         for word in level.split():
-            assert (
-                check_row(SIDE | {"question_type": f"object_rel_direction_{kind}", "ground_truth": word}, "row")[
-                    "phrasing"
-                ]
-                == "vsi-100k"
-            )
+            row = SIDE | {"question_type": f"object_rel_direction_{kind}", "ground_truth": word}
+            assert check_row(row, "row")["phrasing"] == "vsi-100k"
 
 
 def test_the_shipped_questions_pass():

@@ -23,10 +23,10 @@ from vsr_kit.data import (
     assign_splits,
     balanced,
     film,
-    load_clips,
     make_rows,
     read_rows,
     split_rooms,
+    whole_clips,
 )
 from vsr_kit.evaluation import wrong_clip_pairing
 from vsr_kit.journals import append_lines, replace
@@ -43,12 +43,14 @@ class Asked:
     Attributes:
         rows: with VSI-Bench's fields.
         clips: scene_name to uint8 frames (F, H, W, 3), one for every scene of the rows.
-        skipped: one line for each scene that could not be read.
+        skipped: one line for each scene that could not be read, and each clip that was left out.
+        notes: what to know about clips that were read; see `data.whole_clips`.
     """
 
     rows: list[dict]
     clips: dict[str, np.ndarray]
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def gather(
@@ -62,6 +64,7 @@ def gather(
     num_frames: int = 8,
     size_px: int = 112,
     seed: int = 0,
+    skip_broken: bool = False,
     progress: bool = False,
 ) -> Asked:
     """Rows and clips of `rooms`.
@@ -74,7 +77,11 @@ def gather(
         per_type: draw so many questions of each type, spread over rooms; all of them by default.
         per_room: ask at most so many of each type about a room that is filmed.
         num_frames, size_px: of the clips that are filmed; from a folder, num_frames are sampled.
-        progress: show a bar while filming.
+        skip_broken: leave out rooms of a folder whose clip is missing or broken, with their questions.
+        progress: show a bar while filming or reading.
+
+    Raises:
+        ValueError: rows that break a rule, clips that are missing or broken, named.
     """
     folder = Path(str(rooms))
     skipped: tuple[str, ...] = ()
@@ -82,7 +89,8 @@ def gather(
         rows = read_rows(folder / "questions.jsonl")
         rows = [row for row in rows if types is None or row["question_type"] in types]
         chosen = rows if per_type is None else balanced(rows, per_type, seed)
-        return Asked(chosen, load_clips(chosen, folder, num_frames))
+        kept, clips, left_out, notes = whole_clips(chosen, folder, num_frames, skip_broken, progress)
+        return Asked(kept, clips, left_out, notes)
     if str(rooms).isdigit():
         picked = split_rooms(int(rooms), split, seed)
     else:

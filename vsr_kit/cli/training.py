@@ -23,6 +23,7 @@ def train(profile: str, changes: dict, settings: dict, seed: int, name: str, res
     from tqdm import tqdm
 
     from vsr_kit.asking import gather
+    from vsr_kit.cli.evaluating import tell
     from vsr_kit.methods import Task, check
     from vsr_kit.profiles import Profile, get_profile
     from vsr_kit.questions import TRAINED_TYPES
@@ -46,8 +47,11 @@ def train(profile: str, changes: dict, settings: dict, seed: int, name: str, res
         num_frames=chosen.num_frames,
         size_px=chosen.size_px,
         seed=seed,
+        skip_broken=settings.get("skip_broken_clips", False),
         progress=_main_process(),
     )
+    if _main_process():
+        tell(asked)
     check(task, chosen, asked.rows)  # before there is a folder
     run = _run_folder(name, {**settings, "profile": asdict(chosen)}, seed, chosen.model, resume)
     how = {"seconds": settings["seconds"], "resume": resume is not None}

@@ -4,13 +4,11 @@ Left out: anything a model sees; prompts and processing come later.
 """
 
 from vsr_kit.data.checks import FIELDS, check_row, check_rows
+from vsr_kit.data.clips import ClipFolder, clip_path, load_clips, whole_clips
 from vsr_kit.data.folders import (
     BuildReport,
-    ClipFolder,
     build,
-    clip_path,
     film,
-    load_clips,
     make_samples,
     sample_clips,
     sample_rooms,
@@ -52,5 +50,6 @@ __all__ = [
     "sample_rooms",
     "sample_rows",
     "split_rooms",
+    "whole_clips",
     "write_rows",
 ]
