@@ -52,6 +52,10 @@ class Asked:
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def told(self) -> list[str]:
+        """What whoever asks should know: one line for each scene skipped, and for each kind of oddity of the clips."""
+        return [*(f"skipped {line}" for line in self.skipped), *(f"note: {line}" for line in self.notes)]
+
 
 def gather(
     rooms: str | int | Path,

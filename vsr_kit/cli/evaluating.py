@@ -33,7 +33,8 @@ def evaluate(settings: dict, harness: str, seed: int, name: str, resume: Path | 
         skip_broken=settings.get("skip_broken_clips", False),
         progress=True,
     )
-    tell(asked)
+    for line in asked.told():
+        typer.echo(line, err=True)
     clips = {"own": lambda: asked.clips, "wrong": lambda: other_clips(asked.clips, seed), "none": lambda: None}
     shown = clips[settings["clip"]]()
     loaded, checkpoint = load(settings)
@@ -61,14 +62,6 @@ def evaluate(settings: dict, harness: str, seed: int, name: str, resume: Path | 
     run.finish()
     show_scores(table)
     typer.echo(f"look at {run.path}; a page: vsr report {run.path}")
-
-
-def tell(asked) -> None:
-    """Say what was left out and what is odd about the clips, once, before anything is asked."""
-    for line in asked.skipped:
-        typer.echo(f"skipped {line}", err=True)
-    for line in asked.notes:
-        typer.echo(f"note: {line}", err=True)
 
 
 def load(settings: dict):

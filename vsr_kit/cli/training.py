@@ -23,7 +23,6 @@ def train(profile: str, changes: dict, settings: dict, seed: int, name: str, res
     from tqdm import tqdm
 
     from vsr_kit.asking import gather
-    from vsr_kit.cli.evaluating import tell
     from vsr_kit.methods import Task, check
     from vsr_kit.profiles import Profile, get_profile
     from vsr_kit.questions import TRAINED_TYPES
@@ -50,8 +49,8 @@ def train(profile: str, changes: dict, settings: dict, seed: int, name: str, res
         skip_broken=settings.get("skip_broken_clips", False),
         progress=_main_process(),
     )
-    if _main_process():
-        tell(asked)
+    for line in asked.told() if _main_process() else ():
+        typer.echo(line, err=True)
     check(task, chosen, asked.rows)  # before there is a folder
     run = _run_folder(name, {**settings, "profile": asdict(chosen)}, seed, chosen.model, resume)
     how = {"seconds": settings["seconds"], "resume": resume is not None}
