@@ -3,8 +3,8 @@
 What a player shows is what is read: turned and mirrored as the file's display matrix says, pixels made square. Files in
 the wild are cut, damaged, or hold no video at all; what is missing is said with both counts, and where too much of a
 clip is missing it is refused, since frames that are sampled from the rest would stand for another walk.
-Left out: deinterlacing, transparency (dropped), HDR tone mapping, sound, and seeking (every frame is decoded, since
-indices must be exact).
+Left out: deinterlacing, transparency (dropped), HDR tone mapping, sound, seeking (every frame is decoded, since indices
+must be exact), and damage that decodes as well as the truth does, or a cut in a container that says no length.
 """
 
 from __future__ import annotations
@@ -103,8 +103,6 @@ def read_video(path: str | Path, num_frames: int | None = None, max_side_px: int
             found = _decode(path, set(_indices(found.total, num_frames)), max_side_px, None, found.total)
     except (OSError, MemoryError, av.error.FFmpegError) as error:
         raise ValueError(f"{path}: not readable as video ({error}); write one with write_mp4, say") from error
-    if not found.total:
-        raise ValueError(f"{path}: holds no frame that can be read; write it again with write_mp4")
     notes = found.notes | _missing(path, found)
     if num_frames is not None and found.total < num_frames:
         notes["few"] = f"has {found.total} frames, fewer than the {num_frames} asked for: some are shown several times"
@@ -182,17 +180,21 @@ def _frames(container, stream, found: _Found):
     """Frames as they come. A packet that cannot be decoded is passed over: the counts tell that it is missing."""
     import av
 
-    packets = container.demux()
+    packets, numbered, following = container.demux(), container.format.name == "avi", 0
     while True:
         try:
             packet = next(packets)
         except (StopIteration, av.error.FFmpegError):
             break
-        if packet.pts is not None and packet.time_base is not None:
-            found.first_s = min(found.first_s, float(packet.pts * packet.time_base))
-            found.last_s = max(found.last_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        time = packet.dts if packet.pts is None else packet.pts
+        if time is not None and packet.time_base is not None:
+            found.first_s = min(found.first_s, float(time * packet.time_base))
+            found.last_s = max(found.last_s, float((time + (packet.duration or 0)) * packet.time_base))
         if packet.stream.index == stream.index:
             found.hidden += packet.is_discard
+            if numbered and time is not None:  # an empty chunk of AVI: the frame before it stays, and none is missing
+                found.hidden += max(0, time - following)
+                following = time + 1
             try:
                 yield from packet.decode()
             except av.error.FFmpegError:
@@ -252,6 +254,8 @@ def _check_memory(path: str | Path, found: _Found, wanted: set[int] | None) -> N
 def _missing(path: str | Path, found: _Found) -> dict[str, str]:
     """What to say of a file that is not whole; ValueError where too little of it is."""
     expected, whole = max(found.said - found.hidden, found.total), found.total - found.damaged
+    if not expected:
+        raise ValueError(f"{path}: holds no frame that can be read; write it again with write_mp4")
     share, told = whole / expected, f"{whole} of the {expected} frames it says it has can be read whole"
     if not found.said and found.said_s and math.isfinite(found.first_s):
         reach = found.last_s - (found.first_s if not 0 <= found.first_s < 1 else 0)
