@@ -1,4 +1,4 @@
-"""`vsr score`, `eval` and `train` on what strangers give them: pipes, narrow terminals, broken clips, other encodings."""
+"""`vsr score`, `eval`, `train` on what strangers give them: pipes, narrow terminals, broken clips, other encodings."""
 
 import gzip
 import json
@@ -50,7 +50,7 @@ def refused(monkeypatch, capsys, *words):
 @pytest.fixture
 def many(tmp_path):
     """Predictions for every question type, thousands in all, so that the numbers of the table are long."""
-    rows = make_rows(make_rooms(3, seed=2), types=None, max_per_type=3)
+    rows = make_rows(make_rooms(2, seed=2), max_per_type=3)
     said = [row | {"sample": i, "prediction": row["ground_truth"]} for row in rows for i in range(40)]
     write_rows(tmp_path / "many.jsonl", said)
     return tmp_path / "many.jsonl", said
@@ -89,7 +89,7 @@ def test_help_and_tables_need_no_unicode(many):
         done.stdout.decode("ascii")
     done = run("train", "--help", LC_ALL="en_US.ISO-8859-1", PYTHONIOENCODING="latin-1")
     assert done.returncode == 0
-    assert b"paper, mra, ?" in re.sub(rb"[^a-z,? ]+", b" ", done.stdout).replace(b"   ", b" ") or b"?" in done.stdout
+    assert b"repeated_tags, ?; may" in done.stdout
 
 
 def test_an_error_about_a_name_outside_ascii_is_one_line(tmp_path):
