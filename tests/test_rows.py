@@ -221,6 +221,14 @@ def test_a_prompt_is_never_written_with_control_tokens(row):
         user_text(row)
 
 
+@pytest.mark.parametrize("options", [float("nan"), "nan", "[]", "A. chair", 5, {"A": "chair"}, True])
+def test_what_is_no_list_of_options_is_never_written_into_a_prompt(options):
+    """Letter by letter, as "nan" once was; for rows that were made by hand."""
+    for row in (COUNT, NEAR):
+        with pytest.raises(ValueError, match=r"row \d: options are .*, must be a list of texts, or None"):
+            user_text(row | {"options": options})
+
+
 @pytest.mark.parametrize("field", ["question", "options", "objects", "scene_name", "note"])
 def test_half_a_character_is_refused_wherever_it_stands(tmp_path, field):
     value = [["A. ch\ud83dair"], "x"] if field in ("options", "objects") else "a\ud83d"
@@ -364,7 +372,7 @@ def test_answers_of_a_study_are_scored_with_their_questions(tmp_path):
         ("b", 1, "A"),
     ]
     (tmp_path / "questions" / "test.jsonl.gz").unlink()
-    with pytest.raises(ValueError, match=r"without their questions .*test\.jsonl\.gz is not there"):
+    with pytest.raises(ValueError, match=r"own\.jsonl\.gz: holds .* without their questions: keep .* side by side"):
         ev.read_predictions(path)
 
 

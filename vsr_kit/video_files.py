@@ -102,7 +102,9 @@ def read_video(path: str | Path, num_frames: int | None = None, max_side_px: int
         if num_frames is not None and found.total != found.sampled_of:
             found = _decode(path, set(_indices(found.total, num_frames)), max_side_px, None, found.total)
     except (OSError, MemoryError, av.error.FFmpegError) as error:
-        raise ValueError(f"{path}: not readable as video ({error}); write one with write_mp4, say") from error
+        why = getattr(error, "strerror", None) or error
+        remedy = "copy it again from where it came, or write one with write_mp4"
+        raise ValueError(f"{path}: not readable as video ({why}); {remedy}") from error
     notes = found.notes | _missing(path, found)
     if num_frames is not None and found.total < num_frames:
         notes["few"] = f"has {found.total} frames, fewer than the {num_frames} asked for: some are shown several times"

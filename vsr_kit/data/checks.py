@@ -86,7 +86,7 @@ def _as_python(value: object) -> object:
 def _is_nothing(value: object) -> bool:
     if isinstance(value, str):
         return value.strip().lower() in _NOTHING
-    return value is None or value == [] or (isinstance(value, float) and math.isnan(value))
+    return value is None or (isinstance(value, list) and not value) or (isinstance(value, float) and math.isnan(value))
 
 
 def _options(value: object) -> object:

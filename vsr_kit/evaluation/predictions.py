@@ -65,8 +65,8 @@ def _joined(records: list[tuple[str, object]], path: Path) -> Iterator[tuple[str
     beside = path.absolute().parent.parent / "questions" / f"{path.name.split('--')[0]}.jsonl.gz"
     if "--" not in path.name or not beside.is_file():
         raise ValueError(
-            f"{path}: holds a study's answers without their questions (id, said), and {beside} is not there: keep "
-            "answers/ and questions/ of a study side by side, or give rows with VSI-Bench's fields and 'prediction'"
+            f"{path}: holds a study's answers (id, said) without their questions: keep answers/NAME--….jsonl.gz and "
+            "questions/NAME.jsonl.gz side by side, or give rows with VSI-Bench's fields and 'prediction'"
         )
     questions = {row["id"]: row for row in read_rows(beside)}
     for where, record in records:

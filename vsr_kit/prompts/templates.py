@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vsr_kit.strict import CONTROL_TOKEN
+from vsr_kit.strict import CONTROL_TOKEN, shown
 
 MODES = ("vanilla", "think", "observe")
 USES = ("eval", "train")
@@ -60,8 +60,15 @@ def user_text(row: Mapping, mode: str = "vanilla", use: str = "eval") -> str:
 
 
 def has_options(row: Mapping) -> bool:
-    """Whether a row offers lettered options; None and any empty sequence mean that it does not."""
-    return row.get("options") is not None and len(row["options"]) > 0
+    """Whether a row offers lettered options; None and any empty sequence mean that it does not.
+
+    Raises:
+        ValueError: for anything that is no sequence of options, such as NaN or a text (`data.check_row` mends some).
+    """
+    options = row.get("options")
+    if options is not None and (isinstance(options, (str, bytes, Mapping)) or not hasattr(options, "__len__")):
+        raise ValueError(f"row {row.get('id')!r}: options are {shown(options)}, must be a list of texts, or None")
+    return options is not None and len(options) > 0
 
 
 def chat_messages(row: Mapping, mode: str = "vanilla", use: str = "eval") -> list[dict]:
