@@ -12,12 +12,13 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 
 # A line imports from the lines above it and, within the line, from the names to its left.
 LAYERS = [
-    ["budget", "shipped", "journals", "locks", "interrupts", "provenance"],
+    ["budget", "shipped", "journals", "locks", "interrupts", "provenance", "strict"],
     ["rooms"],
+    ["video_files"],
     ["colors", "videos"],
     ["questions"],
-    ["data"],
     ["prompts"],
+    ["data"],
     ["rewards"],
     ["detectors"],
     ["evaluation"],

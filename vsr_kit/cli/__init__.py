@@ -57,6 +57,7 @@ def options(
 
 def main() -> None:
     """Entry point of the `vsr` script: errors with a remedy become one line and exit code 2."""
+    _print_anything()
     try:
         app()
     except (ValueError, OSError, ImportError) as err:
@@ -64,3 +65,10 @@ def main() -> None:
             raise
         typer.echo(f"error: {err}", err=True)
         sys.exit(2)
+
+
+def _print_anything() -> None:
+    """A terminal that knows no "…" (ASCII, Latin-1) shows a question mark; it is no reason to stop."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")

@@ -38,6 +38,9 @@ Model = Annotated[str, typer.Option(help="`mini`, a hub id such as Qwen/Qwen2-VL
 Quantize = Annotated[str, typer.Option(help="`nf4` loads in 4 bits; `none` does not.")]
 Rooms = Annotated[str, typer.Option(help="A number of procedural rooms, a geometry file, or a folder of `vsr build`.")]
 Seed = Annotated[int, typer.Option(help="Fixes rooms, questions and draws.")]
+SkipBroken = Annotated[
+    bool, typer.Option("--skip-broken-clips", help="Go on without rooms whose clip is missing or broken.")
+]
 Resume = Annotated[Path | None, typer.Option(help="Go on in this run folder, with the settings it recorded.")]
 
 
@@ -71,6 +74,7 @@ def eval_(
     harness: Annotated[Harness, typer.Option(help="The scorer of the printed table.")] = Harness.lenient,
     frames: Annotated[int, typer.Option(help="Frames of a clip.")] = 8,
     size: Annotated[int, typer.Option(help="Width and height of filmed frames in pixels.")] = 112,
+    skip_broken_clips: SkipBroken = False,
     seed: Seed = 0,
     name: Annotated[str, typer.Option(help="Name of the run folder.")] = "eval",
     resume: Resume = None,
@@ -93,6 +97,7 @@ def eval_(
         "samples": samples,
         "frames": frames,
         "size": size,
+        "skip_broken_clips": skip_broken_clips,
     }
     evaluate(settings, harness.value, seed, name, resume)
 
@@ -150,6 +155,7 @@ def train(
     num_generations: Annotated[int | None, typer.Option(help="Rollouts of a question; else the profile's.")] = None,
     questions_per_clip: Annotated[int | None, typer.Option(help="Questions of a clip that meet in a step.")] = None,
     numeric: Annotated[str | None, typer.Option(help="How numbers are rewarded: paper, mra, …")] = None,
+    skip_broken_clips: SkipBroken = False,
     seed: Seed = 0,
     name: Annotated[str, typer.Option(help="Name of the run folder.")] = "grpo",
     resume: Resume = None,
@@ -178,5 +184,6 @@ def train(
         "phrasing": phrasing.value,
         "per_room": per_room,
         "seconds": seconds or None,
+        "skip_broken_clips": skip_broken_clips,
     }
     start(profile, {key: value for key, value in changes.items() if value is not None}, settings, seed, name, resume)

@@ -46,6 +46,7 @@ def train(profile: str, changes: dict, settings: dict, seed: int, name: str, res
         num_frames=chosen.num_frames,
         size_px=chosen.size_px,
         seed=seed,
+        skip_broken=settings.get("skip_broken_clips", False),
         progress=_main_process(),
     )
     for line in asked.told() if _main_process() else ():

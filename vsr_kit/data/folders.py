@@ -1,6 +1,6 @@
 """Data sets on disk: rooms.json, questions.jsonl, clips where VSI-Bench keeps its videos, and what their frames show.
 
-`build` writes a folder, `load_clips` reads one, ours or the benchmark's.
+`build` writes a folder; `vsr_kit.data.clips` reads one.
 The sample rooms that ship with the kit are such a folder; `make_samples` writes it.
 Left out: downloading the benchmark's videos, and putting a folder on the hub.
 """
@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from vsr_kit.data.builds import QUESTIONS, ROOMS, filling
+from vsr_kit.data.clips import ClipFolder, clip_path, load_clips
 from vsr_kit.data.filming import film
 from vsr_kit.data.rows import check_names, make_rows, read_rows, write_rows
 from vsr_kit.data.splits import split_rooms
@@ -23,7 +22,7 @@ from vsr_kit.data.visibility import VISIBILITY, shown_rows, visibility_of, write
 from vsr_kit.questions import BENCHMARK_RULES, QUESTION_TYPES, STUDY_RULES, Rules, get_rules
 from vsr_kit.rooms import Room, load_rooms, save_rooms
 from vsr_kit.shipped import data_samples
-from vsr_kit.videos import read_mp4, write_mp4
+from vsr_kit.videos import write_mp4
 
 SAMPLE_ROOMS = 12
 SAMPLE_FRAMES = 32
@@ -118,68 +117,6 @@ def _watched(rooms: list[Room], progress: bool) -> Iterable[Room]:
     return tqdm(rooms, desc="rooms", unit="room")
 
 
-def clip_path(root: str | Path, dataset: str, scene_name: str) -> Path:
-    """Where VSI-Bench keeps a video: `{root}/{dataset}/{scene_name}.mp4`. Names that lead elsewhere are refused."""
-    for name in (dataset, scene_name):
-        if not name or name.startswith(".") or set(name) & set("/\\:\0"):
-            raise ValueError(f"{name!r} cannot name a folder or clip: no dot in front, none of / \\ :, and not empty")
-    return Path(root) / dataset / f"{scene_name}.mp4"
-
-
-class ClipFolder(Mapping[str, np.ndarray]):
-    """Clips on disk by scene name, each read when it is first asked for: uint8 frames, shape (F, H, W, 3).
-
-    The benchmark's videos do not fit into memory together, so the ones not used for longest are let go above
-    `memory_mb`. `load_clips` makes it.
-    """
-
-    def __init__(self, paths: Mapping[str, Path], num_frames: int | None, max_side_px: int | None, memory_mb: float):
-        self._paths, self._num_frames, self._max_side_px = dict(paths), num_frames, max_side_px
-        self._memory_bytes, self._kept = memory_mb * 1e6, {}
-
-    def __getitem__(self, scene_name: str) -> np.ndarray:
-        if scene_name not in self._kept:
-            self._kept[scene_name] = read_mp4(self._paths[scene_name], self._num_frames, self._max_side_px)
-        self._kept[scene_name] = self._kept.pop(scene_name)  # most recent last
-        while len(self._kept) > 1 and sum(frames.nbytes for frames in self._kept.values()) > self._memory_bytes:
-            del self._kept[next(iter(self._kept))]
-        return self._kept[scene_name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._paths)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-
-def load_clips(
-    rows: Iterable[dict],
-    root: str | Path,
-    num_frames: int | None = None,
-    max_side_px: int | None = None,
-    memory_mb: float = 2000,
-) -> ClipFolder:
-    """Find the clips that rows ask about; each is read when it is used.
-
-    Args:
-        rows: any rows with `dataset` and `scene_name`.
-        root: the folder that holds `{dataset}/{scene_name}.mp4`: ours, the benchmark's unpacked zips, or your own.
-        num_frames: sample so many frames uniformly; all of them by default.
-        max_side_px: shrink larger frames.
-        memory_mb: most memory to keep frames in.
-
-    Raises:
-        ValueError: if a clip is missing, or two data sets have a scene of the same name.
-    """
-    paths: dict[str, Path] = {}
-    for row in rows:
-        path = clip_path(root, row["dataset"], row["scene_name"])
-        if paths.setdefault(row["scene_name"], path) != path:
-            raise ValueError(f"scene {row['scene_name']!r} is in two data sets, {path} is one: load each on its own")
-    missing = [path for path in paths.values() if not path.is_file()]
-    if missing:
-        raise ValueError(f"{len(missing)} of {len(paths)} clips are missing, first {missing[0]}: put them there")
-    return ClipFolder(paths, num_frames, max_side_px, memory_mb)
 
 
 def make_samples(out: str | Path) -> BuildReport:
