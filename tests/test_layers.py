@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 
 # A line imports from the lines above it and, within the line, from the names to its left.
 LAYERS = [
-    ["budget", "shipped", "journals", "locks", "interrupts", "provenance", "strict"],
+    ["budget", "characters", "shipped", "journals", "locks", "interrupts", "provenance", "strict"],
     ["rooms"],
     ["video_files"],
     ["colors", "videos"],
@@ -40,7 +40,7 @@ HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "
 HEAVY |= {"nbclient", "nbconvert", "jupyter_client", "pandas", "pyarrow", "matplotlib", "IPython"}
 # These import without torch, and without anything else that takes its time.
 LIGHT = ["rooms", "videos", "questions", "data", "prompts", "rewards", "detectors", "evaluation", "labels", "collapse"]
-LIGHT += ["colors", "runs", "asking", "report", "site", "bench", "cli"]
+LIGHT += ["characters", "colors", "runs", "asking", "report", "site", "bench", "cli"]
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}

@@ -13,6 +13,7 @@ import json
 from functools import cache
 from pathlib import Path
 
+from vsr_kit.characters import drawable
 from vsr_kit.runs import RunFolder
 
 TRACES_PER_STEP = 6
@@ -36,7 +37,7 @@ def write_report(runs: list[RunFolder], path: str | Path | None = None) -> Path:
 
 def page(template: str, **values) -> str:
     """Fill a template of vsr_kit/templates; every value is escaped but a figure, which makes its own markup."""
-    return _templates().get_template(template).render(**values)
+    return drawable(_templates().get_template(template).render(**values))
 
 
 @cache

@@ -22,13 +22,13 @@ from html import escape
 from pathlib import Path
 
 from vsr_kit.budget import SMOKE_VARIABLE
+from vsr_kit.characters import drawable, without_commands
 from vsr_kit.report import page, write_report
 from vsr_kit.runs import RUNS_VARIABLE, RunFolder, run_folders
 from vsr_kit.shipped import checkout, notebooks_folder
 
 MAIN_JOB = ("00", "01", "02", "03")
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _run_cells(notebook, workplace: Path, environment: dict, timeout_s: int, on_
     try:
         client.execute(env=environment)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as err:
-        return "\n".join(_ANSI.sub("", str(err)).strip().splitlines()[-12:]) or type(err).__name__
+        return "\n".join(without_commands(str(err)).strip().splitlines()[-12:]) or type(err).__name__
     return None
 
 
@@ -168,7 +168,7 @@ def notebook_page(notebook, name: str) -> str:
     html, _ = HTMLExporter(template_name="lab").from_notebook_node(_static(notebook), {"metadata": {"name": name}})
     # Before anything else in the head: loaded after require.js, plotly.js would register with it and define no global.
     html = html.replace("<head>", '<head>\n<script src="../plotly.min.js"></script>', 1)
-    return re.sub(r'href="(\d\d_[\w-]+)\.ipynb', r'href="\1.html', html)
+    return drawable(re.sub(r'href="(\d\d_[\w-]+)\.ipynb', r'href="\1.html', html))
 
 
 def _static(notebook):

@@ -15,11 +15,40 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from vsr_kit import __version__
+from vsr_kit.characters import one_line, printable
 from vsr_kit.cli import benching, claiming, course, questions, reproducing, studies
+from vsr_kit.cli.terminal import guard
+
+
+class _Group(TyperGroup):
+    """Typer shows what was typed; a terminal must not obey it."""
+
+    def make_context(self, *args, **extra):
+        try:
+            return super().make_context(*args, **extra)
+        except Exception as error:
+            _make_printable(error)
+            raise
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            _make_printable(error)
+            raise
+
+
+def _make_printable(error: Exception) -> None:
+    """Escape what was typed wrongly in the message of an error about it."""
+    if hasattr(error, "format_message"):
+        error.message = printable(error.message)
+
 
 app = typer.Typer(
+    cls=_Group,
     name="vsr",
     help="Visual-spatial reasoning by R1-Zero-like training: rooms, clips, questions, scores, QLoRA GRPO, a course.",
     no_args_is_help=True,
@@ -58,12 +87,13 @@ def options(
 def main() -> None:
     """Entry point of the `vsr` script: errors with a remedy become one line and exit code 2."""
     _print_anything()
+    guard()
     try:
         app()
     except (ValueError, OSError, ImportError) as err:
         if "--debug" in sys.argv:
             raise
-        typer.echo(f"error: {err}", err=True)
+        typer.echo(f"error: {one_line(err)}", err=True)
         sys.exit(2)
 
 

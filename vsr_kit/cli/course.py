@@ -14,6 +14,8 @@ from typing import Annotated
 
 import typer
 
+from vsr_kit.characters import printable
+
 Out = Annotated[Path, typer.Option(help="Folder of the site; its index.html is what to look at.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The smoke budget: every cell runs, the numbers mean nothing.")]
 Timeout = Annotated[int, typer.Option(help="Seconds a single cell may take; 0 keeps the budget's own limit.")]
@@ -53,13 +55,15 @@ def _build(notebooks: list[Path], out: Path, smoke: bool, cell_timeout: int) -> 
         bar = progress.add_task("", total=1)
 
         def on_start(path: Path, cells: int) -> None:
-            progress.reset(bar, total=cells, description=path.stem)
+            progress.reset(bar, total=cells, description=printable(path.stem))
 
         def on_done(done) -> None:
             state = "FAILED" if done.error else "ran"
-            console.print(f"{done.name}: {state}, {done.cells} code cells, {done.seconds:.0f} s", highlight=False)
+            console.print(
+                f"{printable(done.name)}: {state}, {done.cells} code cells, {done.seconds:.0f} s", highlight=False
+            )
             if done.error:
-                console.print(done.error, markup=False, highlight=False, soft_wrap=True)
+                console.print(printable(done.error), markup=False, highlight=False, soft_wrap=True)
 
         site = build_site(
             notebooks,
@@ -83,8 +87,8 @@ def _tell(console, site, smoke: bool) -> None:
         caveat = " (smoke budget: these numbers mean nothing)" if smoke else ""
         console.print(f"measured{caveat}:", highlight=False)
     for name, what, value in measured:
-        console.print(f"  {name}: {what}: {value}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"look at {site.index}", markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(f"  {name}: {what}: {value}"), markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(f"look at {site.index}"), markup=False, highlight=False, soft_wrap=True)
 
 
 def lab(

@@ -24,6 +24,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vsr_kit import __version__
+from vsr_kit.characters import one_line
 from vsr_kit.data.visibility import VISIBILITY
 from vsr_kit.journals import read_json, write_json
 from vsr_kit.locks import held
@@ -79,7 +80,7 @@ def complete(out: Path) -> None:
     going = [name for name in old if name in new or name not in moves["new"]]
     for name in {*going, *new}:
         if os.path.lexists(out / name) and not (_plain(out, name) and _identity(out / name) == old.get(name)):
-            raise ValueError(f"{out} holds {ascii_name(name)}, where a build wants to write: move it away")
+            raise ValueError(f"{out} holds {one_line(name)}, where a build wants to write: move it away")
     if QUESTIONS in new:
         (out / QUESTIONS).unlink(missing_ok=True)
     for name in set(going) - set(new):
@@ -120,17 +121,12 @@ def own_files(out: Path) -> set[str]:
     folders = {name.split("/")[0] for name in own if "/" in name}
     first = list(itertools.islice(_foreign(out, own, folders), 4))
     if first:
-        named = ", ".join(map(ascii_name, first[:3])) + (" and more" if len(first) > 3 else "")
+        named = ", ".join(map(one_line, first[:3])) + (" and more" if len(first) > 3 else "")
         raise ValueError(
             f"{out} holds {named}, which no build wrote or somebody changed since: nothing was touched; give a new or "
             "empty folder, or move away what is yours"
         )
     return own
-
-
-def ascii_name(name: str) -> str:
-    """A file's name, with what a terminal might obey escaped."""
-    return name if name.isprintable() else ascii(name)
 
 
 def _foreign(out: Path, own: set[str], folders: set[str], inside: str = "") -> Iterator[str]:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from vsr_kit.characters import drawable
+
 STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; color: #1b1f24;
@@ -44,7 +46,7 @@ def report_page(title: str, sections: Iterable[Section | tuple[str, Sequence]], 
     sections = [s if isinstance(s, Section) else Section(s[0], tuple(s[1])) for s in sections]
     links = "".join(f'<a href="#s{i}">{escape(s.title)}</a>' for i, s in enumerate(sections, 1))
     body = "\n".join(_section(i, section) for i, section in enumerate(sections, 1))
-    return (
+    return drawable(
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n"

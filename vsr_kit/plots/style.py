@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterable
 from html import escape
 
+from vsr_kit.characters import drawable
+
 SOURCES = ("measured now", "shipped")
 WIDTH_PX = 880
 FONT = "system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"
@@ -62,7 +64,7 @@ def color_of(name: str, index: int) -> str:
 
 def plain(text: object, limit: int | None = None) -> str:
     """Any text as plotly shows it verbatim: one line, cut at `limit` characters, its angle brackets no tags."""
-    line = " ".join(str(text).split())
+    line = " ".join(drawable(str(text)).split())
     if limit is not None and len(line) > limit:
         line = line[: limit - 1].rstrip() + "…"
     return escape(line, quote=False)
