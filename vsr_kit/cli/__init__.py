@@ -15,12 +15,26 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from vsr_kit import __version__
 from vsr_kit.cli import benching, claiming, course, questions, reproducing, studies
+from vsr_kit.damage import Damaged, in_a_line
+
+
+class _Group(TyperGroup):
+    """Typer takes every EOFError for Ctrl-D and says no more than "Aborted."; here it is a file that ends too early."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            raise Damaged(f"a file ends too early ({in_a_line(error)}); vsr --debug shows which") from error
+
 
 app = typer.Typer(
     name="vsr",
+    cls=_Group,
     help="Visual-spatial reasoning by R1-Zero-like training: rooms, clips, questions, scores, QLoRA GRPO, a course.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -56,11 +70,17 @@ def options(
 
 
 def main() -> None:
-    """Entry point of the `vsr` script: errors with a remedy become one line and exit code 2."""
+    """Entry point of the `vsr` script: errors become one line and exit code 2."""
+    debug = "--debug" in sys.argv
     try:
         app()
-    except (ValueError, OSError, ImportError) as err:
-        if "--debug" in sys.argv:
+    except (ValueError, OSError, ImportError) as error:  # with a remedy
+        if debug:
             raise
-        typer.echo(f"error: {err}", err=True)
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except Exception as error:
+        if debug:
+            raise
+        typer.echo(f"error: {in_a_line(error)} ({type(error).__name__}; vsr --debug shows where)", err=True)
         sys.exit(2)
