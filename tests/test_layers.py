@@ -22,7 +22,7 @@ LAYERS = [
     ["detectors"],
     ["evaluation"],
     ["labels"],
-    ["vision", "features", "checkpoints", "models", "prompted", "plain", "generation"],
+    ["sources", "vision", "features", "checkpoints", "whole", "adapters", "models", "prompted", "plain", "generation"],
     ["grpo", "dpo", "estimators"],
     ["profiles", "samplers", "trainers", "pairs", "costs", "collapse", "watch", "methods", "training"],
     ["recipes"],

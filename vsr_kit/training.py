@@ -138,7 +138,7 @@ def _go(trainer, checkpoint: str | None, watch: StopWhenBroken) -> None:
 def _trained(trainer, loaded: Loaded, profile: Profile, adapter, took: tuple, since: int, quiet: bool) -> Trained:
     """What is left of a training that went on from step `since`; its cost is printed."""
     model = trainer.accelerator.unwrap_model(trainer.model).eval()
-    ready = Loaded(model, loaded.processor, loaded.name, describe(model, loaded.name, profile.quantize, adapter))
+    ready = Loaded(model, loaded.processor, loaded.name, describe(model, loaded.name, adapter))
     cost = cost_of(trainer.state.log_history, trainer.accelerator.device.type, since)
     if not quiet and cost is not None and trainer.accelerator.is_main_process:
         print(f"cost: {cost}")

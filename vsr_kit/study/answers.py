@@ -27,7 +27,7 @@ from vsr_kit.damage import Damaged
 from vsr_kit.data import first_of_types
 from vsr_kit.journals import read_gzip_lines
 from vsr_kit.journals import read_lines as read_journal
-from vsr_kit.provenance import checkpoint_identity, hardware
+from vsr_kit.provenance import checkpoint_identity, hardware, identity_differs
 from vsr_kit.runs import git_at_start
 from vsr_kit.shipped import data_samples
 from vsr_kit.study.sets import QuestionSet
@@ -182,11 +182,10 @@ def made_otherwise(condition: Condition, folder: Path, entries: dict[str, dict])
     remedy = f"give another --out, or remove {path} to have it asked again"
     if entry is None:
         return f"{path} has no entry in {folder / 'manifest.jsonl'}, so how it was made is not known; {remedy}"
-    then = {"token_cap": entry.get("token_cap"), "base sha256": (entry.get("base") or {}).get("sha256")}
-    for name, now in {"token_cap": TOKEN_CAP, "base sha256": base_identity()["sha256"]}.items():
-        if then[name] != now:
-            return f"{path}: {name} was {then[name]} and is {now} today; {remedy}"
-    return None
+    if (then := entry.get("token_cap")) != TOKEN_CAP:
+        return f"{path}: token_cap was {then} and is {TOKEN_CAP} today; {remedy}"
+    told = identity_differs(entry.get("base"), base_identity())
+    return told and f"{path}: base {told}; {remedy}"
 
 
 def save_questions(questions: QuestionSet, folder: Path) -> None:
