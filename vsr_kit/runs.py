@@ -31,7 +31,6 @@ from pathlib import Path
 from vsr_kit.journals import (
     append_lines,
     drop_torn_line,
-    read_json,
     write_json,
     write_parquet,
 )
@@ -113,6 +112,10 @@ class RunFolder:
         are superseded. None supersedes nothing (right for evaluations, whose rows have no step).
         """
         run = cls.open(path)
+        if from_step and (checkpoint := run.checkpoints / f"checkpoint-{from_step}").is_dir():
+            from vsr_kit.resumable import check_trainer_checkpoint
+
+            check_trainer_checkpoint(checkpoint)  # before anything is noted
         run._take_lock()
         for name in JOURNALS:
             drop_torn_line(run.path / name)
@@ -243,15 +246,10 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def last_checkpoint(self) -> Path | None:
-        """The newest checkpoint that was saved whole: trainer_state.json is the last file a trainer writes into it."""
-        found = [p for p in self.checkpoints.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", p.name)]
-        for path in sorted(found, key=lambda p: int(p.name.split("-")[1]), reverse=True):
-            try:
-                read_json(path / "trainer_state.json")
-            except (OSError, ValueError):
-                continue
-            return path
-        return None
+        """The newest checkpoint that was saved to its end; see `resumable.newest`."""
+        from vsr_kit.resumable import newest
+
+        return newest(self.checkpoints)
 
     def attempts(self) -> list[dict]:
         """Starts, resumes and finishes, in order."""

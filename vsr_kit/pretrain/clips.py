@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vsr_kit.data import film
+from vsr_kit.journals import read_json
 from vsr_kit.rooms import Room
 
 MOST_BOXES = 32
@@ -53,7 +54,7 @@ class ClipStore:
     def filmed(self) -> int:
         """How many rooms, from the first, are on disk."""
         path = self.folder / "filmed.json"
-        return json.loads(path.read_text())["filmed"] if path.exists() else 0
+        return read_json(path, {"filmed": int})["filmed"] if path.exists() else 0
 
     def film_all(self) -> None:
         """Film what is missing; a progress bar tells how far it is."""

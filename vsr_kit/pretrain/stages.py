@@ -26,6 +26,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.models.qwen2_vl import modeling_qwen2_vl
 
+from vsr_kit.damage import reading
 from vsr_kit.pretrain.grounding import WATCH
 from vsr_kit.pretrain.recipe import Stage
 
@@ -108,11 +109,12 @@ def _rate(step: int, stage: Stage) -> float:
 def _resume(path: Path, model: nn.Module, optimizer, schedule) -> int:
     if not path.exists():
         return 0
-    state = torch.load(path, weights_only=True)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    return state["step"]
+    with reading(path, f"restore it from a copy, or remove {path} to do the stage again"):
+        state = torch.load(path, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        return int(state["step"])
 
 
 def _save(path: Path, model: nn.Module, optimizer, schedule, step: int) -> None:

@@ -42,7 +42,7 @@ def read_geometry(path: str | Path) -> GeometryFile:
     path = Path(path)
     try:
         scenes = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not readable as JSON ({error}); give a VSI-Bench *_meta_info_*.json") from error
     if not isinstance(scenes, dict):
         raise ValueError(f"{path}: holds a {type(scenes).__name__}, must be an object that maps scene names to scenes")
@@ -139,7 +139,7 @@ def load_rooms(path: str | Path) -> list[Room]:
     """
     try:
         records = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not readable as JSON ({error}); write rooms with save_rooms") from error
     if not isinstance(records, list):
         raise ValueError(f"{path}: holds a {type(records).__name__}, must be a list of rooms as save_rooms writes them")
