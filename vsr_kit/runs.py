@@ -112,10 +112,6 @@ class RunFolder:
         are superseded. None supersedes nothing (right for evaluations, whose rows have no step).
         """
         run = cls.open(path)
-        if from_step and (checkpoint := run.checkpoints / f"checkpoint-{from_step}").is_dir():
-            from vsr_kit.resumable import check_trainer_checkpoint
-
-            check_trainer_checkpoint(checkpoint)  # before anything is noted
         run._take_lock()
         for name in JOURNALS:
             drop_torn_line(run.path / name)

@@ -134,8 +134,8 @@ def whole_log(run: RunFolder) -> list[dict]:
 def _run(name: str, folder: Path | str | None) -> RunFolder:
     """The folder of a run whose answers are there, as the study kept it."""
     path = study_folder(folder) / name
-    for file in ("config.json", "metrics.jsonl", "summary.json"):
-        if not (path / file).is_file():
+    for file in ("config.json", "metrics.jsonl"):
+        if path.is_dir() and not (path / file).is_file():
             raise Damaged(f"{path / file} is missing, though the run's answers are there; restore it from a copy")
     return RunFolder.open(path)
 
