@@ -81,7 +81,10 @@ def read_lines(path: Path, fields: Mapping | None = None) -> list[dict]:
 def read_gzip_lines(path: Path, fields: Mapping | None = None) -> list[dict]:
     """Rows of a gzipped file of JSON lines, which is written whole: any break is damage. As `read_lines` otherwise."""
     with reading(path):
-        whole = gzip.decompress(Path(path).read_bytes())
+        packed = Path(path).read_bytes()
+        whole = gzip.decompress(packed)
+    if not packed:  # which gzip takes for no lines
+        raise Damaged(f"{path} is empty; {REMEDY}")
     return _rows(whole, path, fields or {})
 
 
@@ -137,6 +140,6 @@ def read_parquet(path: Path, fields: Mapping | None = None) -> list[dict]:
         return []
     import pyarrow.parquet as pq
 
-    with reading(path):
-        rows = pq.read_table(path).to_pylist()
+    with reading(path), Path(path).open("rb") as stream:  # a folder by this name would be read as a table, too
+        rows = pq.read_table(stream).to_pylist()
     return [expect(row, f"{path}, row {number}", fields or {}) for number, row in enumerate(rows, start=1)]

@@ -33,7 +33,12 @@ def read_config(folder: Path) -> dict:
 
 def read_versions(folder: Path) -> dict:
     """versions.json."""
-    return _json(folder / "versions.json", _VERSIONS)
+    found, path = _json(folder / "versions.json", _VERSIONS), folder / "versions.json"
+    expect(found["hardware"], f"{path}, field 'hardware'", {"processor?": str, "cores?": int, "cuda?": list})
+    for name, fields in (("git", {"commit": str}), ("checkpoint", {"name": str, "sha256?": str, "text_sha256?": str})):
+        if found.get(name) is not None:
+            expect(found[name], f"{path}, field {name!r}", fields)
+    return found
 
 
 def read_summary(folder: Path) -> dict:
