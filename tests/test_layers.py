@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 
 # A line imports from the lines above it and, within the line, from the names to its left.
 LAYERS = [
-    ["budget", "characters", "shipped", "journals", "locks", "interrupts", "provenance", "strict"],
+    ["budget", "characters", "strict", "shipped", "damage", "journals", "seals", "run_files", "locks", "interrupts"],
+    ["provenance"],
     ["rooms"],
     ["video_files"],
     ["colors", "videos"],
@@ -23,7 +24,8 @@ LAYERS = [
     ["detectors"],
     ["evaluation"],
     ["labels"],
-    ["vision", "features", "checkpoints", "models", "prompted", "plain", "generation"],
+    ["sources", "vision", "features", "checkpoints", "whole", "adapters", "resumable"],
+    ["models", "prompted", "plain", "generation"],
     ["grpo", "dpo", "estimators"],
     ["profiles", "samplers", "trainers", "pairs", "costs", "collapse", "watch", "methods", "training"],
     ["recipes"],

@@ -161,7 +161,7 @@ def test_a_damaged_state_is_named(copied, damage):
     path = copied.with_name("mini-work") / "clean.pt"
     whole = path.read_bytes()
     path.write_bytes({"cut": whole[:1000], "empty": b"", "garbled": whole[:50] + b"x" * 50 + whole[100:]}[damage])
-    with pytest.raises(ValueError, match=r"clean\.pt is no state of a stage.*remove it") as caught:
+    with pytest.raises(ValueError, match=r"clean\.pt cannot be read.*remove") as caught:
         pretrain(copied, small_recipe(), fuse=False)
     assert "\n" not in str(caught.value)
 

@@ -50,6 +50,8 @@ from transformers.processing_utils import VideosKwargs  # noqa: E402
 from transformers.video_processing_utils import VideoProcessorMixin  # noqa: E402
 from transformers.video_utils import make_batched_videos  # noqa: E402
 
+from vsr_kit.sources import NO_CODE  # noqa: E402
+
 HUB_KWARGS = ("revision", "token", "local_files_only", "cache_dir", "subfolder")
 
 
@@ -148,7 +150,7 @@ class Qwen2VLProcessor(StockProcessor):
 
     @classmethod
     def _get_arguments_from_pretrained(cls, pretrained_model_name_or_path, processor_dict=None, **kwargs):
-        path, kwargs = pretrained_model_name_or_path, {k: v for k, v in kwargs.items() if k in HUB_KWARGS}
+        path, kwargs = pretrained_model_name_or_path, {k: v for k, v in kwargs.items() if k in HUB_KWARGS} | NO_CODE
         return [kind.from_pretrained(path, **kwargs) for kind in (Qwen2VLImageProcessorPil, AutoTokenizer)] + [
             Qwen2VLVideoProcessor.from_pretrained(path, **kwargs)
         ]
@@ -179,8 +181,8 @@ def load_processor(path, backend: str | None = None, **hub_kwargs) -> StockProce
     if backend == "torchvision" and not TORCHVISION:
         raise ImportError("backend='torchvision' was asked for, and torchvision is not installed; use 'pil' or None")
     if backend == "pil" or not TORCHVISION:
-        return Qwen2VLProcessor.from_pretrained(path, **hub_kwargs)
-    processor = StockProcessor.from_pretrained(path, **hub_kwargs)
+        return Qwen2VLProcessor.from_pretrained(path, **hub_kwargs, **NO_CODE)
+    processor = StockProcessor.from_pretrained(path, **hub_kwargs, **NO_CODE)
     processor.video_processor.cap_pixels_per_frame = False  # say so now: its default is about to change
     return processor
 

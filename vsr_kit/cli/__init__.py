@@ -21,10 +21,15 @@ from vsr_kit import __version__
 from vsr_kit.characters import one_line, printable
 from vsr_kit.cli import benching, claiming, course, questions, reproducing, studies
 from vsr_kit.cli.terminal import guard
+from vsr_kit.damage import Damaged, in_a_line
 
 
 class _Group(TyperGroup):
-    """Typer shows what was typed; a terminal must not obey it."""
+    """Typer's group of commands, with two habits mended.
+
+    Typer shows what was typed as it was typed, and a terminal must not obey it. And it takes every EOFError for Ctrl-D
+    and says no more than "Aborted."; here it is a file that ends too early.
+    """
 
     def make_context(self, *args, **extra):
         try:
@@ -36,6 +41,8 @@ class _Group(TyperGroup):
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
+        except EOFError as error:
+            raise Damaged(f"a file ends too early ({in_a_line(error)}); vsr --debug shows which") from error
         except Exception as error:
             _make_printable(error)
             raise
@@ -85,15 +92,21 @@ def options(
 
 
 def main() -> None:
-    """Entry point of the `vsr` script: errors with a remedy become one line and exit code 2."""
+    """Entry point of the `vsr` script: errors become one line and exit code 2."""
     _print_anything()
     guard()
+    debug = "--debug" in sys.argv
     try:
         app()
-    except (ValueError, OSError, ImportError) as err:
-        if "--debug" in sys.argv:
+    except (ValueError, OSError, ImportError) as error:  # with a remedy
+        if debug:
             raise
-        typer.echo(f"error: {one_line(err)}", err=True)
+        typer.echo(f"error: {one_line(error)}", err=True)
+        sys.exit(2)
+    except Exception as error:
+        if debug:
+            raise
+        typer.echo(f"error: {one_line(in_a_line(error))} ({type(error).__name__}; vsr --debug shows where)", err=True)
         sys.exit(2)
 
 

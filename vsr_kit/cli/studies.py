@@ -60,7 +60,7 @@ def report(
 
 def eval_(
     model: Model = "mini",
-    adapter: Annotated[Path | None, typer.Option(help="A trained adapter, or the run folder it is in.")] = None,
+    adapter: Annotated[str | None, typer.Option(help="A trained adapter, or the run folder it is in.")] = None,
     mode: Annotated[Mode, typer.Option(help="How the model is asked.")] = Mode.vanilla,
     rooms: Rooms = "20",
     split: Annotated[str, typer.Option(help="train, val or test; `all` of a geometry file.")] = "test",
@@ -84,7 +84,7 @@ def eval_(
 
     settings = {
         "model": model,
-        "adapter": None if adapter is None else str(adapter),
+        "adapter": adapter,
         "mode": mode.value,
         "rooms": rooms,
         "split": split,

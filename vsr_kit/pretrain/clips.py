@@ -68,9 +68,8 @@ class ClipStore:
     def filmed(self) -> int:
         """How many rooms, from the first, are on disk."""
         path = self.folder / "filmed.json"
-        found = read_json(path) if path.exists() else {"filmed": 0}
-        count = found.get("filmed") if isinstance(found, dict) else None
-        if not isinstance(count, int) or not 0 <= count <= len(self.rooms):
+        count = read_json(path, {"filmed": int})["filmed"] if path.exists() else 0
+        if not 0 <= count <= len(self.rooms):
             raise ValueError(f"{path} does not say how many rooms are filmed: remove it, they are filmed anew")
         return count
 

@@ -26,6 +26,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.models.qwen2_vl import modeling_qwen2_vl
 
+from vsr_kit.damage import reading
 from vsr_kit.journals import append_lines, read_json, read_lines, replace
 from vsr_kit.pretrain.folder import RECIPE, must_agree
 from vsr_kit.pretrain.grounding import WATCH
@@ -113,16 +114,16 @@ def _rate(step: int, stage: Stage) -> float:
 def _resume(path: Path, recipe: dict, model: nn.Module, optimizer, schedule) -> int:
     if not path.exists():
         return 0
-    try:
+    remedy = f"restore it from a copy, or remove {path} to do the stage again"
+    with reading(path, remedy):
         state = torch.load(path, weights_only=True)
         made_by = state["recipe"]
-    except Exception as error:  # whatever zipfile, torch and its unpickler raise on a file that is not whole
-        raise ValueError(f"{path} is no state of a stage, or was cut: remove it, the stage begins anew") from error
     must_agree(made_by, recipe, path)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    return state["step"]
+    with reading(path, remedy):
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        return int(state["step"])
 
 
 def _save(path: Path, recipe: dict, model: nn.Module, optimizer, schedule, step: int) -> None:
