@@ -15,11 +15,6 @@ from vsr_kit.prompts import MODES
 TAGGED_MODES = tuple(mode for mode in MODES if mode != "vanilla")
 
 _TAG = re.compile(r"< ?(/?) ?(think|observe|answer) ?>", re.IGNORECASE | re.ASCII)
-# a block that is never closed ends where the answer begins, or with the text
-_BLOCKS = {
-    mode: re.compile(rf"< ?{mode} ?>(.*?)(?:< ?/ ?{mode} ?>|(?=< ?answer ?>)|\Z)", re.IGNORECASE | re.ASCII | re.DOTALL)
-    for mode in TAGGED_MODES
-}
 _WORD = re.compile(r"[^\W_]+(?:[.'’-][^\W_]+)*")
 
 
@@ -41,7 +36,19 @@ def thoughts(text: str, mode: str) -> list[str]:
         ValueError: for an unknown mode. Vanilla has no blocks: an empty list.
     """
     check_mode(mode)
-    return [_TAG.sub(" ", block) for block in _BLOCKS[mode].findall(text)] if mode in _BLOCKS else []
+    if mode not in TAGGED_MODES:
+        return []
+    held, start = [], None
+    for match in _TAG.finditer(text):
+        name = match[1] + match[2].lower()
+        if start is None and name == mode:
+            start = match.end()
+        elif start is not None and name in (f"/{mode}", "answer"):  # never closed: it ends where the answer begins
+            held.append(text[start : match.start()])
+            start = None
+    if start is not None:
+        held.append(text[start:])
+    return [_TAG.sub(" ", block) for block in held]
 
 
 def words(text: str) -> list[str]:
