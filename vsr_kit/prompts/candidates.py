@@ -53,7 +53,7 @@ def settle(text: str, mentions: list[Mention], source: str, lettered: bool) -> t
     group = _worked_out(text, group, words_too=source == "last_candidate")
     if not _agree(group):
         return None, True
-    picked = group[0] if source != "last_candidate" else group[-1]
+    picked = group[0]
     if picked.value == BOUND:
         return None, True
     return (picked, False) if picked.value else (None, False)

@@ -35,7 +35,11 @@ _DIRECTIONS = {
     "front": r"(?:(?:in )?front|forwards?|ahead)",
 }
 _AND_SIDE = r"[\W_]*(?:(?:of|me|you|and|to|on|at|in|the|my|your|towards?|slightly)[\W_]+){0,6}"
-_NO_NOUN = r"(?:is|was|because|since|or|and|as|maybe|perhaps|possibly|but|not|rather)\b"
+_NO_NOUN = (
+    r"(?:is|was|because|since|or|and|as|maybe|perhaps|possibly|but|not|rather|with|then|if|else|otherwise|vs|versus|plus|"
+    r"through|to|over|unless|either|also|alternatively|though|although|however|could|can|may|might|will|would|instead|"
+    r"seems|looks|appears|has|wins|by)\b"
+)
 _MOST_VSI_100K_CHOICES = 4
 _OR = re.compile(r"\b(?:or|maybe|perhaps|possibly|and)\b|[/|~→]", re.IGNORECASE)
 
@@ -151,7 +155,7 @@ def _choice_pattern(choices: tuple[Choice, ...]) -> re.Pattern:
     return re.compile(
         rf"{by_text}|[(\[{{] ?(?P<bracketed>[{both}]) ?[)\]}}]"
         # "a" before a word is an article, unless the word is a joiner
-        rf"|\A[\W_]*(?P<leading>(?![Aa] (?!(?:or|and|maybe|perhaps|possibly)\b)\w)[{both}])(?![\w'-])[.):]?"
+        rf"|\A[\W_]*(?P<leading>(?![Aa] (?!{_NO_NOUN})\w)[{both}])(?![\w'-])[.):]?"
         rf"|\b(?:[Oo]ption|[Cc]hoice|[Ll]etter) (?P<named>[{both}])(?![\w'])[.):]?"
         rf"|(?<![{word}])(?P<marked>[{upper}])(?=[.):,;!?*\]}}/|~]|\s*\Z|\s*\n)[.):]?"
         rf"|(?<![{word}])(?P<plain>(?!A (?!{_NO_NOUN})\w)[{upper}])(?![{word}])"

@@ -45,13 +45,17 @@ def _without_strays(text: str, mentions: list[Mention]) -> list[Mention]:
         if bool(a.value) != bool(b.value) and wording.joins(gap_between(text, a, b)):
             beside[i] = beside[i + 1] = True
     kept = [mention for mention, joined in zip(mentions, beside, strict=True) if mention.value or joined]
-    return [mention for mention in kept if not wording.is_denied(text, mention)]
+    return [m for m, after in _with_following(kept) if not wording.is_denied(text, m, after)]
+
+
+def _with_following(mentions: list[Mention]) -> list[tuple[Mention, Mention | None]]:
+    return list(zip(mentions, [*mentions[1:], None], strict=True)) if mentions else []
 
 
 def _numbers_only(text: str, mentions: list[Mention], source: str) -> list[Mention]:
     kept: list[Mention] = []
     other: Mention | None = None  # the last number that counts frames or the like
-    for mention in _without_list_marks(text, mentions):
+    for mention, following in _with_following(_without_list_marks(text, mentions)):
         gap = gap_between(text, kept[-1], mention) if kept else None
         if wording.counts_other(text, mention) or (other and wording.goes_on(gap_between(text, other, mention))):
             if kept and other is None and gap is not None and gap.strip() in ("-", "to", "or"):
@@ -59,7 +63,7 @@ def _numbers_only(text: str, mentions: list[Mention], source: str) -> list[Menti
             other = mention
         elif wording.is_bound(text, mention):
             kept.append(replace(mention, value=BOUND))
-        elif not wording.is_denied(text, mention) and not (gap is not None and wording.is_whole_of(gap)):
+        elif not wording.is_denied(text, mention, following) and not (gap is not None and wording.is_whole_of(gap)):
             kept.append(mention)
     return _of_the_dimension(text, _without_loose_words(text, kept, source))
 
@@ -73,7 +77,7 @@ def _without_list_marks(text: str, mentions: list[Mention]) -> list[Mention]:
         is_mark = is_mark and _LIST_MARK.search(text[max(0, mention.start - 6) : mention.start]) is not None
         is_mark = is_mark and (mention.start < 6 or "\n" in text[max(0, mention.start - 6) : mention.start])
         following = mentions[i + 1] if i + 1 < len(mentions) else None
-        if is_mark and following and "\n" not in gap_between(text, mention, following):
+        if is_mark and following and not re.match(r"[^\w]*\n", gap_between(text, mention, following)[1:]):
             expected += 1
         else:
             kept.append(mention)

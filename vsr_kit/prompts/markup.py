@@ -1,8 +1,8 @@
 """Markup off: the same answer in plain characters, whether it came as Markdown, LaTeX, HTML or typographic Unicode.
 
 `**150** cm`, `$150\\,\\text{cm}$`, `150&nbsp;cm` and `１５０ cm` all become `150 cm`. What carries meaning
-stays, in one spelling: exponents as `^2`, fractions with U+2044 (`½` and `\\frac{1}{2}` alike), line breaks, `±`, brackets,
-and `~` between numbers.
+stays, in one spelling: exponents as `^2`, fractions with U+2044 (`½` and `\\frac{1}{2}` alike), line breaks, `±`,
+brackets, and `~` between numbers.
 Left out: formulas that have to be worked out, tables, and anything that only a browser would show.
 """
 

@@ -19,6 +19,9 @@ NUMBER_WORDS = (
     | {word: i for i, word in enumerate([*ONES, *TEENS], 1)}
     | {word: 10 * i for i, word in enumerate(TENS, 2)}
 )
+_ANY = "|".join(NUMBER_WORDS)
+_ENDING_WORD = re.compile(rf"(?:{_ANY})(?![a-z])")  # no look behind in front, which would make it several times slower
+_WORDS = re.compile(rf"(?:[^a-z]*+(?:and|{_ANY})(?![a-z]))*+")  # possessive: no letter is read twice
 _LARGEST = int(sys.float_info.max)
 
 
@@ -38,20 +41,19 @@ def lmms_eval_number(text: str) -> float | None:
     """
     text = text.strip().lower()
     digits = re.search(r"-?\d+(?:\.\d+)?", text)
-    tokens = re.finditer(r"[a-z]+", text)
-    first = next((token for token in tokens if token[0] in NUMBER_WORDS), None)
+    found = _ENDING_WORD.finditer(text)
+    first = next((match for match in found if not "a" <= text[match.start() - 1 : match.start()] <= "z"), None)
     if digits and (first is None or digits.start() < first.start()):
-        return _finite(float(digits[0]))
+        value = float(digits[0])
+        return value if math.isfinite(value) else None
     if first is None:
         return None
-    total, current = _add_word(0, 0, NUMBER_WORDS[first[0]])
-    for token in tokens:
-        if token[0] in NUMBER_WORDS:
-            total, current = _add_word(total, current, NUMBER_WORDS[token[0]])
+    total, current = 0, 0
+    for word in re.findall(r"[a-z]+", _WORDS.match(text, first.start())[0]):
+        if word != "and":
+            total, current = _add_word(total, current, NUMBER_WORDS[word])
             if total + current > _LARGEST:  # it only grows from here
                 return None
-        elif token[0] != "and":
-            break
     return float(total + current)
 
 
@@ -59,7 +61,3 @@ def _add_word(total: int, current: int, value: int) -> tuple[int, int]:
     if value == 1000:
         return total + max(current, 1) * 1000, 0
     return total, max(current, 1) * 100 if value == 100 else current + value
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -36,7 +36,7 @@ _NUMBER = re.compile(
     # 3/2 as a fraction, alone or mixed: 1 1/2; \u2044 is what typographic and LaTeX fractions became
     r"(?<![\w.,/])(?<!\d )(?:(?P<whole>\d{1,6})(?: and |"
     r"[ -]))?(?P<num>\d{1,6}) ?(?P<bar>[⁄/]) ?"
-    r"(?P<den>\d{1,6})(?![\d/])"
+    r"(?P<den>\d{1,6})(?![\d/])(?: of an?\b)?"
     # digits: possessive (++), so that no digit is read twice
     r"|(?P<digits>(?<!\w)(?<!\d\.)(?:(?<![+/±])[-+])?(?:\d++(?:,\d++)*+(?:\.\d++)?|(?<![\w.])\.\d++)(?:e[-+]?\d++)?)"
     r"(?: point (?P<after_point>\d{1,9})\b)?"

@@ -14,8 +14,9 @@ is ours. One sentence stands above its rules: a text that does not say one thing
    ("3 or maybe 4", "2~3", "A, B", "B) the text of A") and bounds ("at least 3") are ambiguous.
 
 The ground truth is never looked at. Any text is read without an error: failures come back as a reason, so that parse
-failures and wrong answers can be counted apart. Time grows with the length of a text and no faster: after rule 1, the
-last `LONGEST` characters are looked at, or those behind the statement, and a tag that holds more is ambiguous.
+failures and wrong answers can be counted apart. Time grows with the length of a text and no faster: only the last
+`LONGEST_TEXT` characters of a completion are looked at, as if the last tag before them stood at their beginning, and of
+these the `LONGEST_ANSWER` behind the statement, or the last ones; a tag that holds more is ambiguous.
 
 Why no library reads the numbers: see the measurement in `numbers`.
 Left out: judging by a model, conditions, and answers in other languages than English but for Chinese units.
@@ -45,8 +46,8 @@ NOT_A_NUMBER = "not a number"
 NOT_AN_OPTION = "not an option"
 REASONS = (EMPTY, TRUNCATED, NO_ANSWER, AMBIGUOUS, NOT_A_NUMBER, NOT_AN_OPTION)
 SOURCES = ("answer_tag", "statement", "bare", "last_candidate")
-# Characters. Training caps answers at 384 tokens, about 1,500 characters; an answer itself has a few dozen.
-LONGEST = 4000
+# Characters. Training caps completions at 384 tokens, about 1,500 characters; an answer itself has a few dozen.
+LONGEST_TEXT, LONGEST_ANSWER = 50_000, 2000
 
 _TAG = re.compile(r"<\s?(/?)\s?(think|observe|answer)\s?>", re.IGNORECASE)
 _STATEMENT = re.compile(
@@ -91,10 +92,12 @@ def parse_answer(text: str, row: Mapping) -> Parsed:
         ValueError: if the row's question type is unknown; never because of the text.
     """
     kind, nothing = _asked(row)
+    text = _end_of(text)
     segment, source, reason = _answer_segment(text)
     if reason:
         return Parsed(None, reason, kind, None)
     readable = plain(segment)
+    readable = readable[-LONGEST_ANSWER:] if source == "last_candidate" else readable[:LONGEST_ANSWER]
     mentions = _find(readable, row, kind)
     if not mentions:
         return Parsed(None, nothing, kind, None)
@@ -132,9 +135,21 @@ def _find(text: str, row: Mapping, kind: str) -> list[Mention]:
     return find_choices(text, choices) if choices else find_phrase(text)
 
 
+def _end_of(text: str) -> str:
+    """The end of a text that is looked at, behind the last tag of the part that is not."""
+    text = text.strip()
+    if len(text) <= LONGEST_TEXT:
+        return text
+    start = len(text) - LONGEST_TEXT
+    left = text[:start].lower()
+    tags = [f"<{slash}{name}>" for name in ("think", "observe", "answer") for slash in ("", "/")]
+    last = max(tags, key=left.rfind)
+    return (last if last in left else "") + text[start:]
+
+
 def _answer_segment(text: str) -> tuple[str, str, str | None]:
     """Cut out the part of a completion that holds the answer: (part, source, reason why there is none)."""
-    if not text.strip():
+    if not text:
         return "", "", EMPTY
     tags = [(match[1] + match[2].lower(), match) for match in _TAG.finditer(text)] if "<" in text else []
     answers = [match for name, match in tags if name == "answer"]
@@ -154,15 +169,15 @@ def _answer_segment(text: str) -> tuple[str, str, str | None]:
     for statement in _STATEMENT.finditer(rest):  # noqa: B007, the last one is wanted
         pass
     if statement is None:
-        return rest[-LONGEST:], "last_candidate", None
-    stated = rest[statement.start("unit") if statement["unit"] else statement.end() :].strip()[:LONGEST]
+        return rest[-LONGEST_ANSWER:], "last_candidate", None
+    stated = rest[statement.start("unit") if statement["unit"] else statement.end() :].strip()[:LONGEST_ANSWER]
     return stated, "statement", None if rest[statement.end() :].strip() else TRUNCATED
 
 
 def _tagged_answer(text: str, start: int, tags: list) -> tuple[str, str, str | None]:
     closing = next((match for name, match in tags if name == "/answer" and match.start() >= start), None)
     held = _TAG.sub(" ", text[start : closing.start() if closing else len(text)]).strip()
-    if len(held) > LONGEST:
+    if len(held) > LONGEST_ANSWER:
         return "", "", AMBIGUOUS
     if held:
         return held, "answer_tag", None

@@ -18,8 +18,8 @@ _ARTICLES = (
 )
 # not A; rather than A; compared with A
 _DENIED_BEFORE = re.compile(
-    r"(?:\b(?:not|never|neither|nor|rather than|instead of|as opposed to|excluding|except|except for|without|unlike|"
-    r"no longer|compared (?:to|with)|ruled? out|ruling out|eliminat(?:e|es|ed|ing)|discard(?:s|ed|ing)?)|n't) "
+    r"(?:\b(?:(?<!if )not|never|neither|nor|rather than|instead of|as opposed to|excluding|except|except for|without|"
+    r"unlike|no longer|compared (?:to|with)|ruled? out|ruling out|eliminat(?:e|es|ed|ing)|discard(?:s|ed|ing)?)|n't) "
     rf"{_ARTICLES}[\"'(]*\Z",
     re.IGNORECASE,
 )
@@ -74,13 +74,13 @@ _SHARE = re.compile(r"(?: \w+)? (?:out )?of (?:the |these |those |all |all the |
 
 _HEDGES = (
     "or maybe perhaps possibly probably potentially alternatively either else otherwise could might may can through "
-    "thru til till until versus vs between anywhere unless uncertain unsure conceivably plausibly likely also equally if "
-    "but though although however while whereas yet both also another wait no actually rather range 或 到 至"
+    "thru til till until versus vs between anywhere unless uncertain unsure conceivably plausibly likely also equally "
+    "if but though although however while whereas yet both also another wait no actually rather range plus 或 到 至"
 ).split()
 _HEDGE = re.compile(rf"(?<![\w'-])(?:{'|'.join(_HEDGES)})(?![\w'-])|[|~→/?]|\.\.|up to", re.IGNORECASE)
 _JOINERS = set(
-    "or and to by x × vs the a an then option letter choice also too both about approximately around roughly maybe "
-    "和 与".split()
+    "or and to by x × vs the a an then option letter choice also too both about approximately around roughly "
+    "maybe 和 与".split()
 )
 _REASON = re.compile(
     r"(?<![\w'-])(?:because|since|as (?:seen|shown|i|it|they|the|there|in|visible|you|we|can)|"
@@ -113,7 +113,7 @@ _SO = re.compile(
     r"adding up to|sums? to|leaving|leaves|but)(?![\w'-])",
     re.IGNORECASE,
 )
-_EQUALS = re.compile(r"(?<![<>≤≥!=])=(?!=)")
+_EQUALS = re.compile(r"(?<![<>≤≥!=])=(?![=>])")
 _CORRECTED = re.compile(
     r"\b(?:no|wait|actually|sorry|correction|rather|instead|so|therefore|thus|hence|total|finally|final|conclusion)\b",
     re.IGNORECASE,
@@ -130,10 +130,11 @@ def words_of(gap: str) -> list[str]:
     return _WORD.findall(gap.lower())
 
 
-def is_denied(text: str, mention: Mention) -> bool:
-    """Whether a text says that a candidate is not the answer."""
+def is_denied(text: str, mention: Mention, following: Mention | None) -> bool:
+    """Whether a text says that a candidate is not the answer, before it or between it and the one that follows."""
     before = text[max(0, mention.start - BEFORE) : mention.start]
-    return bool(_DENIED_BEFORE.search(before) or _DENIED_AFTER.match(text[mention.end : mention.end + AFTER]))
+    end = min(mention.end + AFTER, following.start if following else len(text))
+    return bool(_DENIED_BEFORE.search(before) or _DENIED_AFTER.match(text[mention.end : end]))
 
 
 def compared_by(text: str, last: Mention | None, mention: Mention) -> bool | None:
@@ -230,8 +231,8 @@ def corrects(sentence: str) -> bool:
 
 
 def ends_sentence(gap: str) -> re.Match | None:
-    """The last end of a sentence or line in a gap that holds words; lone punctuation joins ("A, B", "3. 4")."""
-    if not words_of(gap):
+    """The last end of a sentence or line in a gap that holds letters; lone punctuation joins ("A, B", "3. 4")."""
+    if not re.search(r"[^\W\d_]", gap):
         return None
     end = None
     for end in _SENTENCE_END.finditer(gap):  # noqa: B007, the last one is wanted

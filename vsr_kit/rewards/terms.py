@@ -75,7 +75,7 @@ def thought_reward(text: str, mode: str) -> float | None:
     check_mode(mode)
     if mode not in _BETWEEN:
         return None
-    once_each = tag_names(text) == [mode, f"/{mode}", "answer", "/answer"]
+    once_each = tag_names(text, most=5) == [mode, f"/{mode}", "answer", "/answer"]
     strict = _blocks(text, mode) if once_each else None
     if strict is None or not strict[1].strip():
         return 0.0
