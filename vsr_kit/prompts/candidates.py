@@ -92,7 +92,7 @@ def _stated(text: str, mentions: list[Mention]) -> list[Mention]:
     for a, b in pairwise(mentions):
         gap = gap_between(text, a, b)
         end = wording.ends_sentence(gap)
-        if end and not wording.says_may_be(gap[end.end() :]):
+        if end and not wording.says_may_be(gap[end.end() :]) and not _repeats(text, a, b, ""):
             return group
         if not end and wording.explains(gap, aside=True, clause=True):
             return group
@@ -103,7 +103,7 @@ def _stated(text: str, mentions: list[Mention]) -> list[Mention]:
 def _last_said(text: str, mentions: list[Mention], lettered: bool) -> list[Mention]:
     """Without a statement: the candidates of the last sentence that has any; or the answer that the text opens with."""
     sentences = _sentences(text, mentions)
-    last = _main_clause(text, sentences[-1])
+    last = _main_clause(text, sentences[-1], lettered)
     if len(sentences) == 1:
         return last
     before = sentences[-2]
@@ -134,12 +134,12 @@ def _sentence_start(text: str, before: Mention, first: Mention) -> int:
     return before.end + end.end() if end else before.end
 
 
-def _main_clause(text: str, sentence: list[Mention]) -> list[Mention]:
+def _main_clause(text: str, sentence: list[Mention], lettered: bool) -> list[Mention]:
     """The candidates of a sentence without those of its reasons, in front or behind."""
     first = sentence[0].start
     lead = text[max(0, first - wording.BEFORE) : first]
     end = re.search(r"[.!?\n;][^.!?\n;]*\Z", lead)
-    if wording.opens_with_reason(lead[end.start() + 1 :] if end else lead):
+    if wording.opens_with_reason(lead[end.start() + 1 :] if end else lead, lettered):
         commas = [i for i, (a, b) in enumerate(pairwise(sentence), 1) if "," in gap_between(text, a, b)]
         if commas:
             sentence = sentence[commas[-1] :]
@@ -156,9 +156,15 @@ def _offers_another(text: str, before: list[Mention], last: list[Mention]) -> bo
     lead = lead[(end.end() if (end := wording.ends_sentence(lead + " ")) else 0) :].strip()
     if wording.is_possible(opening) and wording.is_possible(lead):
         return True
-    follows = re.match(r"[^.!?\n;]*", text[last[-1].end : last[-1].end + wording.AFTER])[0]
-    same_tail = gap_between(text, before[-1], last[0])[: start - before[-1].end].strip(" .!?\n;") == follows.strip()
-    return len(before) == len(last) == 1 and same_tail and opening.strip().lower() == lead.lower()
+    return len(before) == len(last) == 1 and _repeats(text, before[-1], last[0], lead)
+
+
+def _repeats(text: str, a: Mention, b: Mention, lead: str) -> bool:
+    """Whether the sentence or line of `b` repeats that of `a`, which begins with `lead`, but for the candidate."""
+    start = _sentence_start(text, a, b)
+    opening, tail = text[start : b.start].strip().lower(), text[a.end : start].strip(" .!?\n;").lower()
+    follows = re.match(r"[^.!?\n;]*", text[b.end : b.end + wording.AFTER])[0].strip(" )]}").lower()
+    return tail == follows and opening in ("", lead.lower()) and bool(tail or lead)
 
 
 def _is_opening(text: str, sentence: list[Mention]) -> bool:

@@ -36,9 +36,9 @@ _DIRECTIONS = {
 }
 _AND_SIDE = r"[\W_]*(?:(?:of|me|you|and|to|on|at|in|the|my|your|towards?|slightly)[\W_]+){0,6}"
 _NO_NOUN = (
-    r"(?:is|was|because|since|or|and|as|maybe|perhaps|possibly|but|not|rather|with|then|if|else|otherwise|vs|versus|plus|"
+    r"(?i:is|was|because|since|or|and|as|maybe|perhaps|possibly|but|not|rather|with|then|if|else|otherwise|vs|versus|plus|"
     r"through|to|over|unless|either|also|alternatively|though|although|however|could|can|may|might|will|would|instead|"
-    r"seems|looks|appears|has|wins|by)\b"
+    r"seems|looks|appears|has|wins|by|[b-h])\b"
 )
 _MOST_VSI_100K_CHOICES = 4
 _OR = re.compile(r"\b(?:or|maybe|perhaps|possibly|and)\b|[/|~→]", re.IGNORECASE)

@@ -140,7 +140,7 @@ def _without_remarks(text: str, mentions: list[Mention]) -> list[Mention]:
             continue
         after = re.match(r"[^)\]]*", text[mention.end : mention.end + _LOOK_BACK])[0]
         inside = before[opened + 1 :] + " " + after
-        first = mention.start - len(before) + opened < kept[0].start
-        if first or wording.is_possible(inside) or len(wording.words_of(inside)) < 2:
+        first = mention.start - len(before) + opened <= kept[0].start
+        if first or wording.is_possible(inside) or wording.is_conditional(inside) or len(wording.words_of(inside)) < 2:
             kept.append(mention)
     return kept

@@ -52,7 +52,7 @@ _LATEX_SIGNS = {
     "pm": "±", "times": " x ", "sim": "~", "approx": "≈", "to": "→", "rightarrow": "→", "div": "/", "le": "≤",
     "leq": "≤",
     "ge": "≥", "geq": "≥", "lt": "<", "gt": ">", "newline": "\n", "circ": "°", "prime": "'", "ldots": "...",
-    "dots": "...",
+    "dots": "...", "textsuperscript": "^",
 }  # fmt: skip
 _LATEX_COMMAND = re.compile(r"\\(?:([a-zA-Z]{1,24})\*?|([,;:!> ()\[\]{}%$&#_\\]))")
 _HTML_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,15})(?: [^<>\n]{0,80})?/?>")
@@ -60,6 +60,10 @@ _POWER = re.compile(r"(?<=[a-z.])(?: ?\*\*| ?\^) ?[{(]? ?([23])(?!\d) ?[})]?", r
 _TIMES = re.compile(r"(?<=\d) ?\*{1,2} ?(?=\d)")
 _EMPHASIS = re.compile(r"[*`$]+|(?<!\w)_+|_+(?!\w)")
 _TILDE = re.compile(r"(?<=\d)~(?=[^\W\d])")  # LaTeX's space between a number and its unit
+_RUN_ON = re.compile(  # 3or4, 1m50cm
+    r"(?<=\d)(?P<joiner>or|and|to)(?=\d)|(?<=\d)(?P<unit>m|ft|feet|foot)(?=\d{1,2} ?(?:cm|mm|in|inch|\"))",
+    re.IGNORECASE,
+)
 _MANY_SPACES = re.compile(r" {2,}")
 _ODD = re.compile(r"[^\w\n .,:;!?()'\"/%+>-]|__|_\b|\b_|[^\x00-\x7f]")
 _BREAKING_TAGS = {"br", "p", "div", "li", "tr"}
@@ -73,6 +77,7 @@ def plain(text: str) -> str:
     """
     if _ODD.search(text) or "\t" in text:
         text = _without_markup(text)
+    text = _RUN_ON.sub(lambda match: f" {match[0]} ", text)
     return _MANY_SPACES.sub(" ", text)
 
 
@@ -102,4 +107,4 @@ def _spelled_command(match: re.Match) -> str:
     name, sign = match[1], match[2]
     if sign:
         return "%" if sign == "%" else "\n" if sign == "\\" else " "
-    return _LATEX_SIGNS.get(name, " ")
+    return _LATEX_SIGNS.get(name, f" {name}" if len(name) == 1 else " ")  # "A\\B" is no command

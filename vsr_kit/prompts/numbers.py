@@ -38,12 +38,13 @@ _NUMBER = re.compile(
     r"[ -]))?(?P<num>\d{1,6}) ?(?P<bar>[⁄/]) ?"
     r"(?P<den>\d{1,6})(?![\d/])(?: of an?\b)?"
     # digits: possessive (++), so that no digit is read twice
-    r"|(?P<digits>(?<!\w)(?<!\d\.)(?:(?<![+/±])[-+])?(?:\d++(?:,\d++)*+(?:\.\d++)?|(?<![\w.])\.\d++)(?:e[-+]?\d++)?)"
+    r"|(?P<digits>(?<![\w^])(?<!\d\.)(?:(?<![+/±])[-+])?(?:\d++(?:,\d++)*+(?:\.\d++)?|(?<![\w.])\.\d++)(?:e[-+]?\d++)?)"
     r"(?: point (?P<after_point>\d{1,9})\b)?"
     # words
     rf"|(?<![\w-])(?:(?P<some>half(?= an? | of | ?-?[cm])|(?:an?|{_UNIT})[ -](?P<part>half|halves|quarters?|fourths?|"
     r"fifths?|eighths?|tenths?))\b(?: of)?(?: an?\b)?"
-    rf"|(?P<words>{_WORDS}){_SPOKEN}|(?P<lead>oh |nought |naught |nil )?point(?P<only_point>(?: (?:{_UNIT}|zero)\b)+)"
+    rf"|(?P<words>{_WORDS}){_SPOKEN}|(?P<lead>oh |nought |naught |nil )?"
+    rf"point(?P<only_point>(?: (?:{_UNIT}|zero)\b)+| \d{{1,9}}\b)"
     r"|(?<!of )(?P<one>an?)(?= (?:centi|milli|deci)?(?:met(?:er|re)|foot|yard)\b))",
     re.IGNORECASE | re.ASCII,  # ASCII, or "ſix" would match "six" and not be found among the words
 )
@@ -158,7 +159,7 @@ def _digits(match: re.Match, text: str) -> list[_Quantity]:
         run = run.rpartition(",")[0]
         if not run:
             return []
-    if match["after_point"] and "." not in run and "," not in run:
+    if match["after_point"] and run.isdigit():
         return [_Quantity(float(f"{run}.{match['after_point']}"), start, match.end())]
     if "," not in run or _THOUSANDS.match(run):
         return [_Quantity(_float(run.replace(",", "")), start, start + len(run))]
@@ -177,6 +178,8 @@ def _only_point(match: re.Match, text: str) -> list[_Quantity]:
     if lead or _BEFORE_POINT.search(text, max(0, start - 20), start) or start == 0:
         return [_Quantity(_decimals(match["only_point"]), start, end, in_words=True)]
     words = match["only_point"].lower().split()  # "at this point five chairs"
+    if words[0].isdigit():
+        return [_Quantity(float(words[0]), match.start("only_point") + 1, end)]
     return [_Quantity(float(words_value(words)), match.start("only_point") + 1, end, in_words=True)]
 
 
@@ -223,7 +226,7 @@ def _add(quantity: _Quantity, found: list[_Quantity], text: str) -> None:
 
 
 def _continues(large: _Quantity, small: _Quantity) -> bool:
-    if large.dimension != "length" or small.dimension != "length" or large.number != int(large.number):
+    if large.dimension != "length" or small.dimension != "length" or not large.number.is_integer():
         return False
     return small.size < large.size and 0 <= small.number * small.size < large.size
 

@@ -18,7 +18,8 @@ _ARTICLES = (
 )
 # not A; rather than A; compared with A
 _DENIED_BEFORE = re.compile(
-    r"(?:\b(?:(?<!if )not|never|neither|nor|rather than|instead of|as opposed to|excluding|except|except for|without|"
+    r"(?:\b(?:(?<!if )not|never|neither|nor|rather than|instead of|anything but|everything but|all but|"
+    r"other than|as opposed to|excluding|except|except for|without|"
     r"unlike|no longer|compared (?:to|with)|ruled? out|ruling out|eliminat(?:e|es|ed|ing)|discard(?:s|ed|ing)?)|n't) "
     rf"{_ARTICLES}[\"'(]*\Z",
     re.IGNORECASE,
@@ -26,7 +27,7 @@ _DENIED_BEFORE = re.compile(
 _VERB = r"(?:is|are|was|were|does|do|did|has|have|can|could|would|should|will)"
 # A is not …; A is wrong; A is farther
 _DENIED_AFTER = re.compile(
-    rf"[\"')\]]*(?: \w+){{0,3}}? {_VERB}(?:n't| not|not)\b(?! (?:far|only|too far|just))"
+    rf"[\"')\]]*(?: \w+){{0,3}}? (?:{_VERB}(?:n't| not|not)|can't|won't)\b(?! (?:far|only|too far|just))"
     rf"|[\"')\]]*(?: \w+){{0,3}}? (?:is|are|was|were|seems?|looks?|appears?)(?: (?:much|too|very|the|clearly|"
     rf"definitely|also|even|quite))*"
     r" (?:far|farther|further|farthest|furthest|wrong|incorrect|out of|ruled out|excluded|distant)\b",
@@ -41,7 +42,7 @@ _BOUND_BEFORE = re.compile(
     r"fewer|greater|"
     r"larger|bigger|smaller|longer|shorter|higher|lower|farther|further|wider|closer) than|at least|at most|over|"
     r"under|above|"
-    r"below|beyond|exceed(?:s|ing)?|(?:minimum|maximum|upwards) of|up to|not? exceed(?:s|ing)?) |(?<=\S )[<>] |"
+    r"below|beyond|exceed(?:s|ing)?|(?:minimum|maximum|upwards) of|up to|within|not? exceed(?:s|ing)?) |(?<=\S )[<>] |"
     r"[<>]= ?|[≤≥] ?)"
     r"(?:(?:an?|the|or equal to|about|around|approximately) ?)*\Z",
     re.IGNORECASE,
@@ -102,7 +103,8 @@ _LED_BY_REASON = re.compile(
     re.IGNORECASE,
 )
 _MAY_BE = re.compile(
-    r"\W*(?:(?:but|and|though|then|well)\W+)?(?:(?:or|maybe|perhaps|possibly|alternatively|otherwise|either)\b"
+    r"\W*(?:(?:but|and|though|then|well)\W+)?(?:(?:or|maybe|perhaps|possibly|alternatively|otherwise|either|hmm+|actually|no|wait|"
+    r"sorry|correction|rather|scratch|i mean)\b"
     r"|(?:it|that|this|there|they|the \w+|answer)(?: answer)? (?:could|might|may|can)\b)",
     re.IGNORECASE,
 )
@@ -110,7 +112,7 @@ _POSSIBLE = re.compile(r"\b(?:could|might|may|maybe|perhaps|possibly|probably|ei
 _SO = re.compile(
     r"(?<![\w'-])(?:so|thus|therefore|hence|makes?|making|gives?|giving|equals?|total(?:s|ing|ling)|total of|"
     r"total is|in total:|adds? up to|"
-    r"adding up to|sums? to|leaving|leaves|but)(?![\w'-])",
+    r"adding up to|sums? to|leaving|leaves)(?![\w'-])",
     re.IGNORECASE,
 )
 _EQUALS = re.compile(r"(?<![<>≤≥!=])=(?![=>])")
@@ -196,14 +198,24 @@ def explains(gap: str, *, aside: bool, clause: bool = False) -> bool:
     return clause and count >= 3 and bool(_BREAK.search(gap)) and not _HEDGE.search(gap)
 
 
-def opens_with_reason(sentence: str) -> bool:
-    """Whether a sentence begins with a reason or with a list of what is compared ("Of the chair and the table, …")."""
-    return _LED_BY_REASON.match(sentence) is not None
+def opens_with_reason(sentence: str, lettered: bool) -> bool:
+    """Whether a sentence begins with a reason or a list of what is compared ("Of the chair and the table, …").
+
+    Args:
+        sentence: its beginning.
+        lettered: whether choices are compared; "between 3 and 4, …" compares nothing.
+    """
+    return bool(_LED_BY_REASON.match(sentence) or (lettered and re.match(r"\W*between\b", sentence, re.IGNORECASE)))
 
 
 def says_may_be(sentence: str) -> bool:
     """Whether a sentence begins by offering another answer: "Or …", "It could also be …"."""
     return _MAY_BE.match(sentence) is not None
+
+
+def is_conditional(remark: str) -> bool:
+    """Whether a remark says under which condition another answer holds: "4 if the stool counts"."""
+    return re.search(r"\b(?:if|unless|with|without|including|counting)\b", remark, re.IGNORECASE) is not None
 
 
 def is_possible(sentence: str) -> bool:
