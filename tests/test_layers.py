@@ -31,7 +31,7 @@ LAYERS = [
     ["widgets"],
     ["checks"],
     ["runs", "asking", "bench", "both_ways", "pretrain", "study", "acceptance", "results"],
-    ["report", "site"],
+    ["report", "pages", "site"],
     ["cli"],
 ]
 ORDER = {name: place for place, name in enumerate(name for layer in LAYERS for name in layer)}

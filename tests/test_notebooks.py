@@ -6,8 +6,9 @@ import statistics
 import nbformat
 import pytest
 
+from vsr_kit.plots.display import PLOTLY_MIME
 from vsr_kit.shipped import notebooks_folder
-from vsr_kit.site import PLOTLY_MIME, course_notebooks, execute
+from vsr_kit.site import course_notebooks, execute
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 NOTEBOOKS = course_notebooks()
