@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 
 # A line imports from the lines above it and, within the line, from the names to its left.
 LAYERS = [
-    ["budget", "shipped", "journals", "provenance"],
+    ["budget", "shipped", "copies", "journals", "provenance"],
     ["rooms"],
     ["videos"],
     ["questions"],

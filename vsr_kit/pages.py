@@ -88,7 +88,7 @@ def mathml(tex: str, display: str) -> str:
 
 
 def _linked(html: str, names: set[str], folder: Path | None) -> str:
-    """The page with links to notebooks turned to their pages, dead ones made plain text, and no picture that is not here."""
+    """The page with links to notebooks turned to their pages, dead ones made text, and no picture from elsewhere."""
     soup = BeautifulSoup(html, "html.parser")
     for link in soup.find_all("a", href=True):
         target = _target(link["href"], names, folder)

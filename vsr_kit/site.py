@@ -13,7 +13,6 @@ falsify timings.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import time
@@ -23,9 +22,10 @@ from datetime import datetime
 from pathlib import Path
 
 from vsr_kit.budget import SMOKE_VARIABLE
+from vsr_kit.copies import kernel_environment
 from vsr_kit.report import page, write_report
-from vsr_kit.runs import RUNS_VARIABLE, RunFolder, run_folders
-from vsr_kit.shipped import checkout, notebooks_folder
+from vsr_kit.runs import RunFolder, run_folders
+from vsr_kit.shipped import notebooks_folder
 
 MAIN_JOB = ("00", "01", "02", "03")
 AS_SHIPPED = "Not executed here: these are the outputs that the course ships with. vsr course executes all of it."
@@ -146,7 +146,7 @@ def execute(
     workplace = out / "notebooks"
     workplace.mkdir(parents=True, exist_ok=True)
     notebook = _read(path)
-    environment = _environment(smoke, out / "runs")
+    environment = kernel_environment(out / "runs") | {SMOKE_VARIABLE: "1" if smoke else "0"}
     began = time.monotonic()
     error = _run_cells(notebook, workplace, environment, cell_timeout_s or (300 if smoke else 1800), on_cell)
     seconds = time.monotonic() - began
@@ -176,14 +176,6 @@ def _as_shipped(path: Path, out: Path, pages: list[str]) -> Listed:
     html = notebook_page(notebook, path.stem, pages=pages, folder=copy.parent, note=AS_SHIPPED)
     page.write_text(html, encoding="utf-8")
     return Listed(path.stem, title, "as shipped")
-
-
-def _environment(smoke: bool, runs: Path) -> dict[str, str]:
-    """Of the kernel: budget, place of run folders and, in a checkout that was never installed, this very package."""
-    environment = {**os.environ, SMOKE_VARIABLE: "1" if smoke else "0", RUNS_VARIABLE: str(runs)}
-    if top := checkout():
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(top), os.environ.get("PYTHONPATH")]))
-    return environment
 
 
 def _run_cells(notebook, workplace: Path, environment: dict, timeout_s: int, on_cell) -> str | None:
