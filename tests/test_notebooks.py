@@ -12,8 +12,11 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from tests.test_look import illegible
 from vsr_kit.plots.display import PLOTLY_MIME
+from vsr_kit.profiles import get_profile
+from vsr_kit.results import provenance
 from vsr_kit.shipped import notebooks_folder
 from vsr_kit.site import course_notebooks, execute
+from vsr_kit.study import SEEDS
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 TOP = Path(__file__).resolve().parent.parent
@@ -189,3 +192,32 @@ def test_its_tables_can_be_read_in_a_dark_theme(path):
     shown = [str(output.data.get("text/html", "")) for output in outputs(read(path)) if "data" in output]
     assert [style for html in shown for style in illegible(html)] == []
     assert not any("overflow-wrap:anywhere" in html for html in shown)
+
+
+# -- numbers that prose and outputs say --------------------------------------------------------------------------------
+
+
+def prose(path):
+    return "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+
+
+def test_the_first_notebook_trains_by_steps_and_its_prose_says_how_many():
+    path = NOTEBOOKS[0]
+    code = "\n".join(cell.source for cell in code_cells(read(path)))
+    steps = re.search(r"TRAIN_STEPS = \d+ if SMOKE else (\d+)", code)[1]
+    assert "SECONDS" not in code and '"seconds":' not in code
+    assert f"## 8. Train for {steps} steps" in prose(path)
+    assert set(re.findall(r"(\d+) steps", prose(path))) == {steps, str(get_profile("mini").steps)}
+    assert f"after, shipped: {get_profile('mini').steps} steps" in code  # the profile's, which the study ran to its end
+
+
+def test_prose_says_how_many_seeds_the_study_has():
+    words = {3: "three", 4: "four", 5: "five", 6: "six"}
+    assert f"with {words[len(SEEDS)]} seeds, is in notebook [03]" in prose(NOTEBOOKS[0])
+    assert f"## 8. {words[len(SEEDS)].capitalize()} seeds, shipped" in prose(NOTEBOOKS[3])
+
+
+def test_what_02_printed_of_the_shipped_study_is_what_it_prints_today():
+    """The study grew after the notebook was executed: 92 conditions stood there when there were 151."""
+    printed = "".join(output.get("text", "") for output in outputs(read(NOTEBOOKS[2])))
+    assert provenance() in printed.splitlines()
