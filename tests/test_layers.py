@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 
 # A line imports from the lines above it and, within the line, from the names to its left.
 LAYERS = [
-    ["budget", "characters", "strict", "shipped", "damage", "journals", "seals", "run_files", "locks", "interrupts"],
-    ["provenance"],
+    ["budget", "characters", "strict", "shipped", "copies", "damage", "journals", "seals", "run_files", "locks"],
+    ["interrupts", "provenance"],
     ["rooms"],
     ["video_files"],
     ["colors", "videos"],
@@ -34,7 +34,7 @@ LAYERS = [
     ["widgets"],
     ["checks"],
     ["runs", "asking", "bench", "both_ways", "pretrain", "study", "acceptance", "results"],
-    ["report", "site"],
+    ["report", "pages", "site"],
     ["cli"],
 ]
 ORDER = {name: place for place, name in enumerate(name for layer in LAYERS for name in layer)}
