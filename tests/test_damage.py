@@ -17,6 +17,7 @@ from vsr_kit.report import write_report
 from vsr_kit.resumable import check_trainer_checkpoint, newest
 from vsr_kit.runs import RunFolder
 from vsr_kit.seals import SEAL, check_folder, seal
+from vsr_kit.shipped import data_samples
 from vsr_kit.study import Condition, read_answers
 from vsr_kit.study.answers import answers_path, questions_path, write_lines
 
@@ -334,6 +335,23 @@ def test_whatever_a_library_raises_names_the_file_in_one_line(tmp_path, error):
 
     said = refused(tmp_path / "file", read)
     assert said.endswith("; do this") and len(said) < 500
+
+
+class OutOfMemoryError(RuntimeError):
+    """Torch's, of a full device."""
+
+
+@pytest.mark.parametrize("error", [OutOfMemoryError("CUDA"), MemoryError(), ImportError("bitsandbytes")])
+def test_what_is_no_fault_of_the_file_is_not_called_damage(tmp_path, error):
+    with pytest.raises(type(error)), reading(tmp_path / "file"):
+        raise error
+
+
+def test_what_is_shipped_is_what_was_sealed():
+    seals = [path.parent for path in data_samples().rglob(SEAL)]
+    assert data_samples("mini-qwen2-vl") in seals and len(seals) > 78
+    for folder in seals:
+        check_folder(folder)
 
 
 def test_a_file_that_is_not_there_keeps_its_own_error(tmp_path):

@@ -27,13 +27,16 @@ class Damaged(ValueError):
 def reading(path: str | Path, remedy: str = REMEDY) -> Iterator[None]:
     """Around the reading of one file: what goes wrong inside is raised as `Damaged`, naming file and remedy.
 
-    A file that is not there, or may not be read, keeps its own error, which names the file already.
+    A file that is not there, or may not be read, keeps its own error, which names the file already; so does what is no
+    fault of the file: memory that is full, and a package that is not installed.
     """
     try:
         yield
-    except (Damaged, FileNotFoundError, PermissionError, MemoryError):
+    except (Damaged, FileNotFoundError, PermissionError, MemoryError, ImportError):
         raise
     except Exception as error:
+        if "OutOfMemory" in type(error).__name__:  # torch's own
+            raise
         raise Damaged(f"{path} cannot be read ({in_a_line(error)}); {remedy}") from error
 
 
