@@ -24,6 +24,14 @@ def tiny_path(tmp_path_factory):
     return tiny_checkpoint(tmp_path_factory.mktemp("tiny") / "tiny-qwen2-vl")
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """Folder of a checkpoint, an adapter and a trainer's checkpoint (read only: tests that break one copy it)."""
+    from tests.harm import make_all
+
+    return make_all(tmp_path_factory.mktemp("made"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_torch_thread():
     """Only where torch is loaded already or will be: importing it here would slow down the tests that need none."""

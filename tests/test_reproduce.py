@@ -349,6 +349,7 @@ def test_what_is_kept_is_small(stub, tmp_path):
         "config.json",
         "metrics.jsonl",
         "rollouts.parquet",
+        "sha256.json",
         "summary.json",
         "versions.json",
     ]

@@ -67,7 +67,8 @@ def write_study(folder, think=FOURTH, trained=ALWAYS, trained_wrong=FOURTH):
         say(folder, Condition("test-vsi-bench", mode=mode, samples=SAMPLES), every(4))
     for seed in SEEDS:
         for condition in variant("grpo-vanilla").conditions(seed):
-            say(folder, condition, trained_wrong if condition.clip == "wrong" else trained)
+            if questions_path(condition.questions, folder).exists():
+                say(folder, condition, trained_wrong if condition.clip == "wrong" else trained)
     return folder
 
 

@@ -19,6 +19,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import Qwen2Tokenizer, Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
+from vsr_kit.seals import seal
 from vsr_kit.vision import new_processor
 
 SPECIAL_TOKENS = (
@@ -150,7 +151,7 @@ def new_checkpoint(
 
 
 def save_checkpoint(path, model: Qwen2VLForConditionalGeneration, processor) -> Path:
-    """Model (safetensors), tokenizer, processor and a greedy generation_config in the ordinary format."""
+    """Model (safetensors), tokenizer, processor, a greedy generation_config in the ordinary format; and their seal."""
     path, tokenizer = Path(path), processor.tokenizer
     ends = [tokenizer.convert_tokens_to_ids(token) for token in ("<|im_end|>", "<|endoftext|>")]
     model.generation_config.eos_token_id = ends
@@ -159,4 +160,5 @@ def save_checkpoint(path, model: Qwen2VLForConditionalGeneration, processor) -> 
     model.generation_config.do_sample = False
     model.save_pretrained(path)
     processor.save_pretrained(path)
+    seal(path)
     return path

@@ -9,11 +9,14 @@ Left out: fsync (a power failure is not a kill), compression, and several writer
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
+
+from vsr_kit.damage import REMEDY, Damaged, expect, in_a_line, reading
 
 
 def plain(value):
@@ -45,12 +48,13 @@ def replace(path: Path, write) -> None:
     os.replace(beside, path)
 
 
-def read_json(path: Path):
-    """The value in a JSON file; ValueError naming the file where it is malformed."""
+def read_json(path: Path, fields: Mapping | None = None, remedy: str = REMEDY) -> dict:
+    """The object in a JSON file, with fields as `damage.expect` takes them; `Damaged`, a ValueError, if it is none."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as err:
-        raise ValueError(f"{path} is not JSON ({err}); it was cut or edited") from None
+        found = json.loads(Path(path).read_bytes().decode("utf-8"))
+    except (ValueError, RecursionError) as err:
+        raise Damaged(f"{path} is not JSON ({in_a_line(err)}); it was cut or edited: {remedy}") from None
+    return expect(found, path, fields or {}, remedy)
 
 
 def append_lines(path: Path, rows: Iterable[Mapping]) -> None:
@@ -60,24 +64,45 @@ def append_lines(path: Path, rows: Iterable[Mapping]) -> None:
         stream.write(text)
 
 
-def read_lines(path: Path) -> list[dict]:
+def read_lines(path: Path, fields: Mapping | None = None) -> list[dict]:
     """Rows of a journal, without a torn last line; an empty list where there is no file.
 
-    A malformed line before the last is damage, not a kill: ValueError naming file and line.
+    A malformed line before the last, or one without the fields (as `damage.expect` takes them), is damage, not a kill:
+    `Damaged`, a ValueError, naming file and line.
     """
     path = Path(path)
     if not path.exists():
         return []
-    whole, _, _torn = path.read_bytes().rpartition(b"\n")
+    with reading(path):
+        whole, _, _torn = path.read_bytes().rpartition(b"\n")
+    return _rows(whole, path, fields or {})
+
+
+def read_gzip_lines(path: Path, fields: Mapping | None = None) -> list[dict]:
+    """Rows of a gzipped file of JSON lines, which is written whole: any break is damage. As `read_lines` otherwise."""
+    with reading(path):
+        packed = Path(path).read_bytes()
+        whole = gzip.decompress(packed)
+    if not packed:  # which gzip takes for no lines
+        raise Damaged(f"{path} is empty; {REMEDY}")
+    return _rows(whole, path, fields or {})
+
+
+def _rows(whole: bytes, path: Path, fields: Mapping) -> list[dict]:
     rows = []
-    for number, line in enumerate(whole.split(b"\n"), start=1):
+    for number, line in enumerate(whole.split(b"\n"), start=1):  # text may hold other line breaks, such as U+2028
         if not line:
             continue
         try:
-            rows.append(json.loads(line))
-        except ValueError as err:
-            raise ValueError(f"{path}, line {number}, is not JSON ({err}); mend or remove the line") from None
+            rows.append(expect(json.loads(line.decode("utf-8")), f"{path}, line {number}", fields, _MEND))
+        except Damaged:
+            raise
+        except (ValueError, RecursionError) as err:
+            raise Damaged(f"{path}, line {number}, is not JSON ({in_a_line(err)}); {_MEND}") from None
     return rows
+
+
+_MEND = "restore the file from a copy, or mend or remove the line"
 
 
 def drop_torn_line(path: Path) -> None:
@@ -103,16 +128,26 @@ def write_parquet(path: Path, rows: list[dict]) -> None:
 
 
 def _column(values: list, pa):
+    return pa.array(one_type(values))
+
+
+def one_type(values: list) -> list:
+    """Values that an Arrow column can hold: as they are, or, if their types are mixed, all as text (JSON's)."""
+    import pyarrow as pa
+
     try:
-        return pa.array(values)
+        pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        return pa.array([v if isinstance(v, str) or v is None else json.dumps(v, ensure_ascii=False) for v in values])
+        return [v if isinstance(v, str) or v is None else json.dumps(v, ensure_ascii=False) for v in values]
+    return values
 
 
-def read_parquet(path: Path) -> list[dict]:
-    """Rows of a parquet table; an empty list where there is no file."""
+def read_parquet(path: Path, fields: Mapping | None = None) -> list[dict]:
+    """Rows of a parquet table; an empty list where there is no file; `Damaged` where it is broken."""
     if not Path(path).exists():
         return []
     import pyarrow.parquet as pq
 
-    return pq.read_table(path).to_pylist()
+    with reading(path), Path(path).open("rb") as stream:  # a folder by this name would be read as a table, too
+        rows = pq.read_table(stream).to_pylist()
+    return [expect(row, f"{path}, row {number}", fields or {}) for number, row in enumerate(rows, start=1)]

@@ -21,12 +21,14 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
+from vsr_kit.damage import in_a_line, reading
 from vsr_kit.data import check_row
 from vsr_kit.data.rows import check_names
 from vsr_kit.evaluation import Interval, interval
 from vsr_kit.prompts import answer_choices, has_options, same_words
 from vsr_kit.questions import CHOICE_TYPES, STUDY_RULES
 from vsr_kit.rooms import Box, Room, center_distance, pairwise_distances
+from vsr_kit.seals import check_seal
 
 TOUCHING = ("drop", "keep")
 TOUCHING_M = STUDY_RULES.least_distance_m
@@ -158,7 +160,8 @@ def read_pairs(path: str | Path) -> list[DistancePair]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"no file {path}: give pairs that `write_pairs` wrote")
-    lines = path.read_text(encoding="utf-8").split("\n")
+    with reading(check_seal(path)):
+        lines = path.read_text(encoding="utf-8").split("\n")
     pairs = [_pair(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not pairs:
         raise ValueError(f"{path}: is empty; write pairs to it with `write_pairs`")
@@ -168,8 +171,8 @@ def read_pairs(path: str | Path) -> list[DistancePair]:
 def _pair(line: str, where: str) -> DistancePair:
     try:
         record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: not JSON ({error}); write one object a line") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: not JSON ({in_a_line(error)}); write one object a line") from None
     fields = list(DistancePair.__dataclass_fields__)
     if not isinstance(record, dict) or set(record) != set(fields):
         raise ValueError(f"{where}: is {record!r}, must be an object with {', '.join(fields)} and nothing else")

@@ -5,8 +5,8 @@ device and precision follow from the machine: fp32 on CPU and MPS, bf16 on GPUs 
 (Qwen2-VL overflows in fp16 and then writes "!!!!"). 4-bit weights are nf4 from bitsandbytes, for the language model's
 linears only; LoRA sits on the same ones, and the vision tower stays frozen.
 
-Loading says one line of its own: the bar over the weights, done in a blink, and bitsandbytes' advice to install a CPU
-kernel that the kit would not use are kept back; a hub download shows its bars, and errors come through.
+Loading says one line of its own: the bar over the weights, done in a blink, is kept back; a hub download shows its
+bars, and errors come through.
 
 Left out: 8-bit weights, merging adapters, other architectures, and remote code.
 """
@@ -22,30 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, BitsAndBytesConfig, Qwen2VLForConditionalGeneration
+from peft import LoraConfig, get_peft_model
+from transformers import BitsAndBytesConfig, Qwen2VLForConditionalGeneration
 from transformers.utils.logging import set_tqdm_hook
 
+from vsr_kit.adapters import with_adapter
+from vsr_kit.damage import reading
 from vsr_kit.shipped import data_samples
+from vsr_kit.sources import NO_CODE, folder_of
 from vsr_kit.vision import core_model, load_processor
-
-
-@contextmanager
-def _without_kernel_advice() -> Iterator[None]:
-    """Keep back what bitsandbytes says on CPUs with AVX512-BF16: a kernel is missing, which `_mend_cpu_4bit` avoids."""
-    log = logging.getLogger("bitsandbytes.backends.cpu.ops")
-
-    def other(record: logging.LogRecord) -> bool:
-        return "gemm_4bit_forward from kernels-community" not in record.getMessage()
-
-    log.addFilter(other)
-    try:
-        yield
-    finally:
-        log.removeFilter(other)
-
-
-with _without_kernel_advice():  # said once, when PEFT first imports bitsandbytes
-    from peft import LoraConfig, PeftModel, get_peft_model
+from vsr_kit.whole import AGAIN, check_files, check_filled, check_finite, check_processor
 
 MINI = "mini"
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
@@ -128,7 +114,8 @@ def load_model(
         quiet: do not print.
 
     Raises:
-        ValueError: unknown quantisation, 4 bits on MPS, both `lora` and `adapter`, or a checkpoint of another kind.
+        ValueError: unknown quantisation, 4 bits on MPS, both `lora` and `adapter`, a checkpoint of another kind, or one
+            that is not whole or not finite (see whole.py), an adapter that is not, or not this model's (adapters.py).
         FileNotFoundError: nothing to load under that name; says what to download, or to use the miniature.
     """
     if quantize not in QUANTIZATIONS:
@@ -141,9 +128,10 @@ def load_model(
     dtype = dtype or pick_dtype(place)
     if place.type == "cpu":
         choose_threads()
-    source = mini_path() if str(name) == MINI else name
-    model = _load_weights(source, quantize, place, dtype)
-    processor = _from_hub(load_processor, source)
+    folder = mini_path() if str(name) == MINI else folder_of(name)
+    adapter_folder = folder_of(adapter, "adapter") if adapter else None  # before the weights, which take their time
+    model = _load_weights(folder, quantize, place, dtype)
+    processor = _load_processor(folder, model)
     model.requires_grad_(False)
     if lora:
         with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
@@ -152,25 +140,35 @@ def load_model(
                 model = get_peft_model(model, lora if isinstance(lora, LoraConfig) else lora_config())
     elif adapter:
         with without_renaming_warnings():
-            model = _with_adapter(model, adapter)
+            model = with_adapter(model, adapter_folder)
     model.eval()
-    loaded = Loaded(model, processor, str(name), describe(model, str(name), quantize, adapter))
+    loaded = Loaded(model, processor, str(name), describe(model, str(name), adapter))
     if not quiet:
         print(loaded.description)
     return loaded
 
 
-def _load_weights(source, quantize: str | None, device: torch.device, dtype: torch.dtype):
-    kind = _from_hub(AutoConfig.from_pretrained, source).model_type
-    if kind != "qwen2_vl":  # transformers would only warn, and fill a Qwen2-VL with random weights
-        raise ValueError(f"{source} is a {kind} checkpoint: this kit reads qwen2_vl, such as Qwen/Qwen2-VL-2B-Instruct")
+def _load_weights(folder: Path, quantize: str | None, device: torch.device, dtype: torch.dtype):
+    """The model of a checkpoint that is whole; see whole.py."""
+    tensors = check_files(folder)
     extra = {"quantization_config": nf4_config(dtype)} if quantize == "nf4" else {}
-    load = Qwen2VLForConditionalGeneration.from_pretrained
-    with _without_loading_bar():
-        model = _from_hub(load, source, dtype=dtype, device_map={"": device}, use_safetensors=True, **extra)
-    if quantize == "nf4":
+    how = {"dtype": dtype, "device_map": {"": device}, "use_safetensors": True, "ignore_mismatched_sizes": True}
+    with _quiet_loading(), reading(folder, AGAIN):
+        model, info = Qwen2VLForConditionalGeneration.from_pretrained(
+            folder, output_loading_info=True, **how, **extra, **NO_CODE
+        )
+    check_filled(model, info, tensors, folder)
+    check_finite(model, tensors)
+    if packed(model):
         _mend_cpu_4bit(model)
     return model
+
+
+def _load_processor(folder: Path, model):
+    with reading(folder, AGAIN):
+        processor = load_processor(folder)
+    check_processor(processor, model.config, model.generation_config.eos_token_id, folder)
+    return processor
 
 
 @contextmanager
@@ -182,22 +180,23 @@ def without_renaming_warnings() -> Iterator[None]:
 
 
 @contextmanager
-def _without_loading_bar() -> Iterator[None]:
-    """Hide transformers' own bars meanwhile; the hub's, of a download that takes its time, are not touched."""
+def _quiet_loading() -> Iterator[None]:
+    """Hide transformers' own bars, and its report of what does not fit: that is refused, in one line.
+
+    The hub's bars, of a download that takes its time, are not touched.
+    """
+    log = logging.getLogger("transformers.modeling_utils")
+
+    def other(record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in record.getMessage()
+
     before = set_tqdm_hook(lambda bar, args, settings: bar(*args, **settings | {"disable": True}))
+    log.addFilter(other)
     try:
         yield
     finally:
+        log.removeFilter(other)
         set_tqdm_hook(before)
-
-
-def _with_adapter(model, adapter: str | Path) -> PeftModel:
-    """A trained adapter on top, frozen. Its file must be safetensors: PEFT would also unpickle an old .bin."""
-    folder = Path(adapter)
-    if folder.is_dir() and not (folder / "adapter_model.safetensors").exists():
-        there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
-        raise FileNotFoundError(f"{folder} holds no adapter_model.safetensors, only {there}; name an adapter's folder")
-    return _from_hub(lambda source: PeftModel.from_pretrained(model, source, use_safetensors=True), str(adapter))
 
 
 def nf4_config(compute_dtype: torch.dtype) -> BitsAndBytesConfig:
@@ -214,6 +213,11 @@ def nf4_config(compute_dtype: torch.dtype) -> BitsAndBytesConfig:
     )
 
 
+def packed(model) -> bool:
+    """Whether linears of the model hold 4-bit weights, by this load or as they were saved."""
+    return any(type(module).__name__ == "Linear4bit" for module in model.modules())
+
+
 def _mend_cpu_4bit(model) -> None:
     """Keep bitsandbytes from repacking weights on CPUs with AVX512-BF16, which breaks the next training step."""
     import bitsandbytes
@@ -223,23 +227,7 @@ def _mend_cpu_4bit(model) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def _from_hub(load, source, **kwargs):
-    """Call a `from_pretrained`; where it finds nothing, say what to do instead of what failed."""
-    if Path(source).is_dir():
-        if not any((Path(source) / name).exists() for name in ("config.json", "adapter_config.json")):
-            raise FileNotFoundError(f"{source} holds no config.json: name a checkpoint folder, a hub id, or 'mini'")
-        return load(str(source), **kwargs)
-    try:
-        return load(str(source), **kwargs)
-    except (OSError, ValueError) as error:  # PEFT says ValueError where a hub id cannot be reached
-        raise FileNotFoundError(
-            f"cannot load {str(source)!r}: it is no folder here and the hub gave nothing ({type(error).__name__}). "
-            f"Connect to the network, or download it once with `hf download {source} --local-dir FOLDER` and name the "
-            "folder, or use 'mini', which ships with the kit"
-        ) from error
-
-
-def describe(model, name: str, quantize: str | None = None, adapter: str | Path | None = None) -> str:
+def describe(model, name: str, adapter: str | Path | None = None) -> str:
     """One line: parameters, footprint, precision, device, quantisation, what is trainable."""
     core = core_model(model)
     threads = torch.get_num_threads()
@@ -247,7 +235,8 @@ def describe(model, name: str, quantize: str | None = None, adapter: str | Path 
     parts = [
         f"{name}: {_parameters(core) / 1e6:.1f}M parameters",
         f"{core.get_memory_footprint() / 1e6:.0f} MB",
-        ("nf4 weights, " if quantize else "") + str(core.get_input_embeddings().weight.dtype).removeprefix("torch."),
+        ("nf4 weights, " if packed(core) else "")
+        + str(core.get_input_embeddings().weight.dtype).removeprefix("torch."),
         f"cpu ({threads} thread{'s' * (threads > 1)})" if core.device.type == "cpu" else str(core.device),
     ]
     if trainable:

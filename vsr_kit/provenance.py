@@ -2,7 +2,7 @@
 
 The story: a run's folder keeps `versions.json`, written by `versions`; two runs that differ can then be compared
 without asking anyone. A checkpoint is named by a hash of its weights' bytes, so that a retrained one under an old name
-shows.
+shows, and by a second one of its tokenizer and chat template, without which the same weights read another text.
 
 Left out: environment variables and user names (a run folder is meant to be shared), and drivers below CUDA's version.
 """
@@ -14,11 +14,15 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from vsr_kit import __version__
 from vsr_kit.shipped import checkout
+
+TEXT_FILES = ("tokenizer*.json", "vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json")
+TEXT_FILES += ("chat_template.*", "*processor_config.json")
 
 
 def versions(checkpoint: str | Path | None = None) -> dict:
@@ -109,11 +113,28 @@ def _git(top: Path, *words: str) -> str | None:
 
 
 def checkpoint_identity(checkpoint: str | Path) -> dict:
-    """{"name": …, "sha256": …}: the hash for a folder of weights, None for a hub id (its revision is the hub's)."""
+    """{"name": …, "sha256": …, "text_sha256": …}: hashes of a folder, None for a hub id (its revision is the hub's).
+
+    Records from before there was a `text_sha256` have none; `identity_differs` compares what both sides have.
+    """
     folder = Path(checkpoint)
     if not folder.is_dir():
         return {"name": str(checkpoint), "sha256": None}
-    return {"name": folder.name, "sha256": checkpoint_hash(folder)}
+    return {"name": folder.name, "sha256": checkpoint_hash(folder), "text_sha256": text_hash(folder)}
+
+
+def identity_differs(then: Mapping | None, now: Mapping) -> str | None:
+    """What tells the checkpoint of a record from today's, with both values; None where they are the same.
+
+    then, now: as `checkpoint_identity` makes them; the hash of the text counts where both sides have one.
+    """
+    then = then or {}
+    if (was := then.get("sha256", "not recorded")) != now["sha256"]:
+        return f"sha256 was {was} and is {now['sha256']} today"
+    was, today = then.get("text_sha256"), now.get("text_sha256")
+    if was and today and was != today:
+        return f"text_sha256 (tokenizer, chat template) was {was} and is {today} today"
+    return None
 
 
 def checkpoint_hash(folder: str | Path) -> str:
@@ -125,6 +146,15 @@ def checkpoint_hash(folder: str | Path) -> str:
     files = sorted([*folder.glob("*.safetensors"), *folder.glob("*config.json")])
     if not any(file.suffix == ".safetensors" for file in files):
         raise ValueError(f"{folder} holds no .safetensors file; the kit reads weights in that format only")
+    return _hash_of(files)
+
+
+def text_hash(folder: str | Path) -> str:
+    """SHA-256, as `checkpoint_hash`, over what turns text and clips into numbers: tokenizer, template, processor."""
+    return _hash_of(sorted({file for pattern in TEXT_FILES for file in Path(folder).glob(pattern)}))
+
+
+def _hash_of(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())

@@ -28,25 +28,31 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
+from vsr_kit.copies import RUNS_VARIABLE, default_runs
 from vsr_kit.journals import (
     append_lines,
     drop_torn_line,
-    read_json,
-    read_lines,
-    read_parquet,
     write_json,
     write_parquet,
 )
 from vsr_kit.provenance import git_state, hardware, versions
+from vsr_kit.run_files import (
+    read_attempts,
+    read_config,
+    read_metrics,
+    read_predictions,
+    read_rollouts,
+    read_summary,
+    read_versions,
+)
 
-RUNS_VARIABLE = "VSR_RUNS"
 JOURNALS = ("attempts.jsonl", "metrics.jsonl", "rollouts.jsonl", "predictions.jsonl")
 git_at_start = cache(git_state)  # the code this process runs: the checkout may move on while it works
 
 
 def runs_root() -> Path:
-    """Where new run folders go: the environment's VSR_RUNS, else ./runs."""
-    return Path(os.environ.get(RUNS_VARIABLE) or "runs")
+    """Where new run folders go: the environment's VSR_RUNS, else ./runs (of the course's notebooks, beside them)."""
+    return Path(os.environ.get(RUNS_VARIABLE) or default_runs())
 
 
 def run_folders(root: str | Path | None = None) -> list[RunFolder]:
@@ -110,7 +116,7 @@ class RunFolder:
         for name in JOURNALS:
             drop_torn_line(run.path / name)
         run.attempt = 1 + max((row["attempt"] for row in run.attempts()), default=0)
-        run._next_rollout = 1 + max((row["row"] for row in run._all_rollouts()), default=-1)
+        run._next_rollout = 1 + max((row["row"] for row in read_rollouts(run.path)), default=-1)
         event = {"event": "resume", "attempt": run.attempt, "from_step": from_step, "time": _now()}
         run._append("attempts.jsonl", [{**event, "git": git_at_start()}])
         return run
@@ -178,7 +184,7 @@ class RunFolder:
         self.close()
 
     def _settle_rollouts(self) -> None:
-        rows = self._all_rollouts()
+        rows = read_rollouts(self.path)
         if not rows:
             return
         target = self.path / "rollouts.parquet"
@@ -199,7 +205,7 @@ class RunFolder:
     @property
     def config(self) -> dict:
         """{"name", "seed", "started", "config": settings}."""
-        return read_json(self.path / "config.json")
+        return read_config(self.path)
 
     @property
     def name(self) -> str:
@@ -212,13 +218,12 @@ class RunFolder:
     @property
     def versions(self) -> dict:
         """provenance.versions() as it was."""
-        return read_json(self.path / "versions.json")
+        return read_versions(self.path)
 
     @property
     def summary(self) -> dict:
         """{"scores": …, "headline": …}; empty where nothing was summarised."""
-        path = self.path / "summary.json"
-        return read_json(path) if path.exists() else {}
+        return read_summary(self.path)
 
     @property
     def status(self) -> str:
@@ -237,47 +242,37 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def last_checkpoint(self) -> Path | None:
-        """The newest checkpoint that was saved whole: trainer_state.json is the last file a trainer writes into it."""
-        found = [p for p in self.checkpoints.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", p.name)]
-        for path in sorted(found, key=lambda p: int(p.name.split("-")[1]), reverse=True):
-            try:
-                read_json(path / "trainer_state.json")
-            except (OSError, ValueError):
-                continue
-            return path
-        return None
+        """The newest checkpoint that was saved to its end; see `resumable.newest`."""
+        from vsr_kit.resumable import newest
+
+        return newest(self.checkpoints)
 
     def attempts(self) -> list[dict]:
         """Starts, resumes and finishes, in order."""
-        return read_lines(self.path / "attempts.jsonl")
+        return read_attempts(self.path)
 
     def read_metrics(self, superseded: bool = False) -> list[dict]:
         """Rows of metrics.jsonl; with superseded=True also those a later attempt repeated."""
-        return self._current(read_lines(self.path / "metrics.jsonl"), superseded)
+        return self._current(read_metrics(self.path), superseded)
 
     def read_rollouts(self, superseded: bool = False) -> list[dict]:
         """Every sampled completion, from the parquet file and the journal."""
-        return self._current(self._all_rollouts(), superseded)
+        return self._current(read_rollouts(self.path), superseded)
 
     def read_predictions(self) -> list[dict]:
         """Rows of predictions.jsonl."""
-        return read_lines(self.path / "predictions.jsonl")
+        return read_predictions(self.path)
 
     def _current(self, rows: list[dict], superseded: bool) -> list[dict]:
-        resumes = [e for e in self.attempts() if e["event"] == "resume" and e["from_step"] is not None]
+        resumes = [e for e in self.attempts() if e["event"] == "resume" and e.get("from_step") is not None]
         if superseded or not resumes:
             return rows
 
         def replaced(row: dict) -> bool:
-            later = [e["from_step"] for e in resumes if e["attempt"] > row["attempt"]]
+            later = [e["from_step"] for e in resumes if e["attempt"] > row.get("attempt", 0)]
             return bool(later) and row.get("step") is not None and row["step"] > min(later)
 
         return [row for row in rows if not replaced(row)]
-
-    def _all_rollouts(self) -> list[dict]:
-        settled = read_parquet(self.path / "rollouts.parquet")
-        last = max((row["row"] for row in settled), default=-1)
-        return settled + [row for row in read_lines(self.path / "rollouts.jsonl") if row["row"] > last]
 
 
 def _fresh_path(root: Path, name: str) -> Path:

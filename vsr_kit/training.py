@@ -25,11 +25,14 @@ import numpy as np
 import torch
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
+from vsr_kit.adapters import check_fits
 from vsr_kit.costs import Cost, cost_of
 from vsr_kit.features import FeatureStore
 from vsr_kit.methods import Task, check, config_of, make_trainer
 from vsr_kit.models import Loaded, describe, load_model, without_renaming_warnings
 from vsr_kit.profiles import Profile, get_profile
+from vsr_kit.resumable import check_trainer_checkpoint
+from vsr_kit.seals import SEAL, seal
 from vsr_kit.trainers import MetricsRecorder, SeesClips
 from vsr_kit.watch import StopAfter, StopWhenBroken, WarnOfCollapse
 
@@ -98,7 +101,8 @@ def train(
         overrides: any of the fields of the method's TRL config.
 
     Raises:
-        ValueError: rows without clips, an unknown mode or profile, `resume` without a run folder.
+        ValueError: rows without clips, an unknown mode or profile, `resume` without a run folder, or from a checkpoint
+            that is not whole (see resumable.py).
     """
     profile, task = get_profile(profile), Task(mode=task) if isinstance(task, str) else task
     check(task, profile, rows)
@@ -114,8 +118,11 @@ def train(
             called = time.monotonic()
             trainer, loaded = _trainer(profile, task, settings, rows, clips, run, quiet)
             watch = StopWhenBroken()
-            for callback in (MetricsRecorder(*sinks), watch, WarnOfCollapse(), StopAfter(seconds), *callbacks):
+            own = (MetricsRecorder(*sinks), watch, WarnOfCollapse(), StopAfter(seconds), SealCheckpoints())
+            for callback in (*own, *callbacks):
                 trainer.add_callback(callback)
+            if checkpoint is not None:
+                check_fits(trainer.accelerator.unwrap_model(trainer.model), Path(checkpoint))
             began = time.monotonic()
             _go(trainer, checkpoint, watch)
             took = began - called, time.monotonic() - began
@@ -138,7 +145,7 @@ def _go(trainer, checkpoint: str | None, watch: StopWhenBroken) -> None:
 def _trained(trainer, loaded: Loaded, profile: Profile, adapter, took: tuple, since: int, quiet: bool) -> Trained:
     """What is left of a training that went on from step `since`; its cost is printed."""
     model = trainer.accelerator.unwrap_model(trainer.model).eval()
-    ready = Loaded(model, loaded.processor, loaded.name, describe(model, loaded.name, profile.quantize, adapter))
+    ready = Loaded(model, loaded.processor, loaded.name, describe(model, loaded.name, adapter))
     cost = cost_of(trainer.state.log_history, trainer.accelerator.device.type, since)
     if not quiet and cost is not None and trainer.accelerator.is_main_process:
         print(f"cost: {cost}")
@@ -152,11 +159,27 @@ def _checkpoint(run, resume: bool) -> str | None:
     if run is None:
         raise ValueError("resume=True needs the run folder to go on with: pass run=RunFolder.resume(path)")
     found = run.last_checkpoint()
-    return None if found is None else str(found)
+    if found is None:
+        return None
+    check_trainer_checkpoint(found)
+    return str(found)
 
 
 def _saving(save_every: int) -> dict:
     return {"save_strategy": "steps", "save_steps": save_every, "save_total_limit": 1}
+
+
+class SealCheckpoints(TrainerCallback):
+    """Seal every checkpoint when it has been saved; generators of other processes may be written still."""
+
+    def on_save(self, args, state, control, **kwargs):
+        """Part of transformers' callback interface."""
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if not state.is_world_process_zero or not folder.is_dir():
+            return
+        kinds = (".json", ".jinja", ".safetensors", ".pt", ".pth")
+        names = [path.name for path in folder.iterdir() if path.suffix in kinds and path.name != SEAL]
+        seal(folder, [name for name in names if args.world_size == 1 or not name.startswith("rng_state")])
 
 
 def _trainer(profile: Profile, task: Task, settings: dict, rows, clips, run, quiet: bool) -> tuple[SeesClips, Loaded]:
@@ -186,6 +209,7 @@ def _save(trainer: SeesClips, loaded: Loaded, run) -> Path | None:
         model = trainer.accelerator.unwrap_model(trainer.model)
         model.peft_config["default"].base_model_name_or_path = loaded.name  # not the path it has on this machine
         model.save_pretrained(run.adapter, save_embedding_layers=False)
+        seal(run.adapter)
         shutil.rmtree(run.path / FEATURES, ignore_errors=True)  # a finished run needs them no more
     trainer.accelerator.wait_for_everyone()
     return run.adapter

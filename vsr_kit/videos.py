@@ -3,7 +3,7 @@
 The renderer casts one ray a pixel against oriented boxes, so occlusion is exact, and it needs nothing but NumPy. The
 picture carries the cues a small network can use and real film has in its own way: every category has one colour, each
 wall its own tint (so that a view tells where it looks), the floor a half-metre grid (so that depth can be read), and a
-lamp at the camera lets far things fade. Video files go through PyAV.
+lamp at the camera lets far things fade. Video files are `vsr_kit.video_files`' business.
 Left out: shadows, textures, reflections, motion blur, rolling shutter, doors and anything but boxes.
 """
 
@@ -11,13 +11,28 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from vsr_kit.colors import WALL_COLORS, object_colors
-from vsr_kit.colors import category_color as category_color
+from vsr_kit.colors import WALL_COLORS, category_color, object_colors
 from vsr_kit.rooms import Box, Room
+from vsr_kit.video_files import Video, read_mp4, read_video, sample_frame_indices, write_mp4
+
+__all__ = [
+    "CameraPath",
+    "Clip",
+    "Video",
+    "camera_walk",
+    "category_color",
+    "first_appearance",
+    "object_colors",
+    "read_mp4",
+    "read_video",
+    "render",
+    "sample_frame_indices",
+    "visible_objects",
+    "write_mp4",
+]
 
 CAMERA_HEIGHT_M = 1.75
 PITCH_DEG = -26.0
@@ -25,7 +40,6 @@ FOV_DEG = 90.0
 SWEEP_DEG = 140.0
 LEAST_PIXELS = 12  # of a frame: an object that covers fewer is not seen in it
 _NEAR_M = 0.05
-_ENCODING = {"crf": "12", "preset": "veryslow", "tune": "animation"}  # mean error below one grey level
 _FACE_SHADE = np.array([0.82, 0.94, 1.08], dtype=np.float32)
 _LAMP_REACH_M = 11.0
 _WALLS = np.array(WALL_COLORS, dtype=np.float32)  # at the low and high end of the shell's first and second axis
@@ -208,78 +222,3 @@ def first_appearance(clip: Clip, index: int, min_pixels: int = LEAST_PIXELS) -> 
 
 def _pixels(clip: Clip, index: int) -> np.ndarray:
     return (clip.object_ids_FHW == index).sum(axis=(1, 2))
-
-
-def sample_frame_indices(total: int, num_frames: int) -> np.ndarray:
-    """Uniform frame indices, first and last included, as qwen-vl-utils takes them for Qwen2-VL, to the last rounding.
-
-    (The sampler inside transformers steps by `total / num_frames` instead and never takes the last frame.)
-    """
-    if total < 1 or num_frames < 1:
-        raise ValueError(f"cannot take {num_frames} of {total} frames: both must be at least 1")
-    place, last = np.arange(num_frames, dtype=np.float32), np.float32(total - 1)
-    step = last / np.float32(max(num_frames - 1, 1))
-    from_the_end = last - step * (num_frames - 1 - place)  # torch.linspace fills its second half backwards, in float32
-    return np.where(place < max(num_frames // 2, 1), step * place, from_the_end).round().astype(int)
-
-
-def write_mp4(path: str | Path, frames_FHW3: np.ndarray, fps: int = 4) -> None:
-    """Write uint8 frames as H.264 (4:4:4, near lossless, so that small pictures keep their colours)."""
-    import av
-
-    frames = np.asarray(frames_FHW3)
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or len(frames) == 0:
-        got = f"shape {frames.shape} and type {frames.dtype}"
-        raise ValueError(f"frames have {got}: give uint8 of shape (F, H, W, 3) with F of at least 1")
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt, stream.options = "yuv444p", _ENCODING
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
-        container.mux(stream.encode())
-
-
-def read_mp4(path: str | Path, num_frames: int | None = None, max_side_px: int | None = None) -> np.ndarray:
-    """Read a video as uint8 frames, shape (F, H, W, 3).
-
-    Args:
-        path: any file PyAV can read.
-        num_frames: sample so many frames uniformly; only these are kept in memory.
-        max_side_px: shrink frames whose longer side is above it.
-    """
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            said = container.streams.video[0].frames  # the header's word; some containers leave it at 0
-        frames, total = _decode(path, _wanted(said, num_frames), max_side_px)
-        if num_frames is not None and total != said:
-            frames, total = _decode(path, _wanted(total, num_frames), max_side_px)
-    except (OSError, IndexError, av.error.FFmpegError) as error:
-        raise ValueError(f"{path}: not readable as video ({error}); write one with write_mp4, say") from error
-    if not total:
-        raise ValueError(f"{path}: holds no frame; write it again with write_mp4")
-    picked = range(total) if num_frames is None else sample_frame_indices(total, num_frames)
-    return np.stack([frames[i] for i in picked])
-
-
-def _wanted(total: int, num_frames: int | None) -> set[int] | None:
-    """Indices of the frames to keep; None for all. Of an unknown total none are kept, the frames are just counted."""
-    if num_frames is None:
-        return None
-    return set(sample_frame_indices(total, num_frames).tolist()) if total else set()
-
-
-def _decode(path: str | Path, wanted: set[int] | None, max_side_px: int | None) -> tuple[dict[int, np.ndarray], int]:
-    """Wanted frames by index, and how many frames there are."""
-    import av
-
-    frames, total = {}, 0
-    with av.open(str(path)) as container:
-        for total, frame in enumerate(container.decode(video=0), 1):
-            if wanted is None or total - 1 in wanted:
-                shrink = min(1.0, (max_side_px or math.inf) / max(frame.width, frame.height))
-                width, height = max(1, round(frame.width * shrink)), max(1, round(frame.height * shrink))
-                frames[total - 1] = frame.to_ndarray(format="rgb24", width=width, height=height)
-    return frames, total

@@ -50,6 +50,8 @@ from transformers.processing_utils import VideosKwargs  # noqa: E402
 from transformers.video_processing_utils import VideoProcessorMixin  # noqa: E402
 from transformers.video_utils import make_batched_videos  # noqa: E402
 
+from vsr_kit.sources import NO_CODE  # noqa: E402
+
 HUB_KWARGS = ("revision", "token", "local_files_only", "cache_dir", "subfolder")
 
 
@@ -148,7 +150,7 @@ class Qwen2VLProcessor(StockProcessor):
 
     @classmethod
     def _get_arguments_from_pretrained(cls, pretrained_model_name_or_path, processor_dict=None, **kwargs):
-        path, kwargs = pretrained_model_name_or_path, {k: v for k, v in kwargs.items() if k in HUB_KWARGS}
+        path, kwargs = pretrained_model_name_or_path, {k: v for k, v in kwargs.items() if k in HUB_KWARGS} | NO_CODE
         return [kind.from_pretrained(path, **kwargs) for kind in (Qwen2VLImageProcessorPil, AutoTokenizer)] + [
             Qwen2VLVideoProcessor.from_pretrained(path, **kwargs)
         ]
@@ -179,8 +181,8 @@ def load_processor(path, backend: str | None = None, **hub_kwargs) -> StockProce
     if backend == "torchvision" and not TORCHVISION:
         raise ImportError("backend='torchvision' was asked for, and torchvision is not installed; use 'pil' or None")
     if backend == "pil" or not TORCHVISION:
-        return Qwen2VLProcessor.from_pretrained(path, **hub_kwargs)
-    processor = StockProcessor.from_pretrained(path, **hub_kwargs)
+        return Qwen2VLProcessor.from_pretrained(path, **hub_kwargs, **NO_CODE)
+    processor = StockProcessor.from_pretrained(path, **hub_kwargs, **NO_CODE)
     processor.video_processor.cap_pixels_per_frame = False  # say so now: its default is about to change
     return processor
 
@@ -229,9 +231,24 @@ def encode_clip(model, processor, frames_FHW3: np.ndarray) -> ClipFeatures:
     return encode_clips(model, processor, [frames_FHW3])[0]
 
 
+def _refuse_special(processor, texts: list) -> None:
+    """No text may say what only the chat template may: where a turn ends, where a picture stands."""
+    special = [token.content for token in processor.tokenizer.added_tokens_decoder.values() if token.special]
+    for text in texts:
+        if found := [token for token in special if isinstance(text, str) and token in text]:
+            raise ValueError(
+                f"a message holds the special token {found[0]!r}: it would be taken for a command, remove it"
+            )
+
+
 def chat_text(processor, messages: list[dict], with_video: bool, add_generation_prompt: bool = True) -> str:
-    """The chat template's text, one `<|video_pad|>` for the clip; without a clip its block is left out altogether."""
+    """The chat template's text, one `<|video_pad|>` for the clip; without a clip its block is left out altogether.
+
+    Raises:
+        ValueError: not one video block for a clip, or a text that holds a special token of the tokenizer.
+    """
     blocks = [b for m in messages if not isinstance(m["content"], str) for b in m["content"]]
+    _refuse_special(processor, [m["content"] for m in messages] + [b.get("text") for b in blocks])
     if with_video and sum(b["type"] == "video" for b in blocks) != 1:
         raise ValueError(f"a clip needs exactly one {{'type': 'video'}} block in the messages, got {messages}")
     if not with_video:

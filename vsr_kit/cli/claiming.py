@@ -19,6 +19,8 @@ def claims(
 ) -> None:
     """Print what the papers claim and what the answers say of it: verdicts are recomputed, never stored.
 
+    A claim that needs a damaged file is not judged; the file is named, and the exit code is 2.
+
     Each claim's rule was written before its runs; `vsr_kit/claims` has measurement and rule in full.
     """
     from vsr_kit.claims import CLAIMS
@@ -28,22 +30,29 @@ def claims(
         raise FileNotFoundError(f"no folder {study}: give a study folder with answers/, or leave --study out")
     if study is not None and not (study / "answers").is_dir():
         raise FileNotFoundError(f"{study} holds the answers of no claim; vsr reproduce --out {study} makes them")
-    found = verdicts(study)
+    damaged: dict[str, str] = {}
+    found = verdicts(study, damaged)
     if as_json:
-        typer.echo(json.dumps({known.name: _record(known, found.get(known.name)) for known in CLAIMS}, indent=1))
-        return
-    for known in CLAIMS:
-        _tell(known, found.get(known.name))
+        records = {c.name: _record(c, found.get(c.name), damaged.get(c.name)) for c in CLAIMS}
+        typer.echo(json.dumps(records, indent=1))
+    else:
+        for known in CLAIMS:
+            _tell(known, found.get(known.name), damaged.get(known.name))
+    for told in dict.fromkeys(damaged.values()):  # one line a file, however many claims need it
+        typer.echo(f"error: {told}", err=True)
+    if damaged:
+        raise typer.Exit(2)
 
 
-def _tell(known, verdict) -> None:
-    """A claim in a few lines; without its runs, what would make them."""
-    from vsr_kit.results.verdicts import NOT_RUN
+def _tell(known, verdict, damaged: str | None) -> None:
+    """A claim in a few lines; without its runs, what would make them, and with a broken file, which."""
+    from vsr_kit.results.verdicts import NOT_JUDGED, NOT_RUN
 
-    head = str(verdict).split("\n")[-1] if verdict else f"{known.name}: {NOT_RUN.upper()}"
+    without = NOT_JUDGED if damaged else NOT_RUN
+    head = str(verdict).split("\n")[-1] if verdict else f"{known.name}: {without.upper()}"
     typer.echo(head)
     more = "" if known.needs else " --geometry arkitscenes_meta_info_val.json"  # no runs: asked of released geometry
-    missing = [f"run it with: vsr reproduce --only {known.name}{more}"]
+    missing = [damaged or f"run it with: vsr reproduce --only {known.name}{more}"]
     measured = str(verdict).split("\n")[:-1] if verdict else missing
     for line in (known.says, *measured, f"source: {known.source}", f"mind: {known.caveat}"):
         typer.echo(f"    {line}")
@@ -51,11 +60,13 @@ def _tell(known, verdict) -> None:
         typer.echo(f"    it takes: {known.scale}")
 
 
-def _record(known, verdict) -> dict:
-    from vsr_kit.results.verdicts import NOT_RUN
+def _record(known, verdict, damaged: str | None) -> dict:
+    from vsr_kit.results.verdicts import NOT_JUDGED, NOT_RUN
 
     words = ("says", "source", "measured", "rule", "caveat", "needs", "scale")
     stated = {name: getattr(known, name) for name in words}
+    if damaged:
+        return {"verdict": NOT_JUDGED, "damaged": damaged, "found": {}, **stated}
     if verdict is None:
         return {"verdict": NOT_RUN, "found": {}, **stated}
     found = {name: asdict(finding) for name, finding in verdict.found.items()}

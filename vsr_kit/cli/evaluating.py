@@ -30,6 +30,7 @@ def evaluate(settings: dict, harness: str, seed: int, name: str, resume: Path | 
         num_frames=settings["frames"],
         size_px=settings["size"],
         seed=seed,
+        skip_broken=settings.get("skip_broken_clips", False),
         progress=True,
     )
     for line in asked.told():

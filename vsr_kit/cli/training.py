@@ -46,6 +46,7 @@ def train(profile: str, changes: dict, settings: dict, seed: int, name: str, res
         num_frames=chosen.num_frames,
         size_px=chosen.size_px,
         seed=seed,
+        skip_broken=settings.get("skip_broken_clips", False),
         progress=_main_process(),
     )
     for line in asked.told() if _main_process() else ():
@@ -98,11 +99,14 @@ def _close(run, trained) -> None:
 def _run_folder(name: str, config: dict, seed: int, model: str, resume: Path | None):
     """A new folder, or the one to resume; in processes beside the main one, the same folder to read."""
     from vsr_kit.models import mini_path
+    from vsr_kit.resumable import check_trainer_checkpoint
     from vsr_kit.runs import RunFolder
 
     run = None
     if _main_process() and resume is not None:
         last = RunFolder.open(resume).last_checkpoint()
+        if last is not None:
+            check_trainer_checkpoint(last)  # before anything is noted
         run = RunFolder.resume(resume, from_step=0 if last is None else int(last.name.split("-")[1]))
     elif _main_process():
         run = RunFolder.create(name, config, seed=seed, checkpoint=mini_path() if model == "mini" else model)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from vsr_kit.damage import reading
+from vsr_kit.journals import read_json
+from vsr_kit.seals import check_seal
 from vsr_kit.shipped import data_samples
 
 FILE = "sharing.json"
@@ -16,12 +18,14 @@ def sharing_summary(path: Path | str | None = None) -> str:
 
     path: what `vsr bench sharing --out` wrote; the shipped one if None.
     """
-    result = json.loads(Path(path or data_samples("reference_runs") / FILE).read_text(encoding="utf-8"))
+    path = check_seal(path or data_samples("reference_runs") / FILE)
+    result = read_json(path, {"cases": dict})
     lines = [
         "| work | stock TRL | shared | faster, clips new / known | fewer tokens | less memory | asked for |",
         "|---|---|---|---|---|---|---|",
     ]
-    return "\n".join(lines + [_line(case) for case in result["cases"].values()])
+    with reading(path):
+        return "\n".join(lines + [_line(case) for case in result["cases"].values()])
 
 
 def _line(case: dict) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vsr_kit.damage import NUMBER, Damaged, expect
 from vsr_kit.data import first_of_types
 from vsr_kit.evaluation import differences, gap_change, intervals
 from vsr_kit.results.answers import Bands, answered, one_mean, said, study_folder
@@ -110,7 +111,33 @@ def grpo_table(folder: Path | str | None = None, questions: str = BENCH) -> Befo
 
 def run_curves(folder: Path | str | None = None, of: str = "grpo-vanilla") -> list[list[dict]]:
     """What each run of a variant logged, one list of log rows for each seed."""
-    return [RunFolder.open(study_folder(folder) / name).read_metrics() for name in trained_runs(folder, of)]
+    return [whole_log(_run(name, folder)) for name in trained_runs(folder, of)]
+
+
+def whole_log(run: RunFolder) -> list[dict]:
+    """A finished run's metrics, if they are of all its steps: a curve that ends early tells of another run.
+
+    Raises:
+        Damaged: steps are missing, or too many. A run that a broken number stopped may lack the one it broke in.
+    """
+    rows, headline = run.read_metrics(), run.summary.get("headline") or {}
+    steps = {row["step"] for row in rows if row.get("step") is not None}
+    due = headline.get("steps")
+    if due is None or steps == set(range(1, due + 1)) or (headline.get("stopped") and steps == set(range(1, due))):
+        return rows
+    raise Damaged(
+        f"{run.path / 'metrics.jsonl'} has {len(steps)} of the {due} steps that summary.json tells of, the last "
+        f"{max(steps, default='none')}; restore it from a copy, or remove {run.path} and its answers and run it again"
+    )
+
+
+def _run(name: str, folder: Path | str | None) -> RunFolder:
+    """The folder of a run whose answers are there, as the study kept it."""
+    path = study_folder(folder) / name
+    for file in ("config.json", "metrics.jsonl"):
+        if path.is_dir() and not (path / file).is_file():
+            raise Damaged(f"{path / file} is missing, though the run's answers are there; restore it from a copy")
+    return RunFolder.open(path)
 
 
 def rollouts(folder: Path | str | None = None, of: str = "grpo-vanilla") -> list[list[dict]]:
@@ -118,13 +145,19 @@ def rollouts(folder: Path | str | None = None, of: str = "grpo-vanilla") -> list
 
     The study keeps the first and the last five steps whole, and every twentieth between them.
     """
-    runs = {name: RunFolder.open(study_folder(folder) / name).read_rollouts() for name in trained_runs(folder, of)}
+    runs = {name: _run(name, folder).read_rollouts() for name in trained_runs(folder, of)}
     return [[{**row, "run": name} for row in rows] for name, rows in runs.items()]
 
 
 def run_summaries(folder: Path | str | None = None, of: str = "grpo-vanilla") -> list[dict]:
     """The headline figures of each run of a variant: steps, seconds, tokens, and why it stopped early, if it did."""
-    return [RunFolder.open(study_folder(folder) / name).summary["headline"] for name in trained_runs(folder, of)]
+    return [_headline(_run(name, folder)) for name in trained_runs(folder, of)]
+
+
+def _headline(run: RunFolder) -> dict:
+    fields = {"steps?": int, "stopped?": str, "questions?": NUMBER, "tokens?": NUMBER}
+    fields |= {"training seconds?": NUMBER, "preparation seconds?": NUMBER}
+    return expect(run.summary.get("headline"), f"{run.path / 'summary.json'}, headline", fields)
 
 
 def answer_pairs(
@@ -147,7 +180,7 @@ def first_and_last_groups(
     folder: Path | str | None = None, question_type: str = "object_counting", of: str = "grpo-vanilla"
 ) -> list[list[dict]]:
     """A type's first group of rollouts that a variant's first run sampled, and its last group."""
-    rollouts = RunFolder.open(study_folder(folder) / trained_runs(folder, of)[0]).read_rollouts()
+    rollouts = _run(trained_runs(folder, of)[0], folder).read_rollouts()
     rows = [row for row in rollouts if row["question_type"] == question_type]
     ends = rows[0], rows[-1]
     return [[r for r in rows if (r["step"], r["id"]) == (end["step"], end["id"])] for end in ends]

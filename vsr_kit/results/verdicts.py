@@ -14,12 +14,14 @@ from pathlib import Path
 from textwrap import fill
 
 from vsr_kit.claims import CLAIMS, Claim, Count, Finding, claim
+from vsr_kit.damage import Damaged
 from vsr_kit.evaluation import Interval
 from vsr_kit.results.measured import MEASURED
 from vsr_kit.results.trained import trained_runs
 from vsr_kit.study import variant
 
 NOT_RUN = "not run yet"  # of a claim whose runs are not there: no verdict
+NOT_JUDGED = "not judged"  # of a claim that needs a damaged file
 SCORES = ("perfect_centre_answers",)  # findings that are no differences
 
 
@@ -81,14 +83,24 @@ def verdict(name: str, folder: Path | str | None = None) -> Verdict:
     return Verdict(known, found, known.decide(found), runs)
 
 
-def verdicts(folder: Path | str | None = None) -> dict[str, Verdict]:
-    """The verdict on every claim for which the folder holds answers."""
+def verdicts(folder: Path | str | None = None, damaged: dict[str, str] | None = None) -> dict[str, Verdict]:
+    """The verdict on every claim for which the folder holds answers.
+
+    damaged: takes, by claim, what is wrong with a file that it needs; such a claim is not judged, the others are.
+
+    Raises:
+        Damaged: a file is not what it was written as, and no `damaged` was given to say so in.
+    """
     found = {}
     for name in (c.name for c in CLAIMS):
         try:
             found[name] = verdict(name, folder)
         except FileNotFoundError:
             continue
+        except Damaged as error:
+            if damaged is None:
+                raise
+            damaged[name] = str(error)
     return found
 
 

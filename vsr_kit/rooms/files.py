@@ -21,10 +21,12 @@ from scipy.spatial import ConvexHull
 
 from vsr_kit.rooms.generator import make_rooms
 from vsr_kit.rooms.geometry import Box, Room, yaw_axes
+from vsr_kit.strict import parse_json, shown, text_fault
 
 WALLS = ("labelled", "roomy")
 _WALL_MARGIN_M = 0.25
 _CEILING_M = 2.7
+_FURTHEST = 1e9  # a number beyond it is damage; integers of any length are JSON, and no float
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,7 @@ def read_geometry(path: str | Path, walls: str = "labelled") -> GeometryFile:
     if walls not in WALLS:
         raise ValueError(f"walls are {walls!r}: choose one of {', '.join(WALLS)}")
     path = Path(path)
-    try:
-        scenes = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not readable as JSON ({error}); give a VSI-Bench *_meta_info_*.json") from error
+    scenes = _json_of(path, "give a VSI-Bench *_meta_info_*.json")
     if not isinstance(scenes, dict):
         raise ValueError(f"{path}: holds a {type(scenes).__name__}, must be an object that maps scene names to scenes")
     rooms, skipped = [], []
@@ -63,11 +62,19 @@ def read_geometry(path: str | Path, walls: str = "labelled") -> GeometryFile:
         try:
             rooms.append(_read_scene(name, scene, path.stem.split("_")[0], walls))
         except _BadField as error:
-            skipped.append(f"{path.name}: scene {name!r}: {error}")
+            skipped.append(f"{path.name}: scene {shown(name)}: {error}")
     if not rooms:
         first = skipped[0] if skipped else "it holds no scene"
         raise ValueError(f"{path}: none of {len(scenes)} scenes could be read: {first}")
     return GeometryFile(tuple(rooms), tuple(skipped))
+
+
+def _json_of(path: Path, remedy: str) -> object:
+    """What a JSON file holds, a byte order mark or not."""
+    try:
+        return parse_json(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not readable as JSON ({error}); {remedy}") from None
 
 
 class _BadField(Exception):
@@ -77,6 +84,8 @@ class _BadField(Exception):
 def _read_scene(name: str, scene: object, dataset: str, walls: str) -> Room:
     if not isinstance(scene, dict):
         raise _BadField(f"is a {type(scene).__name__}, must be an object")
+    dataset = _name(scene.get("dataset", dataset), "field 'dataset'")
+    _name(name, "its name")
     area = _numbers(scene.get("room_size"), 1, "room_size")[0]
     if area <= 0:
         raise _BadField(f"field 'room_size' is {area}, must be above 0 m²")
@@ -85,13 +94,14 @@ def _read_scene(name: str, scene: object, dataset: str, walls: str) -> Room:
         raise _BadField("field 'object_bbox' is missing or empty, must map categories to lists of boxes")
     boxes = []
     for category, records in by_category.items():
+        _name(category, f"object {shown(category)}: its category")
         if not isinstance(records, list):
             raise _BadField(f"object {category!r}: is a {type(records).__name__}, must be a list of boxes")
         boxes += [_read_box(category, i, record) for i, record in enumerate(records)]
     if not boxes:
         raise _BadField("field 'object_bbox' lists no box")
     counts = _read_counts(scene.get("object_counts"))
-    return Room(name, str(scene.get("dataset", dataset)), tuple(boxes), _shell_around(boxes, area, walls), area, counts)
+    return Room(name, dataset, tuple(boxes), _shell_around(boxes, area, walls), area, counts)
 
 
 def _read_counts(counts: object) -> dict[str, int] | None:
@@ -103,6 +113,15 @@ def _read_counts(counts: object) -> dict[str, int] | None:
         if isinstance(count, bool) or not isinstance(count, (int, float)) or count < 0 or count % 1 != 0:
             raise _BadField(f"object {category!r}: its 'object_counts' is {count!r}, must be a whole number from 0")
     return {category: int(count) for category, count in counts.items()}
+
+
+def _name(value: object, what: str) -> str:
+    """Names become text of questions, and of files."""
+    if not isinstance(value, str) or not value.strip():
+        raise _BadField(f"{what} is {shown(value)}, must be text that is not empty")
+    if fault := text_fault(value):
+        raise _BadField(f"{what} {fault}")
+    return value
 
 
 def _read_box(category: str, index: int, record: object) -> Box:
@@ -120,10 +139,10 @@ def _read_box(category: str, index: int, record: object) -> Box:
 
 def _numbers(value: object, count: int, field: str, where: str = "") -> list[float]:
     values = value if isinstance(value, list) else [value]
-    good = [isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in values]
+    good = [isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) < _FURTHEST for v in values]
     if len(values) != count or not all(good):
         place = f"{where}: " if where else ""
-        raise _BadField(f"{place}field {field!r} is {value!r}, must be {count} finite number{'s' * (count > 1)}")
+        raise _BadField(f"{place}field {field!r} is {shown(value)}, must be {count} finite number{'s' * (count > 1)}")
     return [float(v) for v in values]
 
 
@@ -188,19 +207,36 @@ def load_rooms(path: str | Path) -> list[Room]:
     Raises:
         ValueError: naming the record and the rule it breaks.
     """
-    try:
-        records = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not readable as JSON ({error}); write rooms with save_rooms") from error
+    records = _json_of(Path(path), "write rooms with save_rooms")
     if not isinstance(records, list):
         raise ValueError(f"{path}: holds a {type(records).__name__}, must be a list of rooms as save_rooms writes them")
     rooms = []
     for i, record in enumerate(records):
-        try:
-            rooms.append(Room.from_dict(record))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: room {i}: {type(error).__name__}: {error}; write it with save_rooms") from error
+        name = record.get("name", record.get("scene_name")) if isinstance(record, dict) else None
+        where = f"{path}: room {i}" + ("" if name is None else f" ({shown(name)})")
+        rooms.append(_read_room(record, where))
     return rooms
+
+
+def _read_room(record: object, where: str) -> Room:
+    if not isinstance(record, dict):
+        raise ValueError(f"{where}: is a {type(record).__name__}, must be an object; write it with save_rooms")
+    if "object_bbox" in record:
+        rule = "a list cannot name its scenes; write one object that maps scene names to scenes, as the release does"
+        raise ValueError(f"{where}: is a scene of VSI-Bench's geometry, and {rule}")
+    try:
+        room = Room.from_dict(record)
+        _name(room.name, "field 'name'")
+        _name(room.dataset, "field 'dataset'")
+        for box in room.boxes:
+            _name(box.category, f"object {shown(box.category)}: its category")
+        if not 0 < room.floor_area_m2 < _FURTHEST:
+            raise _BadField(f"field 'floor_area_m2' is {room.floor_area_m2}, must be above 0")
+    except KeyError as error:
+        raise ValueError(f"{where}: field {error} is missing; write it with save_rooms") from None
+    except (_BadField, AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {error}; write it with save_rooms") from None
+    return room
 
 
 def read_rooms(source: str | int | Path, seed: int = 0, walls: str = "labelled") -> GeometryFile:
@@ -216,6 +252,6 @@ def read_rooms(source: str | int | Path, seed: int = 0, walls: str = "labelled")
     path = Path(source)
     if not path.is_file():
         raise ValueError(f"no file {path}: give a geometry file, or a number of procedural rooms to make")
-    if path.read_text(encoding="utf-8", errors="replace").lstrip().startswith("["):
+    if path.read_text(encoding="utf-8-sig", errors="replace").lstrip().startswith("["):
         return GeometryFile(tuple(load_rooms(path)), ())
     return read_geometry(path, walls)

@@ -23,9 +23,11 @@ from pathlib import Path
 import numpy as np
 
 from vsr_kit.asking import other_clips
+from vsr_kit.damage import Damaged
 from vsr_kit.data import first_of_types
+from vsr_kit.journals import read_gzip_lines
 from vsr_kit.journals import read_lines as read_journal
-from vsr_kit.provenance import checkpoint_identity, hardware
+from vsr_kit.provenance import checkpoint_identity, hardware, identity_differs
 from vsr_kit.runs import git_at_start
 from vsr_kit.shipped import data_samples
 from vsr_kit.study.sets import QuestionSet
@@ -180,11 +182,10 @@ def made_otherwise(condition: Condition, folder: Path, entries: dict[str, dict])
     remedy = f"give another --out, or remove {path} to have it asked again"
     if entry is None:
         return f"{path} has no entry in {folder / 'manifest.jsonl'}, so how it was made is not known; {remedy}"
-    then = {"token_cap": entry.get("token_cap"), "base sha256": (entry.get("base") or {}).get("sha256")}
-    for name, now in {"token_cap": TOKEN_CAP, "base sha256": base_identity()["sha256"]}.items():
-        if then[name] != now:
-            return f"{path}: {name} was {then[name]} and is {now} today; {remedy}"
-    return None
+    if (then := entry.get("token_cap")) != TOKEN_CAP:
+        return f"{path}: token_cap was {then} and is {TOKEN_CAP} today; {remedy}"
+    told = identity_differs(entry.get("base"), base_identity())
+    return told and f"{path}: base {told}; {remedy}"
 
 
 def save_questions(questions: QuestionSet, folder: Path) -> None:
@@ -224,11 +225,47 @@ def read_answers(condition: Condition, folder: Path | None = None, sample: int =
     if not path.exists():
         there = ", ".join(sorted(p.name.split(".jsonl")[0] for p in path.parent.glob("*.gz"))) or "nothing"
         raise FileNotFoundError(f"no answers {condition.name} in {folder}; it holds {there}")
-    rows = {row["id"]: row for row in read_lines(questions_path(condition.questions, folder))}
+    rows, lines = _asked(condition, folder), _said(condition, path)
+    if condition.samples and len(lines) < len(rows):
+        rows = sampled_subset(rows)
+    by_id = {row["id"]: row for row in rows}
+    _check_one_each([line["id"] for line in lines], by_id, path)
     return [
-        {**rows[line["id"]], "prediction": line["said"][sample], "truncated": line["cut"][sample]}
-        for line in read_lines(path)
+        {**by_id[line["id"]], "prediction": line["said"][sample], "truncated": line["cut"][sample]} for line in lines
     ]
+
+
+def _asked(condition: Condition, folder: Path) -> list[dict]:
+    """The questions of a condition whose answers are there."""
+    path = questions_path(condition.questions, folder)
+    if not path.exists():
+        raise Damaged(f"{path} is missing, and {answers_path(condition, folder)} answers it; restore it from a copy")
+    return read_gzip_lines(path, {"id": (str, int), "question_type?": str, "scene_name?": str})
+
+
+def _said(condition: Condition, path: Path) -> list[dict]:
+    """The lines of an answers file, each with as many texts as were drawn."""
+    lines, draws = read_gzip_lines(path, {"id": (str, int), "said": list, "cut": list}), max(1, condition.samples)
+    for number, line in enumerate(lines, start=1):
+        texts = [text for text in line["said"] if isinstance(text, str)]
+        if not len(texts) == len(line["said"]) == len(line["cut"]) == draws:
+            raise Damaged(f"{path}, line {number}: {draws} texts are due under 'said' and 'cut'; {_HAVE_MADE}")
+    return lines
+
+
+def _check_one_each(ids: list, asked: dict, path: Path) -> None:
+    """Every question has one answer, and no other is there: a score over some of them would be another score."""
+    missing, strange = asked.keys() - set(ids), set(ids) - asked.keys()
+    if missing or strange or len(ids) != len(asked):
+        twice = {i for i in ids if ids.count(i) > 1} if not missing and not strange else set()
+        what, odd = next((w, o) for w, o in (("none to", missing), ("one to", strange), ("two to", twice)) if o)
+        raise Damaged(
+            f"{path}: {len(ids)} answers for {len(asked)} questions, {what} {min(map(str, odd))}; the answers or the "
+            f"questions were cut or changed: {_HAVE_MADE}"
+        )
+
+
+_HAVE_MADE = "restore them from a copy, or remove the answers and have them made again"
 
 
 def read_samples(condition: Condition, folder: Path | None = None) -> list[list[dict]]:
@@ -237,6 +274,5 @@ def read_samples(condition: Condition, folder: Path | None = None) -> list[list[
 
 
 def read_lines(path: Path) -> list[dict]:
-    """Rows of a gzipped file of JSON lines."""
-    lines = gzip.decompress(path.read_bytes()).split(b"\n")  # what a model said may hold other breaks, such as U+2028
-    return [json.loads(line) for line in lines if line]
+    """Rows of a gzipped file of JSON lines; `Damaged`, naming the file, where it was cut or changed."""
+    return read_gzip_lines(path)

@@ -18,6 +18,7 @@ from vsr_kit.journals import read_json
 from vsr_kit.labels import DistancePair, distance_pairs, read_pairs
 from vsr_kit.methods import Task
 from vsr_kit.profiles import Profile
+from vsr_kit.provenance import identity_differs
 from vsr_kit.rooms import Room
 from vsr_kit.study.answers import (
     Condition,
@@ -78,7 +79,7 @@ def check_rows(questions: QuestionSet, folder: Path, scratch: Path) -> None:
         ValueError: naming the first such run and the remedies.
     """
     for path in (*sorted(folder.glob("*/config.json")), *sorted(scratch.glob("*/config.json"))):
-        then = read_json(path)["config"]
+        then = read_json(path, {"config": dict})["config"]
         if then.get("questions") == questions.name and then.get("rows", len(questions.rows)) != len(questions.rows):
             raise ValueError(
                 f"{path}: rows was {then['rows']} of {questions.name} and is {len(questions.rows)} today; "
@@ -120,13 +121,12 @@ def _records_differ(run: Path, variant: Variant, seed: int, folder: Path) -> Ite
         if not record.exists():
             yield f"{record} is missing, so how the run was made is not known; {_remedy(run, folder)}"
             return
-    config = read_json(settings)
+    config = read_json(settings, {"config": dict, "seed": int})
     then = {k: v for k, v in config["config"].items() if k != "rows"} | {"seed": config["seed"]}  # see check_rows
     if told := difference(then, settings_of(variant) | {"seed": seed}):
         yield f"{settings}: {told}; {_remedy(run, folder)}"
-    was, now = (read_json(made).get("checkpoint") or {}).get("sha256", _UNKNOWN), base_identity()["sha256"]
-    if was != now:
-        yield f"{made}: the checkpoint's sha256 was {was} and is {now} today; {_remedy(run, folder)}"
+    if told := identity_differs(read_json(made, {"checkpoint?": dict}).get("checkpoint"), base_identity()):
+        yield f"{made}: the checkpoint's {told}; {_remedy(run, folder)}"
 
 
 def _answers_differ(conditions: Iterable[Condition], folder: Path) -> Iterator[str]:

@@ -25,6 +25,7 @@ from vsr_kit.journals import drop_torn_line, read_lines, replace
 from vsr_kit.labels import distance_pairs, write_pairs
 from vsr_kit.rooms import read_geometry
 from vsr_kit.runs import git_at_start
+from vsr_kit.seals import seal
 from vsr_kit.study.answers import Condition, answer, answers_path, pairs_path, save_questions
 from vsr_kit.study.leftovers import check_leftovers
 from vsr_kit.study.sets import ARKITSCENES, QuestionSet, make_set
@@ -167,6 +168,7 @@ def _measure(geometry: Path, path: Path) -> None:
     pairs = distance_pairs(read_geometry(geometry).rooms, touching="keep")
     path.parent.mkdir(parents=True, exist_ok=True)
     replace(path, lambda beside: write_pairs(beside, pairs))
+    seal(path.parent)
 
 
 def _begin(log: str, parent: int) -> None:

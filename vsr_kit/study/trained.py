@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vsr_kit.journals import append_lines, replace, write_json, write_parquet
 from vsr_kit.runs import RunFolder
+from vsr_kit.seals import seal, unseal
 from vsr_kit.shipped import data_samples
 from vsr_kit.study.leftovers import check_leftovers, check_rows, settings_of
 from vsr_kit.study.sets import QuestionSet
@@ -95,6 +96,7 @@ def keep(run: RunFolder, kept: Path) -> None:
     would make readers look for superseded rows, which are left out here already.
     """
     kept.mkdir(parents=True, exist_ok=True)
+    unseal(kept)
     shutil.copy2(run.path / "config.json", kept / "config.json")
     resumed = any(event["event"] == "resume" for event in run.attempts())
     write_json(kept / "versions.json", run.versions | ({"attempts": run.attempts()} if resumed else {}))
@@ -108,6 +110,7 @@ def keep(run: RunFolder, kept: Path) -> None:
         run.adapter, kept / "adapter", ignore=shutil.ignore_patterns("README.md"), dirs_exist_ok=True
     )
     replace(kept / "summary.json", lambda beside: shutil.copy2(run.path / "summary.json", beside))
+    seal(kept)
 
 
 def _small(row: dict) -> dict:
