@@ -268,6 +268,16 @@ def test_options_are_as_far_apart_as_the_benchmark_asks_and_four_are_found_if_th
         assert answer_text(question)[0] == min(name[0] for name in question.objects[1:])
 
 
+def test_four_that_can_be_told_apart_are_found_among_many_that_cannot():
+    """A heap of thirty things at one distance, another that touches, and three that stand alone: one in 1,364 draws."""
+    heap = [Box(f"thing {i}", (3.0, 0.0, 0.1), (0.2, 2.0, 0.2)) for i in range(30)]
+    touching = [cube(f"cup {i}", 0.21, 0.0) for i in range(4)]
+    alone = [cube(name, -x, 0) for name, x in (("chair", 1.0), ("bin", 1.5), ("tv", 2.0))]
+    room = room_of(cube("bed", 0, 0), *heap, *touching, *alone, area_m2=20)
+    (question,) = [q for q in asked(room, NEAREST[0]) if q.objects[0] == "bed"]
+    assert {"chair", "bin", "tv"} < set(question.objects) and answer_text(question) == "chair"
+
+
 @pytest.mark.parametrize("gap_m, number", [(0.39, 0), (0.41, 1)])
 def test_absolute_distances_begin_at_the_benchmarks_smallest(gap_m, number):
     room = room_of(cube("bed", 0, 0), cube("tv", 0.2 + gap_m, 0))
