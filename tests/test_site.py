@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import nbformat
@@ -289,6 +290,39 @@ def test_a_narrow_page_shrinks_figures_and_never_cuts_them():
     narrow = page[page.index("@media (max-width: 1020px)") :]
     assert re.search(r"\.live \{ display: none; \} \.figure \.still \{ display: block", narrow)
     assert re.search(r"img, \.jp-OutputArea-output svg \{ max-width: 100%; height: auto; \}", page)
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def console(page, folder):
+    """What a browser without any network says on its console about a page."""
+    words = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+    words += ["--disable-background-networking", "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND"]
+    words += [f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=2000"]
+    words = [CHROMIUM, *words, "--dump-dom", page.as_uri()]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=240)
+    assert "</html>" in done.stdout
+    return [line for line in done.stderr.splitlines() if "CONSOLE" in line], done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_a_browser_without_a_network_draws_the_page_and_has_nothing_to_complain_of(site, tmp_path):
+    _, _, folder = site
+    figure = {"data": [{"type": "scatter", "y": [1, 2]}], "layout": {"width": 300, "height": 200}}
+    notebook = new_notebook(cells=[new_markdown_cell("$\\frac12$"), new_code_cell("x")])
+    notebook.cells[1].outputs = [nbformat.v4.new_output("display_data", {PLOTLY_MIME: figure})]
+    shutil.copyfile(folder / "plotly.min.js", tmp_path / "plotly.min.js")
+    (tmp_path / "notebooks").mkdir()
+    page = tmp_path / "notebooks" / "n.html"
+    page.write_text(notebook_page(notebook, "n"))
+    complaints, drawn = console(page, tmp_path)
+    assert complaints == []
+    assert 'class="main-svg"' in drawn  # plotly's
+    spoilt = tmp_path / "spoilt.html"
+    spoilt.write_text("<html><script>require(['plotly'])</script></html>")  # as nbconvert's page did offline
+    assert console(spoilt, tmp_path)[0] != []
 
 
 def test_notebooks_are_chosen_by_prefix_in_order(tmp_path):
