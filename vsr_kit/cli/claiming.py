@@ -19,6 +19,7 @@ def claims(
 ) -> None:
     """Print what the papers claim and what the answers say of it: verdicts are recomputed, never stored.
 
+    Every verdict names the model and the rooms it speaks of: nothing here has seen Qwen2-VL-2B or a real video.
     Each claim's rule was written before its runs; `vsr_kit/claims` has measurement and rule in full.
     """
     from vsr_kit.claims import CLAIMS
@@ -38,10 +39,10 @@ def claims(
 
 def _tell(known, verdict) -> None:
     """A claim in a few lines; without its runs, what would make them."""
-    from vsr_kit.results.verdicts import NOT_RUN
+    from vsr_kit.results.verdicts import NOT_RUN, not_run
 
-    head = str(verdict).split("\n")[-1] if verdict else f"{known.name}: {NOT_RUN.upper()}"
-    typer.echo(head)
+    unrun = f"{known.name}: {NOT_RUN.upper()}{not_run(known).removeprefix(NOT_RUN)}"
+    typer.echo(str(verdict).split("\n")[-1] if verdict else unrun)
     more = "" if known.needs else " --geometry arkitscenes_meta_info_val.json"  # no runs: asked of released geometry
     missing = [f"run it with: vsr reproduce --only {known.name}{more}"]
     measured = str(verdict).split("\n")[:-1] if verdict else missing
@@ -52,12 +53,15 @@ def _tell(known, verdict) -> None:
 
 
 def _record(known, verdict) -> dict:
-    from vsr_kit.results.verdicts import NOT_RUN
+    from vsr_kit.results.reach import reach_of
+    from vsr_kit.results.verdicts import NOT_RUN, not_run
 
-    words = ("says", "source", "measured", "rule", "caveat", "needs", "scale")
+    words = ("says", "source", "measured", "rule", "caveat", "needs", "scale", "only")
     stated = {name: getattr(known, name) for name in words}
     if verdict is None:
-        return {"verdict": NOT_RUN, "found": {}, **stated}
+        reach = asdict(reach_of(known, {}, {}))
+        return {"verdict": NOT_RUN, "words": not_run(known), "reach": reach, "found": {}, **stated}
     found = {name: asdict(finding) for name, finding in verdict.found.items()}
+    stated |= {"words": verdict.words, "reach": asdict(verdict.reach)}
     limits = {"by_student": verdict.by_student, "runs": verdict.runs, "preliminary": bool(verdict.missing)}
     return {"verdict": verdict.verdict, "found": found, **limits, **stated}

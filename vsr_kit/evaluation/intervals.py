@@ -37,6 +37,7 @@ class Interval:
         seeds: how many runs each side has, 1 for a model that was not trained here; a pair whose runs are the same
             networks counts as one side.
         student: low and high of Student's interval over seeds and rooms, None where no side has several seeds.
+        datasets: that the rooms come from.
     """
 
     mean: float
@@ -46,6 +47,7 @@ class Interval:
     rooms: int
     seeds: tuple[int, ...]
     student: tuple[float, float] | None = None
+    datasets: tuple[str, ...] = ()
 
     @property
     def band(self) -> tuple[float, float, float, int]:
@@ -273,7 +275,8 @@ def _percentiles(
             reach = np.nan if reach_C is None else 100 * float(reach_C[columns[name]])
             student = None if np.isnan(reach) else (mean - reach, mean + reach)
             low, high = min(mean, float(low)), max(mean, float(high))
-            found[name] = Interval(mean, low, high, len(rooms), len(set(rooms)), seeds, student)
+            datasets = tuple(sorted({dataset for dataset, _ in rooms}))
+            found[name] = Interval(mean, low, high, len(rooms), len(set(rooms)), seeds, student, datasets)
     return found
 
 
