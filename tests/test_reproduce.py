@@ -489,6 +489,7 @@ def test_the_command_says_where_a_repetition_landed(monkeypatch, tmp_path):
     where = "the 95 % prediction interval for 2 seeds (+3.0 to +7.0)"
     assert f"sft minus base: +3.2 points here, +5.0 shipped; inside {where}" in done.output
     assert f"grpo-vanilla minus base: +7.5 points here, +5.0 shipped; OUTSIDE {where}" in done.output
+    assert "shipped study (the miniature (3.3M parameters), 120 procedural rooms): your runs" in done.output
     assert done.output.count("your runs have the seeds of shipped ones") == 1 and "seeds are new" not in done.output
     seeds[tmp_path] = 6
     done = vsr("reproduce", "--out", tmp_path)

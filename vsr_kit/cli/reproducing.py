@@ -65,21 +65,23 @@ def _tell(folder: Path) -> None:
     """Verdicts on what the folder holds, and how its gains compare with the shipped study's."""
     from vsr_kit.results import verdicts
     from vsr_kit.results.compared import repeated
+    from vsr_kit.results.reach import rooms_asked
     from vsr_kit.results.trained import trained_runs
 
     for verdict in verdicts(folder).values():
         if verdict.found:
             typer.echo(str(verdict))
-    compared = repeated(folder)
+    compared, on = repeated(folder), rooms_asked()
     known = {run for name in compared for run in trained_runs(None, name)}
     own_runs = {run for name in compared for run in trained_runs(folder, name)}
     if own_runs & known:
         typer.echo(
-            "Against the shipped study: your runs have the seeds of shipped ones, so on like hardware each should land "
-            "very close to its own; the intervals are where runs with new seeds may land (--first-seed 6 makes such)."
+            f"Against the shipped study ({on}): your runs have the seeds of shipped ones, so on like hardware each "
+            "should land very close to its own; the intervals are where runs with new seeds may land (--first-seed 6 "
+            "makes such)."
         )
     elif own_runs:
-        typer.echo("Against the shipped study: your seeds are new, and 95 of 100 such means should lie inside.")
+        typer.echo(f"Against the shipped study ({on}): your seeds are new, and 95 of 100 such means should lie inside.")
     for name, (own, expected) in compared.items():
         where = "inside" if expected.holds(own) else "OUTSIDE"
         typer.echo(

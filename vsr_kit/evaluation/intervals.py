@@ -122,16 +122,20 @@ def gap_change(
     harness: str = "lenient",
     resamples: int = RESAMPLES,
     seed: int = 0,
+    same_rows: bool = True,
 ) -> dict[str, Interval]:
     """Intervals of (own - other) after minus (own - other) before: did a gap, such as to a wrong clip, grow?
 
     Args:
         after, before: pairs (own, other) of sets; set i of own and of other comes from the same network.
+        same_rows: all answered the same rows; else own and other are about different ones, such as two data sets, and
+            only after and before are paired. Counts of questions and rooms are those of own.
     """
     terms = []
     for sign, group, (own, other) in ((1.0, 0, after), (-1.0, 1, before)):
         terms += [_Term(sign, _scored(own, harness), group), _Term(-sign, _scored(other, harness), group)]
-    _check_pairs([table for term in terms for table in term.tables])
+    for part in (terms,) if same_rows else (terms[0::2], terms[1::2]):
+        _check_pairs([table for term in part for table in term.tables])
     return _bootstrap(terms, resamples, seed)
 
 

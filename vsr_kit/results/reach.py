@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from vsr_kit.claims import Claim, Count, Finding
 from vsr_kit.evaluation import Interval
-from vsr_kit.study import variant
+from vsr_kit.results.answers import said
+from vsr_kit.study import BENCH, Condition, variant
 from vsr_kit.study.sets import ROOMS
 
 MODELS = {"mini": "the miniature (3.3M parameters)"}
@@ -63,6 +65,13 @@ def rooms_in_words(bands: Iterable[Interval]) -> str:
     sets = sorted({dataset for band in bands for dataset in band.datasets})
     number = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return " ".join([number, *[" and ".join(DATASETS.get(name, name) for name in sets)] * bool(sets), "rooms"])
+
+
+def rooms_asked(folder: Path | str | None = None) -> str:
+    """The model and the test rooms that a study's scores speak of, in words."""
+    rooms = {(row["dataset"], row["scene_name"]) for row in said(Condition(BENCH), folder)}
+    names = " and ".join(sorted({DATASETS.get(dataset, dataset) for dataset, _ in rooms}))
+    return f"{MODELS['mini']}, {len(rooms)} {names} rooms"
 
 
 def _model(claim: Claim) -> str:

@@ -1,15 +1,15 @@
 """Does the gain travel? Controls on real rooms that each change one thing, with their rule: written before any answer.
 
-GRPO with vanilla prompts gains on procedural rooms (`BENCH`). On rooms of another make (`REAL`, ScanNet++'s geometry)
-it need not. What differs is much at once: words and colours that the recipe never taught, room sizes, things that hang
-or lie on others, how many there are, how answers are spread, counts beyond six. A control changes one of these, in
-whichever of the two sets it can be changed, and asks the same models the same questions: does the gain come back on
-real rooms, or is it lost on procedural ones?
+GRPO with vanilla prompts gains on procedural rooms (`BENCH`). On rooms of another make (`SCANNETPP`) it need not. What
+differs is much at once: words and colours that the recipe never taught, room sizes, things that hang or lie on others,
+how many there are, how answers are spread, counts beyond six. A control changes one of these, in whichever of the two
+sets it can be changed, and asks the same models the same questions: does the gain come back on real rooms, or is it
+lost on procedural ones?
 
 Measured: the gain is GRPO minus base, mean of the six trained tasks, VSI-Bench's phrasing, vanilla prompt, greedy,
 lenient parser. A control's *change* is the gain with the thing changed minus the gain without, on the questions that
 both have, runs paired with themselves, rooms drawn together; 95 % bootstrap over seeds and rooms, Student's beside it.
-The *shortfall* is the gain on BENCH minus the gain on REAL. `reading` turns the two into words.
+The *shortfall* is the gain on BENCH minus the gain on SCANNETPP. `reading` turns the two into words.
 Left out: pairs of controls, but for `all-at-once`; walls, textures and shapes of real rooms, which the released
 geometry does not have.
 """
@@ -22,8 +22,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vsr_kit.claims import Interval
 from vsr_kit.data import film
+from vsr_kit.evaluation import Interval
 from vsr_kit.questions.again import in_other_words, truth_in
 from vsr_kit.rooms import CATEGORIES, Room
 from vsr_kit.rooms.changes import bottom_m, lifted, on_the_floor, renamed, scaled, without_others
@@ -31,7 +31,7 @@ from vsr_kit.study.sets import QuestionSet
 from vsr_kit.study.variants import BENCH
 from vsr_kit.videos import Clip, visible_objects
 
-REAL = "scannetpp-benchmark"
+SCANNETPP = "scannetpp-benchmark"
 SEED = 0
 EXPLAINS, NOT_MAIN, CANNOT_TELL = "explains part of it", "not the main reason", "cannot tell"
 RULE = (
@@ -52,7 +52,7 @@ class World:
     """What a change may look at: the rooms of both sets, and which categories each real room's questions name.
 
     Attributes:
-        real, made: the rooms of `REAL` and of `BENCH`.
+        real, made: the rooms of `SCANNETPP` and of `BENCH`.
         named: by real room, the categories that its questions name.
     """
 
@@ -67,7 +67,7 @@ class Control:
 
     Attributes:
         name: of the changed set, or of what is done with its answers.
-        of: the set it changes, `REAL` or `BENCH`.
+        of: the set it changes, `SCANNETPP` or `BENCH`.
         changes: the one thing, in words.
         moved: the room with its geometry changed, from the room as it is; None where nobody is asked again.
         drawn: the categories as whose things are drawn, by category; each as itself by default.
@@ -84,7 +84,7 @@ class Control:
     @property
     def sign(self) -> int:
         """Which way the gain moves where the thing matters: up on real rooms, down on procedural ones."""
-        return 1 if self.of == REAL else -1
+        return 1 if self.of == SCANNETPP else -1
 
 
 def reading(control: Control, change: Interval, shortfall: float) -> str:
@@ -155,32 +155,34 @@ def _everything(room: Room, world: World) -> Room:
 CONTROLS: tuple[Control, ...] = (
     Control(
         "scannetpp-known-words",
-        REAL,
+        SCANNETPP,
         "questions say a taught word for each thing that was never taught; the picture stays",
         _as_is,
         said=taught_names,
     ),
     Control(
         "scannetpp-known-colours",
-        REAL,
+        SCANNETPP,
         "things that were never taught have a taught thing's colour; the questions stay",
         _as_is,
         drawn=taught_names,
     ),
     Control(
         "scannetpp-known-things",
-        REAL,
+        SCANNETPP,
         "both: what was never taught is called and coloured as a taught thing",
         _as_is,
         taught_names,
         taught_names,
     ),
-    Control("scannetpp-made-sizes", REAL, "rooms are scaled, so that areas are spread as the test rooms'", _made_sizes),
-    Control("scannetpp-on-the-floor", REAL, "nothing hangs or lies on anything: all is let down", _let_down),
-    Control("scannetpp-thinned", REAL, "things that no question names are taken away", _thinned),
+    Control(
+        "scannetpp-made-sizes", SCANNETPP, "rooms are scaled, so that areas are spread as the test rooms'", _made_sizes
+    ),
+    Control("scannetpp-on-the-floor", SCANNETPP, "nothing hangs or lies on anything: all is let down", _let_down),
+    Control("scannetpp-thinned", SCANNETPP, "things that no question names are taken away", _thinned),
     Control(
         "scannetpp-all-at-once",
-        REAL,
+        SCANNETPP,
         "known things, made sizes, on the floor, thinned: all of these",
         _everything,
         taught_names,
@@ -204,10 +206,11 @@ CONTROLS: tuple[Control, ...] = (
     Control("procedural-real-sizes", BENCH, "rooms are scaled, so that areas are spread as real ones'", _real_sizes),
     Control("procedural-hung-up", BENCH, "things hang at heights drawn from the real rooms'", _hung_up),
     # What follows asks nobody again: it looks at the answers that are there.
-    Control("scannetpp-rescaled", REAL, "a model's numbers times a constant of each type, fitted on other rooms"),
-    Control("scannetpp-without-counting", REAL, "questions about counts are left out"),
-    Control("scannetpp-counts-to-six", REAL, "counts above six, which the recipe never had, are left out"),
-    Control("scannetpp-taught-named", REAL, "questions that name a thing that was never taught are left out"),
+    Control("scannetpp-rescaled", SCANNETPP, "a model's numbers times a constant of each type, fitted on other rooms"),
+    Control("scannetpp-without-counting", SCANNETPP, "questions about counts are left out"),
+    Control("scannetpp-counts-to-six", SCANNETPP, "counts above six, which the recipe never had, are left out"),
+    Control("scannetpp-taught-named", SCANNETPP, "questions that name a thing that was never taught are left out"),
+    Control("procedural-rescaled", BENCH, "the same: if the gain goes, what was gained was scale"),
     Control("procedural-real-truths", BENCH, "questions are drawn so that numbers are spread as the real rooms'"),
 )
 ASKED_CONTROLS = tuple(control for control in CONTROLS if control.moved is not None)
