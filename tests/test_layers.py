@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 LAYERS = [
     ["budget", "shipped", "journals", "provenance"],
     ["rooms"],
-    ["videos"],
+    ["colors", "videos"],
     ["questions"],
     ["data"],
     ["prompts"],
@@ -39,7 +39,7 @@ HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "
 HEAVY |= {"nbclient", "nbconvert", "jupyter_client", "pandas", "pyarrow", "matplotlib", "IPython"}
 # These import without torch, and without anything else that takes its time.
 LIGHT = ["rooms", "videos", "questions", "data", "prompts", "rewards", "detectors", "evaluation", "labels", "collapse"]
-LIGHT += ["runs", "asking", "report", "site", "bench", "cli"]
+LIGHT += ["colors", "runs", "asking", "report", "site", "bench", "cli"]
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}

@@ -30,6 +30,7 @@ from vsr_kit.data import (
 )
 from vsr_kit.evaluation import wrong_clip_pairing
 from vsr_kit.journals import append_lines, replace
+from vsr_kit.questions import Rules, get_rules
 from vsr_kit.rooms import read_rooms
 from vsr_kit.runs import RunFolder
 
@@ -63,6 +64,7 @@ def gather(
     size_px: int = 112,
     seed: int = 0,
     progress: bool = False,
+    rules: Rules | str | None = None,
 ) -> Asked:
     """Rows and clips of `rooms`.
 
@@ -75,6 +77,8 @@ def gather(
         per_room: ask at most so many of each type about a room that is filmed.
         num_frames, size_px: of the clips that are filmed; from a folder, num_frames are sampled.
         progress: show a bar while filming.
+        rules: what rooms are asked and filmed by, a rule set or its name; by default the study's for procedural
+            rooms, so that they are asked what the shipped runs were asked, and the benchmark's for all others.
     """
     folder = Path(str(rooms))
     skipped: tuple[str, ...] = ()
@@ -86,12 +90,13 @@ def gather(
     if str(rooms).isdigit():
         picked = split_rooms(int(rooms), split, seed)
     else:
-        geometry = read_rooms(rooms)
+        walls = "labelled" if rules is None else get_rules(rules, "").walls
+        geometry = read_rooms(rooms, walls=walls)
         skipped = geometry.skipped
         picked = _of_split(list(geometry.rooms), split)
     watched = tqdm(picked, desc="filming rooms", unit="room", disable=not progress)
-    filmed = {room.name: film(room, num_frames, size_px) for room in watched}
-    rows = make_rows(picked, phrasing, seed, types, filmed, per_room)
+    filmed = {room.name: film(room, num_frames, size_px, get_rules(rules, room.dataset).clear_walk) for room in watched}
+    rows = make_rows(picked, phrasing, seed, types, filmed, per_room, rules=rules)
     chosen = rows if per_type is None else balanced(rows, per_type, seed)
     return Asked(chosen, {name: clip.frames_FHW3 for name, clip in filmed.items()}, skipped)
 

@@ -9,14 +9,15 @@ Left out: shadows, textures, reflections, motion blur, rolling shutter, doors an
 
 from __future__ import annotations
 
-import colorsys
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from vsr_kit.rooms import CATEGORIES, Box, Room
+from vsr_kit.colors import WALL_COLORS, object_colors
+from vsr_kit.colors import category_color as category_color
+from vsr_kit.rooms import Box, Room
 
 CAMERA_HEIGHT_M = 1.75
 PITCH_DEG = -26.0
@@ -26,8 +27,7 @@ _NEAR_M = 0.05
 _ENCODING = {"crf": "12", "preset": "veryslow", "tune": "animation"}  # mean error below one grey level
 _FACE_SHADE = np.array([0.82, 0.94, 1.08], dtype=np.float32)
 _LAMP_REACH_M = 11.0
-# Tints of the walls at the low and high end of the shell's first and second axis, paler than any object.
-_WALLS = np.array([[200, 168, 160], [160, 196, 170], [166, 172, 206], [204, 200, 156]], dtype=np.float32)
+_WALLS = np.array(WALL_COLORS, dtype=np.float32)  # at the low and high end of the shell's first and second axis
 _FLOOR = np.array([112, 112, 112], dtype=np.float32)
 _FLOOR_ODD = np.array([136, 136, 136], dtype=np.float32)
 _CEILING = np.array([236, 236, 236], dtype=np.float32)
@@ -105,21 +105,6 @@ def render(room: Room, path: CameraPath, size_px: int = 112) -> Clip:
     views = [_render_frame(room, path, f, size_px, colors) for f in range(len(path))]
     frames, ids, depth = (np.stack(part) for part in zip(*views, strict=True))
     return Clip(frames, ids, depth, path)
-
-
-def category_color(category: str) -> tuple[float, float, float]:
-    """One colour for each category, 0 to 255: twelve hues, full and pale. Unknown names hash to a hue between them."""
-    known = category in CATEGORIES
-    index = CATEGORIES.index(category) if known else sum(category.encode()) % 24
-    hue = ((index % 12) + (0.0 if known else 0.5)) / 12
-    return tuple(255 * c for c in colorsys.hsv_to_rgb(hue, 1.0 if index < 12 else 0.5, 0.92))
-
-
-def object_colors(room: Room) -> np.ndarray:
-    """Colours of all boxes, shape (N, 3): the category's, with a brightness of each object's own."""
-    shade = [0.84 + 0.16 * ((31 * i + len(room.boxes)) % 7) / 6 for i in range(len(room.boxes))]
-    tints = [np.multiply(category_color(box.category), s) for box, s in zip(room.boxes, shade, strict=True)]
-    return np.array(tints, np.float32).reshape(-1, 3)
 
 
 def _camera_axes(path: CameraPath, frame: int) -> np.ndarray:

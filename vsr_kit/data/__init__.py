@@ -3,12 +3,12 @@
 Left out: anything a model sees; prompts and processing come later.
 """
 
+from vsr_kit.data.filming import film
 from vsr_kit.data.folders import (
     BuildReport,
     ClipFolder,
     build,
     clip_path,
-    film,
     load_clips,
     make_samples,
     sample_clips,

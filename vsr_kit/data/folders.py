@@ -1,6 +1,6 @@
 """Data sets on disk: rooms.json, questions.jsonl, and clips where VSI-Bench keeps its videos.
 
-`film` is the one way the kit films a room, `build` writes a folder, `load_clips` reads one, ours or the benchmark's.
+`build` writes a folder, `load_clips` reads one, ours or the benchmark's.
 The sample rooms that ship with the kit are such a folder; `make_samples` writes it.
 Left out: downloading the benchmark's videos, and putting a folder on the hub.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,21 +16,17 @@ from pathlib import Path
 
 import numpy as np
 
+from vsr_kit.data.filming import film
 from vsr_kit.data.rows import check_names, make_rows, read_rows, write_rows
 from vsr_kit.data.splits import split_rooms
 from vsr_kit.questions import QUESTION_TYPES
 from vsr_kit.rooms import Room, load_rooms, save_rooms
 from vsr_kit.shipped import data_samples
-from vsr_kit.videos import Clip, camera_walk, read_mp4, render, write_mp4
+from vsr_kit.videos import read_mp4, write_mp4
 
 SAMPLE_ROOMS = 12
 SAMPLE_FRAMES = 32
 SAMPLE_QUESTIONS = 5  # of each type and room
-
-
-def film(room: Room, num_frames: int = 8, size_px: int = 112) -> Clip:
-    """Film a room the one way the kit does it: the walk follows from the room's name, at any number of frames."""
-    return render(room, camera_walk(room, num_frames, seed=zlib.crc32(room.name.encode())), size_px)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vsr_kit.questions import CHOICE_TYPES, NUMERIC_TYPES, PHRASINGS, QUESTION_TYPES, make_questions
+from vsr_kit.questions import CHOICE_TYPES, NUMERIC_TYPES, PHRASINGS, QUESTION_TYPES, Rules, make_questions
 from vsr_kit.rooms import Room
 from vsr_kit.videos import Clip
 
@@ -32,6 +32,7 @@ def make_rows(
     clips: Mapping[str, Clip] | None = None,
     max_per_type: int | None = None,
     labels: str | None = None,
+    rules: Rules | str | None = None,
 ) -> list[dict]:
     """Ask every room (`vsr_kit.questions.make_questions`) and return rows with VSI-Bench's fields.
 
@@ -44,6 +45,7 @@ def make_rows(
         max_per_type: most questions of one type from one room.
         labels: `closest` or `centre`, what distances measure; the phrasing's own by default. Ids do not tell: rows
             of one id under two choices are one question with two truths, so keep them in separate files.
+        rules: a rule set or its name; by default the study's for procedural rooms, the benchmark's for all others.
     """
     rooms, rows = list(rooms), []
     check_names(rooms)
@@ -51,7 +53,8 @@ def make_rows(
         if clips is not None and room.name not in clips:
             raise ValueError(f"no clip of room {room.name!r} among {len(clips)}: film it, or leave `clips` out")
         clip = None if clips is None else clips[room.name]
-        rows += [q.to_row() for q in make_questions(room, phrasing, seed, types, clip, max_per_type, labels=labels)]
+        found = make_questions(room, phrasing, seed, types, clip, max_per_type, labels=labels, rules=rules)
+        rows += [question.to_row() for question in found]
     return rows
 
 

@@ -148,7 +148,8 @@ class School:
 
 
 def _all_questions(room):
-    return [q for phrasing in ("vsi-bench", "vsi-100k") for q in make_questions(room, phrasing, max_per_type=4)]
+    both = (make_questions(room, phrasing, max_per_type=4, rules="study") for phrasing in ("vsi-bench", "vsi-100k"))
+    return [question for found in both for question in found]
 
 
 def corpus(rooms, seed: int) -> Iterator[str]:
