@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 
-from vsr_kit.data import film, make_rows, split_rooms
+from vsr_kit.data import make_rows, split_rooms
+from vsr_kit.data.filming import film
 from vsr_kit.evaluation import Interval, score
 from vsr_kit.questions import NUMERIC_TYPES, TRAINED_TYPES
 from vsr_kit.results import travel as results
 from vsr_kit.rooms import CATEGORIES
 from vsr_kit.rooms.changes import bottom_m, lifted, renamed
 from vsr_kit.study import BENCH, SEEDS, Condition, answers_path, questions_path, write_lines
+from vsr_kit.study.changed import changed_set
 from vsr_kit.study.travel import (
     ASKED_CONTROLS,
     CANNOT_TELL,
@@ -19,7 +21,6 @@ from vsr_kit.study.travel import (
     SCANNETPP,
     UNTAUGHT,
     World,
-    changed_set,
     control,
     reading,
     taught_names,

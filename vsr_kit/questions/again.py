@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from vsr_kit.questions.geometric import CLOSE_CALL_LARGE_ROOM_M, CLOSE_CALL_M, LARGE_ROOM_M2, TOUCHING_M
+from vsr_kit.questions.rules import STUDY_RULES, get_rules
 from vsr_kit.rooms import Box, Room, box_distance
 
 
@@ -19,10 +19,10 @@ def truth_in(row: Mapping, room: Room) -> str | None:
     kept: no change of `vsr_kit.rooms.changes` touches a count, and none moves an object sideways against another.
 
     Returns:
-        The truth as the row would state it; None where the question has no clear answer any more: a pair that touches,
-        options that are about as far.
+        The truth as the row would state it; None where the question has no clear answer any more by its rules: a pair
+        that is too near, nearest options that are about as far.
     """
-    kind, named = row["question_type"], row["objects"]
+    kind, named, rules = row["question_type"], row["objects"], get_rules(row.get("rules", STUDY_RULES), room.dataset)
     boxes: dict[str, list[Box]] = {}
     for box in room.boxes:
         boxes.setdefault(box.category, []).append(box)
@@ -32,13 +32,12 @@ def truth_in(row: Mapping, room: Room) -> str | None:
         return str(round(100 * boxes[named[0]][0].longest_m))
     if kind == "object_abs_distance":
         distance = _nearest(boxes[named[0]], boxes[named[1]])
-        return f"{distance:.1f}" if distance >= TOUCHING_M else None
+        return f"{distance:.1f}" if distance >= rules.least_distance_m else None
     if kind != "object_rel_distance":
         return row["ground_truth"]
     away = {name: _nearest(boxes[named[0]], boxes[name]) for name in named[1:]}
     first, second, *_ = sorted(away.values())
-    margin = CLOSE_CALL_LARGE_ROOM_M if room.floor_area_m2 > LARGE_ROOM_M2 else CLOSE_CALL_M
-    if second - first < margin:
+    if first < rules.least_nearest_m or second - first < rules.margin_m(room):
         return None
     nearest = min(away, key=away.get)
     return next((option[0] for option in row["options"] if option[3:] == nearest), None)

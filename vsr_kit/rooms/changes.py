@@ -27,7 +27,9 @@ def renamed(room: Room, names: Mapping[str, str]) -> Room:
     now = {category: names.get(category, category) for category in room.counts}
     if len(set(now.values())) < len(now):
         raise ValueError(f"room {room.name!r}: {now} gives two categories one name; give each its own")
-    return replace(room, boxes=tuple(replace(box, category=now[box.category]) for box in room.boxes))
+    boxes = tuple(replace(box, category=now[box.category]) for box in room.boxes)
+    stated = room.stated_counts and {now[category]: count for category, count in room.stated_counts.items()}
+    return replace(room, boxes=boxes, stated_counts=stated)
 
 
 def scaled(room: Room, factor: float) -> Room:
@@ -76,7 +78,10 @@ def lifted(room: Room, heights_m: Sequence[float], seed: int = 0) -> Room:
 def without_others(room: Room, categories: Collection[str]) -> Room:
     """The same room with the objects of some categories alone; all of them where that would leave none."""
     kept = tuple(box for box in room.boxes if box.category in categories)
-    return replace(room, boxes=kept or room.boxes)
+    if not kept:
+        return room
+    stated = room.stated_counts and {name: n for name, n in room.stated_counts.items() if name in categories}
+    return replace(room, boxes=kept, stated_counts=stated)
 
 
 def bottom_m(box: Box) -> float:

@@ -16,20 +16,15 @@ geometry does not have.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vsr_kit.data import film
 from vsr_kit.evaluation import Interval
-from vsr_kit.questions.again import in_other_words, truth_in
 from vsr_kit.rooms import CATEGORIES, Room
-from vsr_kit.rooms.changes import bottom_m, lifted, on_the_floor, renamed, scaled, without_others
-from vsr_kit.study.sets import QuestionSet
+from vsr_kit.rooms.changes import bottom_m, lifted, on_the_floor, scaled, without_others
 from vsr_kit.study.variants import BENCH
-from vsr_kit.videos import Clip, visible_objects
 
 SCANNETPP = "scannetpp-benchmark"
 SEED = 0
@@ -222,38 +217,3 @@ def control(name: str) -> Control:
         if known.name == name:
             return known
     raise ValueError(f"no control is called {name!r}: there are {', '.join(c.name for c in CONTROLS)}")
-
-
-# -- their questions ---------------------------------------------------------------------------------------------------
-
-
-def changed_set(known: Control, rows: Iterable[Mapping], rooms: Iterable[Room], world: World) -> QuestionSet:
-    """A set's questions about the changed rooms, with the ids they had; less those that a change leaves without answer.
-
-    A question goes where its truth is not clear any more, or where a thing it names was seen and is not any more.
-
-    Args:
-        known: one of `ASKED_CONTROLS`.
-        rows: of the set that it changes.
-        rooms: they are about.
-        world: see `World`.
-    """
-    kept, clips = [], {}
-    by_scene: dict[str, list[Mapping]] = {}
-    for row in rows:
-        by_scene.setdefault(row["scene_name"], []).append(row)
-    for room in rooms:
-        moved = known.moved(room, world)
-        clip = film(renamed(moved, known.drawn(room)))
-        clips[room.name] = clip.frames_FHW3
-        seen, before = _seen(moved, clip), _seen(room, film(room))
-        for row in by_scene.get(room.name, ()):
-            truth = truth_in(row, moved)
-            if truth is not None and all(seen[name] >= before[name] for name in row["objects"]):
-                kept.append(in_other_words({**row, "ground_truth": truth}, known.said(room)))
-    return QuestionSet(known.name, kept, clips)
-
-
-def _seen(room: Room, clip: Clip) -> Counter:
-    """How many things of each category a clip shows."""
-    return Counter(room.boxes[i].category for i in visible_objects(clip))
