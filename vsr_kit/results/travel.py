@@ -149,7 +149,7 @@ def _best_scale(pairs: Sequence[tuple[float, float]]) -> float:
         return 1.0
     earned = [np.mean([float(mra(scale * value, truth)) for value, truth in pairs]) for scale in _SCALES]
     best = np.flatnonzero(np.isclose(earned, max(earned)))
-    return float(min(_SCALES[best], key=lambda scale: abs(math.log(scale))))
+    return float(np.exp(np.mean(np.log(_SCALES[best]))))  # the middle of those that earn as much
 
 
 def _scaled(row: Mapping, value: float | None, constants: Mapping) -> dict:

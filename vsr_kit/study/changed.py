@@ -23,6 +23,44 @@ from vsr_kit.study.travel import ASKED_CONTROLS, SCANNETPP, Control, World, cont
 from vsr_kit.study.variants import BENCH
 from vsr_kit.videos import Clip, camera_walk, render, visible_objects
 
+Geometry = tuple[Path, ...]  # files of VSI-Bench's released geometry, one a data set
+
+
+def files_by_dataset(geometry: Geometry | None) -> dict[str, Path]:
+    """Geometry files by the data set whose rooms they hold.
+
+    Raises:
+        ValueError: for a file that is not there or holds no rooms, one of a data set that the study asks nothing about,
+            or two of one data set.
+    """
+    found: dict[str, Path] = {}
+    for path in geometry or ():
+        dataset = _dataset_of(path)
+        if f"{dataset}-benchmark" not in REAL:
+            known = ", ".join(name.removesuffix("-benchmark") for name in REAL if name.endswith("-benchmark"))
+            raise ValueError(
+                f"{path} holds rooms of {dataset!r}, and the study asks about {known}; ask about others with vsr eval"
+            )
+        if dataset in found:
+            raise ValueError(f"{path} and {found[dataset]} both hold rooms of {dataset}: give one of them")
+        found[dataset] = path
+    return found
+
+
+@lru_cache(maxsize=8)
+def _dataset_of(path: Path) -> str:
+    if not path.is_file():
+        raise ValueError(f"no file {path}: give VSI-Bench's arkitscenes_meta_info_val.json, or leave geometry out")
+    return read_geometry(path).rooms[0].dataset
+
+
+def real_set(name: str, geometry: Geometry | None) -> QuestionSet:
+    """A set by its name, whether it needs geometry or not; raises as `make_set` and `files_by_dataset` do."""
+    files = files_by_dataset(geometry)
+    if name in {known.name for known in ASKED_CONTROLS}:
+        return control_set(name, files[SCANNETPP.partition("-")[0]])
+    return make_set(name, files.get(name.partition("-")[0]))
+
 
 def control_set(name: str, geometry: Path) -> QuestionSet:
     """The questions of a control that is asked, about changed rooms of `SCANNETPP` or `BENCH`, and what is shown.
