@@ -22,10 +22,12 @@ from vsr_kit.data import (
     make_rows,
     make_samples,
     read_rows,
+    read_visibility,
     sample_clips,
     sample_rooms,
     sample_rows,
     split_rooms,
+    visibility_of,
     write_rows,
 )
 from vsr_kit.questions import HELD_OUT_TYPES, QUESTION_TYPES
@@ -281,14 +283,15 @@ def test_build_writes_rows_rooms_and_clips(tmp_path):
     report = build(rooms, tmp_path / "out", video=True, num_frames=6, size_px=56, max_per_type=3, skipped=("scene x",))
     rows = read_rows(tmp_path / "out" / "questions.jsonl")
     clips = {room.name: film(room, 6, 56) for room in rooms}
-    assert rows == make_rows(rooms, clips=clips, max_per_type=3)
+    assert rows == make_rows(rooms, clips=clips, max_per_type=3, rules="benchmark")
+    assert {row["rules"] for row in rows} == {report.rules} == {"benchmark"}
     assert load_rooms(tmp_path / "out" / "rooms.json") == rooms
     assert (report.rooms, report.questions, report.clips, report.skipped) == (3, len(rows), 3, ("scene x",))
     assert report.counts == Counter(row["question_type"] for row in rows)
     assert report.folder == tmp_path / "out"
     found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
     expected = [f"out/procedural/{room.name}.mp4" for room in rooms]
-    assert found == sorted([*expected, "out/questions.jsonl", "out/rooms.json"])
+    assert found == sorted([*expected, "out/questions.jsonl", "out/rooms.json", "out/visibility.jsonl"])
     for room in rooms:
         frames = read_mp4(clip_path(tmp_path / "out", "procedural", room.name))
         assert np.abs(frames.astype(int) - clips[room.name].frames_FHW3).mean() < 2
@@ -297,7 +300,8 @@ def test_build_writes_rows_rooms_and_clips(tmp_path):
 def test_build_without_video_and_in_the_other_phrasing(tmp_path):
     rooms = make_rooms(4, seed=9)
     report = build(rooms, tmp_path / "out", "vsi-100k", seed=5)
-    assert read_rows(tmp_path / "out" / "questions.jsonl") == make_rows(rooms, "vsi-100k", 5)
+    made = make_rows(rooms, "vsi-100k", 5)
+    assert read_rows(tmp_path / "out" / "questions.jsonl") == [row | {"rules": "benchmark"} for row in made]
     assert report.clips == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["questions.jsonl", "rooms.json"]
 
@@ -425,6 +429,10 @@ def test_the_shipped_samples_are_what_the_kit_would_make():
     assert sample_clips(8)[rooms[0].name].shape == (8, 112, 112, 3)
     with_clips = make_rows(rooms[:1], clips={rooms[0].name: film(rooms[0], 32)}, max_per_type=5)
     assert [row for row in sample_rows() if row["scene_name"] == rooms[0].name] == with_clips
+    recorded = read_visibility(data.folders.data_samples("rooms", "visibility.jsonl"))
+    for room in rooms[::4]:
+        filmed = visibility_of(room, film(room, 32))
+        assert filmed.to_dict() == recorded[room.dataset, room.name].to_dict()
 
 
 def test_the_shipped_samples_are_small_and_ours():

@@ -390,7 +390,7 @@ class TestRealGeometry:
         scenes = json.loads(REAL.read_text())
         for room in read.rooms:
             scene = scenes[room.name]
-            assert room.counts == scene["object_counts"]
+            assert room.counts == room.drawn_counts == scene["object_counts"]
             records = [record for name in room.counts for record in scene["object_bbox"][name]]
             for box, record in zip(room.boxes, records, strict=True):
                 assert box.corners().min(0) == pytest.approx(record["min"], abs=1e-6)

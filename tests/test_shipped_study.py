@@ -1,5 +1,6 @@
 """The shipped study is what it says: clean commits, one checkpoint, the settings of its variants, whole answers."""
 
+import gzip
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -18,13 +19,16 @@ from vsr_kit.study import (
     Condition,
     answers_path,
     base_conditions,
+    make_set,
     pairs_path,
     questions_path,
     read_lines,
     reference_runs,
     sampled_subset,
 )
+from vsr_kit.study.sets import ARKITSCENES
 
+GEOMETRY = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "arkitscenes_meta_info_val.json"
 FOLDER = reference_runs()
 ANSWERS = sorted((FOLDER / "answers").glob("*.gz"))
 MADE = {entry["name"]: entry for entry in read_journal(FOLDER / "manifest.jsonl")}
@@ -113,7 +117,20 @@ def test_every_answer_of_the_tuning_is_scored_and_from_the_shipped_checkpoint():
 
 
 def test_the_pairs_are_those_of_the_released_geometry():
-    geometry = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "arkitscenes_meta_info_val.json"
-    if not geometry.exists():
+    if not GEOMETRY.exists():
         pytest.skip("the released geometry is not in this checkout")
-    assert read_pairs(pairs_path(FOLDER)) == distance_pairs(read_geometry(geometry).rooms, touching="keep")
+    assert read_pairs(pairs_path(FOLDER)) == distance_pairs(read_geometry(GEOMETRY).rooms, touching="keep")
+
+
+SHIPPED = ["test-vsi-bench", "test-vsi-100k", "test-held-out", pytest.param("test-order", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("name", [*SHIPPED, pytest.param(ARKITSCENES, marks=pytest.mark.slow)])
+def test_the_kit_still_asks_the_study_its_questions_byte_for_byte(name):
+    """Whatever rules are added: questions, truths, options, ids, and through what is seen the clips."""
+    if name == ARKITSCENES and not GEOMETRY.exists():
+        pytest.skip("the released geometry is not in this checkout")
+    made = make_set(name, GEOMETRY if name == ARKITSCENES else None)
+    with gzip.open(questions_path(name, FOLDER), "rt", encoding="utf-8", newline="") as stream:
+        shipped = stream.read()
+    assert "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made.rows) == shipped

@@ -26,6 +26,7 @@ from vsr_kit.data import (
     load_clips,
     make_rows,
     read_rows,
+    shown_rows,
     split_rooms,
 )
 from vsr_kit.evaluation import wrong_clip_pairing
@@ -45,11 +46,24 @@ class Asked:
         rows: with VSI-Bench's fields.
         clips: scene_name to uint8 frames (F, H, W, 3), one for every scene of the rows.
         skipped: one line for each scene that could not be read.
+        unseen: how many questions of a built folder were left out, because the sampled frames do not show what they
+            ask about.
     """
 
     rows: list[dict]
-    clips: dict[str, np.ndarray]
+    clips: Mapping[str, np.ndarray]
     skipped: tuple[str, ...] = ()
+    unseen: int = 0
+
+    def told(self) -> list[str]:
+        """What whoever asks should know: one line for each scene skipped, for questions left out, and for the rules."""
+        lines = [f"skipped {line}" for line in self.skipped]
+        if self.unseen:
+            lines.append(
+                f"left out {self.unseen} questions of the folder: the frames shown do not show what they ask about"
+            )
+        named = sorted({row["rules"] for row in self.rows if "rules" in row})
+        return [*lines, *(f"asked by the rules {name!r} (vsr_kit.questions.rules)" for name in named)]
 
 
 def gather(
@@ -75,18 +89,21 @@ def gather(
         phrasing, types, seed: as make_rows takes them; a built folder keeps its own wording.
         per_type: draw so many questions of each type, spread over rooms; all of them by default.
         per_room: ask at most so many of each type about a room that is filmed.
-        num_frames, size_px: of the clips that are filmed; from a folder, num_frames are sampled.
+        num_frames, size_px: of the clips that are filmed; from a folder, num_frames are sampled, and what these do not
+            show is not asked, where its build recorded what each frame shows.
         progress: show a bar while filming.
         rules: what rooms are asked and filmed by, a rule set or its name; by default the study's for procedural
-            rooms, so that they are asked what the shipped runs were asked, and the benchmark's for all others.
+            rooms, so that they are asked what the shipped runs were asked, and the benchmark's for all others. A built
+            folder keeps its own.
     """
     folder = Path(str(rooms))
     skipped: tuple[str, ...] = ()
     if folder.is_dir():
         rows = read_rows(folder / "questions.jsonl")
         rows = [row for row in rows if types is None or row["question_type"] in types]
-        chosen = rows if per_type is None else balanced(rows, per_type, seed)
-        return Asked(chosen, load_clips(chosen, folder, num_frames))
+        shown = shown_rows(rows, folder, num_frames)
+        chosen = shown if per_type is None else balanced(shown, per_type, seed)
+        return Asked(chosen, load_clips(chosen, folder, num_frames), unseen=len(rows) - len(shown))
     if str(rooms).isdigit():
         picked = split_rooms(int(rooms), split, seed)
     else:

@@ -23,6 +23,7 @@ CAMERA_HEIGHT_M = 1.75
 PITCH_DEG = -26.0
 FOV_DEG = 90.0
 SWEEP_DEG = 140.0
+LEAST_PIXELS = 12  # of a frame: an object that covers fewer is not seen in it
 _NEAR_M = 0.05
 _ENCODING = {"crf": "12", "preset": "veryslow", "tune": "animation"}  # mean error below one grey level
 _FACE_SHADE = np.array([0.82, 0.94, 1.08], dtype=np.float32)
@@ -193,13 +194,13 @@ def _screen_window(box: Box, eye: np.ndarray, axes: np.ndarray, fov_deg: float, 
     return None if left >= right or top >= bottom else (slice(top, bottom), slice(left, right))
 
 
-def visible_objects(clip: Clip, min_pixels: int = 12) -> tuple[int, ...]:
+def visible_objects(clip: Clip, min_pixels: int = LEAST_PIXELS) -> tuple[int, ...]:
     """Indices of the boxes that cover at least `min_pixels` pixels in some frame."""
     seen = [int(i) for i in np.unique(clip.object_ids_FHW) if i >= 0]
     return tuple(i for i in seen if _pixels(clip, i).max() >= min_pixels)
 
 
-def first_appearance(clip: Clip, index: int, min_pixels: int = 12) -> int | None:
+def first_appearance(clip: Clip, index: int, min_pixels: int = LEAST_PIXELS) -> int | None:
     """First frame in which box `index` covers at least `min_pixels` pixels; None where it never does."""
     frames = np.flatnonzero(_pixels(clip, index) >= min_pixels)
     return int(frames[0]) if len(frames) else None

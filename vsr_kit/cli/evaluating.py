@@ -32,8 +32,8 @@ def evaluate(settings: dict, harness: str, seed: int, name: str, resume: Path | 
         seed=seed,
         progress=True,
     )
-    for line in asked.skipped:
-        typer.echo(f"skipped {line}", err=True)
+    for line in asked.told():
+        typer.echo(line, err=True)
     clips = {"own": lambda: asked.clips, "wrong": lambda: other_clips(asked.clips, seed), "none": lambda: None}
     shown = clips[settings["clip"]]()
     loaded, checkpoint = load(settings)

@@ -21,6 +21,13 @@ class Phrasing(StrEnum):
     vsi_100k = "vsi-100k"
 
 
+class RuleSet(StrEnum):
+    """The two rule sets; see questions/rules.py for what each asks."""
+
+    benchmark = "benchmark"
+    study = "study"
+
+
 class Harness(StrEnum):
     """The three scorers; see evaluation.py for what each does to the same text."""
 
@@ -35,17 +42,23 @@ def build(
     phrasing: Annotated[Phrasing, typer.Option(help="VSI-Bench's wording, or VSI-100k's.")] = Phrasing.vsi_bench,
     seed: Annotated[int, typer.Option(help="Fixes the procedural rooms, drawn options and their order.")] = 0,
     video: Annotated[bool, typer.Option("--video", help="Film every room: mp4 clips, and appearance order.")] = False,
+    rules: Annotated[
+        RuleSet, typer.Option(help="What is asked: by VSI-Bench's rules, or by those of the shipped study.")
+    ] = RuleSet.benchmark,
 ) -> None:
     """Make questions from rooms: questions.jsonl with VSI-Bench's fields, rooms.json and, with --video, clips."""
     from vsr_kit import data
+    from vsr_kit.questions import RULES
     from vsr_kit.rooms import read_rooms
 
-    geometry = read_rooms(rooms, seed)
-    built = data.build(geometry.rooms, out, phrasing.value, seed, video=video, skipped=geometry.skipped, progress=True)
+    geometry = read_rooms(rooms, seed, RULES[rules.value].walls)
+    how = {"video": video, "skipped": geometry.skipped, "progress": True, "rules": rules.value}
+    built = data.build(geometry.rooms, out, phrasing.value, seed, **how)
     for line in built.skipped:
         typer.echo(f"skipped {line}", err=True)
     counts = ", ".join(f"{count} {kind}" for kind, count in built.counts.items())
     typer.echo(f"{built.questions} questions about {built.rooms} rooms in {built.seconds:.1f} s: {counts}")
+    typer.echo(f"asked by the rules {built.rules!r} (vsr_kit.questions.rules)")
     if built.clips:
         typer.echo(f"{built.clips} clips")
     typer.echo(f"{len(built.skipped)} scenes skipped; written to {built.folder}")

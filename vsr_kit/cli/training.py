@@ -48,6 +48,8 @@ def train(profile: str, changes: dict, settings: dict, seed: int, name: str, res
         seed=seed,
         progress=_main_process(),
     )
+    for line in asked.told() if _main_process() else ():
+        typer.echo(line, err=True)
     check(task, chosen, asked.rows)  # before there is a folder
     run = _run_folder(name, {**settings, "profile": asdict(chosen)}, seed, chosen.model, resume)
     how = {"seconds": settings["seconds"], "resume": resume is not None}

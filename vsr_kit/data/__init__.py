@@ -27,6 +27,7 @@ from vsr_kit.data.rows import (
     write_rows,
 )
 from vsr_kit.data.splits import SPLITS, assign_splits, split_rooms
+from vsr_kit.data.visibility import Visibility, read_visibility, shown_rows, visibility_of
 
 __all__ = [
     "FIELDS",
@@ -34,6 +35,7 @@ __all__ = [
     "SPLITS",
     "BuildReport",
     "ClipFolder",
+    "Visibility",
     "assign_splits",
     "balanced",
     "build",
@@ -46,9 +48,12 @@ __all__ = [
     "make_rows",
     "make_samples",
     "read_rows",
+    "read_visibility",
     "sample_clips",
     "sample_rooms",
     "sample_rows",
+    "shown_rows",
     "split_rooms",
+    "visibility_of",
     "write_rows",
 ]

@@ -1,4 +1,4 @@
-"""Data sets on disk: rooms.json, questions.jsonl, and clips where VSI-Bench keeps its videos.
+"""Data sets on disk: rooms.json, questions.jsonl, clips where VSI-Bench keeps its videos, and what their frames show.
 
 `build` writes a folder, `load_clips` reads one, ours or the benchmark's.
 The sample rooms that ship with the kit are such a folder; `make_samples` writes it.
@@ -19,7 +19,8 @@ import numpy as np
 from vsr_kit.data.filming import film
 from vsr_kit.data.rows import check_names, make_rows, read_rows, write_rows
 from vsr_kit.data.splits import split_rooms
-from vsr_kit.questions import QUESTION_TYPES
+from vsr_kit.data.visibility import VISIBILITY, shown_rows, visibility_of, write_visibility
+from vsr_kit.questions import BENCHMARK_RULES, QUESTION_TYPES, STUDY_RULES, Rules, get_rules
 from vsr_kit.rooms import Room, load_rooms, save_rooms
 from vsr_kit.shipped import data_samples
 from vsr_kit.videos import read_mp4, write_mp4
@@ -34,11 +35,12 @@ class BuildReport:
     """What `build` wrote.
 
     Attributes:
-        folder: holds questions.jsonl, rooms.json and, if asked for, `{dataset}/{scene_name}.mp4`.
+        folder: holds questions.jsonl, rooms.json and, if asked for, `{dataset}/{scene_name}.mp4` and visibility.jsonl.
         rooms, questions, clips: how many.
         counts: questions by type.
         skipped: one line for each scene that could not be read.
         seconds: the time it took.
+        rules: the name of the rule set the rooms were asked by.
     """
 
     folder: Path
@@ -48,6 +50,7 @@ class BuildReport:
     counts: dict[str, int]
     skipped: tuple[str, ...]
     seconds: float
+    rules: str = BENCHMARK_RULES.name
 
 
 def build(
@@ -63,12 +66,14 @@ def build(
     max_per_type: int | None = None,
     skipped: tuple[str, ...] = (),
     progress: bool = False,
+    rules: Rules | str = BENCHMARK_RULES,
 ) -> BuildReport:
-    """Write a data set: questions.jsonl, rooms.json and, with `video`, a clip of every room.
+    """Write a data set: questions.jsonl, rooms.json and, with `video`, a clip of every room and what its frames show.
 
     Everything is written beside `out` and moved there at the end: a killed build leaves nothing half done. An earlier
     build is replaced; a folder that holds anything else is refused. With `video`, what the clip does not show is not
-    asked, and appearance order is.
+    asked, and appearance order is. All rooms are asked by one rule set, the benchmark's by default, which every row
+    names.
 
     Raises:
         ValueError: if `out` is taken, there is no room, or two rooms have one name.
@@ -78,21 +83,25 @@ def build(
         raise ValueError("no room to build from: give at least one")
     check_names(rooms)
     _refuse_foreign(out)
-    beside, rows = _fresh(out, "part"), []
+    rules = get_rules(rules, "")
+    beside, rows, shown = _fresh(out, "part"), [], []
     for room in _watched(rooms, progress):
-        clips = {room.name: film(room, num_frames, size_px)} if video else None
-        rows += make_rows([room], phrasing, seed, types, clips, max_per_type)
+        clips = {room.name: film(room, num_frames, size_px, rules.clear_walk)} if video else None
+        rows += make_rows([room], phrasing, seed, types, clips, max_per_type, rules=rules)
         if clips:
+            shown.append(visibility_of(room, clips[room.name]))
             path = clip_path(beside, room.dataset, room.name)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_mp4(path, clips[room.name].frames_FHW3)
+    if video:
+        write_visibility(beside / VISIBILITY, shown)
     save_rooms(beside / "rooms.json", rooms)
     write_rows(beside / "questions.jsonl", rows)
     _move_into_place(beside, out)
     counts = Counter(row["question_type"] for row in rows)
     ordered = {kind: counts[kind] for kind in QUESTION_TYPES if kind in counts}
     took = time.monotonic() - began
-    return BuildReport(out, len(rooms), len(rows), len(rooms) * video, ordered, tuple(skipped), took)
+    return BuildReport(out, len(rooms), len(rows), len(rooms) * video, ordered, tuple(skipped), took, rules.name)
 
 
 def _watched(rooms: list[Room], progress: bool) -> Iterable[Room]:
@@ -109,7 +118,7 @@ def _refuse_foreign(out: Path) -> None:
         raise ValueError(f"{out} is a file: give a folder")
     for path in sorted(out.rglob("*")) if out.exists() else ():
         inside = path.relative_to(out)
-        ours = path.is_dir() or str(inside) in ("questions.jsonl", "rooms.json", ".DS_Store")
+        ours = path.is_dir() or str(inside) in ("questions.jsonl", "rooms.json", VISIBILITY, ".DS_Store")
         if not ours and not (len(inside.parts) == 2 and path.suffix == ".mp4"):
             raise ValueError(f"{out} holds {inside}, which no build wrote: give a new folder, or an earlier build's")
 
@@ -197,8 +206,12 @@ def load_clips(
 
 
 def make_samples(out: str | Path) -> BuildReport:
-    """Write the sample rooms that ship with the kit (data_samples/rooms): the first of the procedural test split."""
-    return build(split_rooms(SAMPLE_ROOMS, "test"), out, video=True, max_per_type=SAMPLE_QUESTIONS)
+    """Write the sample rooms that ship with the kit (data_samples/rooms): the first of the procedural test split.
+
+    They are the study's, and asked by its rules.
+    """
+    rooms = split_rooms(SAMPLE_ROOMS, "test")
+    return build(rooms, out, video=True, max_per_type=SAMPLE_QUESTIONS, rules=STUDY_RULES)
 
 
 def sample_rooms() -> list[Room]:
@@ -206,9 +219,10 @@ def sample_rooms() -> list[Room]:
     return load_rooms(data_samples("rooms", "rooms.json"))
 
 
-def sample_rows() -> list[dict]:
-    """A few questions of every type about each of `sample_rooms`."""
-    return read_rows(data_samples("rooms", "questions.jsonl"))
+def sample_rows(num_frames: int | None = None) -> list[dict]:
+    """A few questions of every type about each of `sample_rooms`: those that `sample_clips(num_frames)` shows."""
+    rows = read_rows(data_samples("rooms", "questions.jsonl"))
+    return shown_rows(rows, data_samples("rooms"), num_frames)
 
 
 def sample_clips(num_frames: int | None = None) -> ClipFolder:

@@ -100,7 +100,7 @@ def _read_counts(counts: object) -> dict[str, int] | None:
     if not isinstance(counts, dict):
         raise _BadField(f"field 'object_counts' is a {type(counts).__name__}, must map categories to whole numbers")
     for category, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, (int, float)) or count != int(count) or count < 0:
+        if isinstance(count, bool) or not isinstance(count, (int, float)) or count < 0 or count % 1 != 0:
             raise _BadField(f"object {category!r}: its 'object_counts' is {count!r}, must be a whole number from 0")
     return {category: int(count) for category, count in counts.items()}
 

@@ -152,8 +152,9 @@ class Room:
         """Read what `to_dict` wrote."""
         boxes = tuple(Box.from_dict(b) for b in record["boxes"])
         shell = Box.from_dict(record["shell"])
-        area = float(record["floor_area_m2"])
-        return cls(record["name"], record["dataset"], boxes, shell, area, record.get("stated_counts"))
+        counts = record.get("stated_counts")
+        counts = None if counts is None else {name: int(count) for name, count in dict(counts).items()}
+        return cls(record["name"], record["dataset"], boxes, shell, float(record["floor_area_m2"]), counts)
 
 
 def distinct(boxes: tuple[Box, ...] | list[Box], counts: Mapping[str, int] | None = None) -> tuple[Box, ...]:
