@@ -60,8 +60,8 @@ def _record(known, verdict) -> dict:
     stated = {name: getattr(known, name) for name in words}
     if verdict is None:
         reach = asdict(reach_of(known, {}, {}))
-        return {"verdict": NOT_RUN, "words": not_run(known), "reach": reach, "found": {}, **stated}
+        return {"verdict": NOT_RUN, "words": not_run(known), "reach": reach, "elsewhere": [], "found": {}, **stated}
     found = {name: asdict(finding) for name, finding in verdict.found.items()}
-    stated |= {"words": verdict.words, "reach": asdict(verdict.reach)}
+    stated |= {"words": verdict.words, "reach": asdict(verdict.reach), "elsewhere": list(verdict.elsewhere)}
     limits = {"by_student": verdict.by_student, "runs": verdict.runs, "preliminary": bool(verdict.missing)}
     return {"verdict": verdict.verdict, "found": found, **limits, **stated}

@@ -18,6 +18,7 @@ from vsr_kit.claims import CLAIMS, Claim, Count, Finding, claim
 from vsr_kit.evaluation import Interval
 from vsr_kit.results.measured import MEASURED
 from vsr_kit.results.reach import Reach, reach_of, rooms_in_words
+from vsr_kit.results.real_rooms import elsewhere
 from vsr_kit.results.trained import trained_runs
 from vsr_kit.study import variant
 
@@ -33,12 +34,14 @@ class Verdict:
         found: what was measured, by name.
         verdict: by the claim's rule, from the bootstrap's intervals.
         runs: for each variant that the claim needs, how many runs are there and how many it asks for.
+        elsewhere: the same on real rooms, where they were asked about; one line each, and no part of the rule.
     """
 
     claim: Claim
     found: dict[str, Finding]
     verdict: str
     runs: dict[str, tuple[int, int]] = field(default_factory=dict)
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def by_student(self) -> str:
@@ -70,6 +73,7 @@ class Verdict:
 
     def __str__(self) -> str:
         lines = [_line(name, band) for name, band in self.found.items()]
+        lines += [f"elsewhere, no part of the rule: {line}" for line in self.elsewhere]
         told = self.words.removeprefix(self.verdict)
         return "\n".join([*lines, f"{self.claim.name}: {self.verdict.upper()}{told}"])
 
@@ -97,7 +101,7 @@ def verdict(name: str, folder: Path | str | None = None) -> Verdict:
     known = claim(name)
     found = MEASURED[name](folder)
     runs = {of: (len(trained_runs(folder, of)), len(variant(of).seeds)) for of in known.needs}
-    return Verdict(known, found, known.decide(found), runs)
+    return Verdict(known, found, known.decide(found), runs, tuple(elsewhere(name, folder)))
 
 
 def verdicts(folder: Path | str | None = None) -> dict[str, Verdict]:
