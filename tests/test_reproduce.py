@@ -457,6 +457,19 @@ def test_a_units_work_is_its_training_and_its_answers(monkeypatch, tmp_path):
     assert not pairs_path(tmp_path).exists()
 
 
+def test_nothing_is_filmed_for_what_is_there(monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr(module, "_set", lambda name, geometry: made.append(name) or QuestionSet(name, [], {}))
+    monkeypatch.setattr(module, "train_variant", lambda *how: pytest.fail("trained again"))
+    monkeypatch.setattr(module, "load_run", lambda *how: None)
+    monkeypatch.setattr(module, "answer", lambda c, q, loaded, folder: write_lines(answers_path(c, folder), []))
+    (unit,) = plan(["grpo-vanilla"], seeds=1)[1:]
+    complete(unit, tmp_path)
+    answers_path(conditions_of(unit)[-1], tmp_path).unlink()
+    module.work(unit, tmp_path, tmp_path / UNFINISHED)
+    assert set(made) == {conditions_of(unit)[-1].questions} and finished(unit, tmp_path)
+
+
 def test_real_geometry_is_measured_with_the_base_and_only_with_it(monkeypatch, tmp_path):
     boxes = (Box("bed", (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)), Box("rug", (1.5, 0.5, 0.5), (1.0, 1.0, 1.0)))  # touching
     rooms = [*split_rooms(2, "test"), replace(split_rooms(3, "test")[2], boxes=boxes)]

@@ -145,7 +145,7 @@ def work(unit: Unit, folder: Path, scratch: Path, geometry: Geometry | None = No
     from vsr_kit.models import load_model
 
     began = time.monotonic()
-    asked = conditions_of(unit, geometry)
+    asked = [c for c in conditions_of(unit, geometry) if not answers_path(c, folder).exists()]  # what is there stays
     for name in dict.fromkeys(condition.questions for condition in asked):  # before training: they may differ
         save_questions(_set(name, geometry), folder)
     if unit.variant is None:
@@ -154,7 +154,8 @@ def work(unit: Unit, folder: Path, scratch: Path, geometry: Geometry | None = No
             _measure(path, pairs_path(folder, dataset))
     else:
         known = variant(unit.variant)
-        train_variant(known, unit.seed, _set(known.questions, None), folder, scratch)
+        if not (folder / unit.name / "summary.json").exists():
+            train_variant(known, unit.seed, _set(known.questions, None), folder, scratch)
         loaded = load_run(unit.name, folder)
     for condition in asked:
         answer(condition, _set(condition.questions, geometry), loaded, folder)
