@@ -17,7 +17,7 @@ from vsr_kit.labels import centre_ceiling, read_pairs
 from vsr_kit.questions import task_of
 from vsr_kit.results.answers import Bands, answered, one_mean, said, study_folder, training_answers
 from vsr_kit.results.reach import rooms_in_words
-from vsr_kit.results.trained import Answers, BeforeAfter, grpo_table, trained_answers, trained_runs
+from vsr_kit.results.trained import Answers, BeforeAfter, asked_runs, grpo_table, trained_answers
 from vsr_kit.rooms import CATEGORIES
 from vsr_kit.study import BENCH, Condition, pairs_path
 
@@ -49,21 +49,21 @@ class RealRooms:
 
 
 def real_rooms(folder: Path | str | None = None, sets: Sequence[str] = (BENCH, *REAL_SETS)) -> dict[str, RealRooms]:
-    """Sets of rooms whose answers are all there, by name; our own test rooms come first, for comparison."""
-    return {name: _asked_about(name, folder) for name in sets if _is_there(name, folder)}
+    """Sets of rooms that the base and runs were asked about, by name; our own test rooms come first, for comparison."""
+    return {name: _asked_about(name, folder) for name in sets if _runs(name, folder)}
 
 
-def _is_there(questions: str, folder: Path | str | None) -> bool:
-    models = ("base", *trained_runs(folder))
-    conditions = [Condition(questions, model, clip=clip) for model in models for clip in ("own", "wrong")]
-    return len(models) > 1 and all(answered(condition, folder) for condition in conditions)
+def _runs(questions: str, folder: Path | str | None) -> tuple[str, ...]:
+    """Runs that were asked a set with own and other clips; none where the base was not."""
+    conditions = [Condition(questions, clip=clip) for clip in ("own", "wrong")]
+    return asked_runs(conditions, folder) if all(answered(c, folder) for c in conditions) else ()
 
 
 def _asked_about(questions: str, folder: Path | str | None) -> RealRooms:
     rows = said(Condition(questions), folder)
     learnt_on = {"training": training_answers("vsi-bench", folder), "oracle": rows}
     constants = {name: one_mean(intervals(best_constant(seen, rows))) for name, seen in learnt_on.items()}
-    table = grpo_table(folder, questions)
+    table = grpo_table(folder, questions, _runs(questions, folder))
     return RealRooms(questions, rooms_in_words([table.change["overall"]]), table, constants, untaught_percent(rows))
 
 
@@ -80,9 +80,9 @@ def untaught_percent(rows: Sequence[Mapping]) -> dict[str, float]:
 def real_rooms_summary(folder: Path | str | None = None) -> str:
     """Markdown: a row for each set of rooms, as the README shows it; a test holds the README to it."""
     lines = [
-        f"| rooms | questions | base | GRPO, {len(trained_runs(folder))} seeds | gain | own clip minus another's: base "
-        "| GRPO | best constant: of training answers | of the set itself | names a thing never taught |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| rooms | questions | base | GRPO | seeds | gain | own clip minus another's: base | GRPO | best constant: of "
+        "training answers | of the set itself | names a thing never taught |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for found in real_rooms(folder).values():
         table = found.table
@@ -90,6 +90,7 @@ def real_rooms_summary(folder: Path | str | None = None) -> str:
             found.rooms,
             str(table.before["overall"].n),
             *(f"{bands['overall'].mean:.1f}" for bands in (table.before, table.after)),
+            str(len(table.runs)),
             in_full(table.change["overall"]),
             *(_points(bands["overall"]) for bands in (table.gap_before, table.gap_after)),
             *(f"{found.constants[name]['overall'].mean:.1f}" for name in ("training", "oracle")),
@@ -115,9 +116,12 @@ def _points(band: Interval) -> str:
 def elsewhere(claim: str, folder: Path | str | None = None) -> list[str]:
     """What a claim's finding is on real rooms, one line a set that was asked; no rule looks at it."""
     if claim in _ON_ANSWERS:
-        there = [name for name in REAL_SETS if _is_there(name, folder)]
-        bands = [_ON_ANSWERS[claim](trained_answers(folder, name)) for name in there]
-        return [f"on {rooms_in_words([band])}: {in_full(band)} points" for band in bands]
+        runs = {name: own for name in REAL_SETS if (own := _runs(name, folder))}
+        bands = {name: _ON_ANSWERS[claim](trained_answers(folder, name, own)) for name, own in runs.items()}
+        return [
+            f"on {rooms_in_words([band])}: {in_full(band)} points, {len(runs[name])} seeds"
+            for name, band in bands.items()
+        ]
     if claim == "centre-labels-cap-distance":
         return [
             f"on {rooms_in_words([band])}: {band.mean:.1f} % ({band.low:.1f} to {band.high:.1f}; {band.n} pairs)"

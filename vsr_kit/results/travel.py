@@ -20,11 +20,11 @@ from vsr_kit.evaluation import Interval, difference, gap_change
 from vsr_kit.prompts import parse_answer
 from vsr_kit.questions import NUMERIC_TYPES
 from vsr_kit.results.answers import answered, said
-from vsr_kit.results.trained import trained_runs, variant_answers
+from vsr_kit.results.trained import asked_runs, variant_answers
 from vsr_kit.rewards import mra
 from vsr_kit.rooms import CATEGORIES
 from vsr_kit.study import BENCH, Condition
-from vsr_kit.study.travel import CONTROLS, SCANNETPP, Control, reading
+from vsr_kit.study.travel import ASKED_CONTROLS, CONTROLS, SCANNETPP, Control, reading
 
 GRPO = "grpo-vanilla"
 MOST_TAUGHT = 6  # of one category in a procedural room
@@ -64,43 +64,43 @@ class Tried:
         return reading(self.control, replace(self.change, low=low, high=high), self.missing)
 
 
-def asked_sets(questions: str, folder: Path | str | None = None) -> Sets:
-    """What the runs of GRPO with vanilla prompts, and the base, answered with a set's own clips."""
-    return variant_answers(GRPO, folder, questions), [said(Condition(questions), folder)]
+def asked_sets(questions: str, runs: Sequence[str], folder: Path | str | None = None) -> Sets:
+    """What some runs of GRPO with vanilla prompts, and the base, answered with a set's own clips."""
+    return variant_answers(GRPO, folder, questions, runs=runs), [said(Condition(questions), folder)]
+
+
+def runs_asked(folder: Path | str | None = None) -> tuple[str, ...]:
+    """The runs that were asked about procedural and about ScanNet++'s rooms, and every control: always the same."""
+    sets = (BENCH, SCANNETPP, *(known.name for known in ASKED_CONTROLS if answered(Condition(known.name), folder)))
+    return asked_runs([Condition(name) for name in sets], folder) if answered(Condition(SCANNETPP), folder) else ()
 
 
 def gain(questions: str, folder: Path | str | None = None) -> Interval:
-    """GRPO minus base on a set's trained tasks, in points."""
-    after, before = asked_sets(questions, folder)
+    """GRPO minus base on a set's trained tasks, in points, by the runs that every control was asked of."""
+    after, before = asked_sets(questions, runs_asked(folder), folder)
     return difference(after, before, task="trained")
 
 
 def shortfall(folder: Path | str | None = None) -> Interval:
     """The gain on procedural test rooms minus the gain on ScanNet++'s, the same runs on both."""
-    return _moved(asked_sets(BENCH, folder), asked_sets(SCANNETPP, folder))
+    runs = runs_asked(folder)
+    return _moved(asked_sets(BENCH, runs, folder), asked_sets(SCANNETPP, runs, folder))
 
 
 def tried(folder: Path | str | None = None) -> dict[str, Tried]:
-    """Every control whose answers are there, in the order they were written down."""
-    missing = shortfall(folder).mean
-    found = {}
-    for known in CONTROLS:
-        if known.moved is None or _asked(known, folder):
-            found[known.name] = _try(known, folder, missing)
-    return found
+    """Every control whose answers are there, in the order they were written down; none without runs that have all."""
+    runs = runs_asked(folder)
+    there = [known for known in CONTROLS if known.moved is None or answered(Condition(known.name), folder)]
+    missing = shortfall(folder).mean if runs else 0.0
+    return {known.name: _try(known, runs, folder, missing) for known in there if runs}
 
 
-def _asked(known: Control, folder: Path | str | None) -> bool:
-    runs = trained_runs(folder, GRPO)
-    return bool(runs) and all(answered(Condition(known.name, model), folder) for model in ("base", *runs))
-
-
-def _try(known: Control, folder: Path | str | None, missing: float) -> Tried:
-    plain = asked_sets(known.of, folder)
+def _try(known: Control, runs: Sequence[str], folder: Path | str | None, missing: float) -> Tried:
+    plain = asked_sets(known.of, runs, folder)
     if known.moved is None:
         changed = _AGAIN[known.name](plain, folder)
     else:
-        changed = asked_sets(known.name, folder)
+        changed = asked_sets(known.name, runs, folder)
         kept = {row["id"] for row in changed[1][0]}
         plain = _where(plain, lambda row: row["id"] in kept)
     change = _moved(changed, plain)

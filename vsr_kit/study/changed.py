@@ -102,15 +102,22 @@ def changed_set(known: Control, rows: Iterable[Mapping], rooms: Iterable[Room], 
         by_scene.setdefault(row["scene_name"], []).append(row)
     clear = REAL[SCANNETPP].clear_walk if known.of == SCANNETPP else STUDY_RULES.clear_walk
     for room in rooms:
-        walk, moved = walk_seed(room, clear), known.moved(room, world)
+        (walk, before), moved = _as_it_is(room, clear), known.moved(room, world)
         clip = _film(renamed(moved, known.drawn(room)), walk)
         clips[room.name] = clip.frames_FHW3
-        seen, before = _seen(moved, clip), _seen(room, _film(room, walk))
+        seen = _seen(moved, clip)
         for row in by_scene.get(room.name, ()):
             truth = truth_in(row, moved)
             if truth is not None and all(seen[name] >= before[name] for name in row["objects"]):
                 kept.append(in_other_words({**row, "ground_truth": truth}, known.said(room)))
     return QuestionSet(known.name, kept, clips)
+
+
+@lru_cache(maxsize=512)
+def _as_it_is(room: Room, clear: bool) -> tuple[int, Counter]:
+    """The walk on which a room is filmed, and what is seen on it; many controls ask."""
+    walk = walk_seed(room, clear)
+    return walk, _seen(room, _film(room, walk))
 
 
 def _film(room: Room, walk: int) -> Clip:
