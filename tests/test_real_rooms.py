@@ -15,8 +15,10 @@ from vsr_kit.results.real_rooms import (
     REAL_SETS,
     ceilings,
     elsewhere,
+    gain_travels,
     real_rooms,
     real_rooms_summary,
+    travels,
     untaught_percent,
 )
 from vsr_kit.study import BENCH, SEEDS, Condition, answers_path, pairs_path, questions_path, read_lines, write_lines
@@ -105,6 +107,18 @@ def test_the_summary_has_a_row_for_each_set(study):
     cells = [cell.strip() for cell in lines[4].strip("|").split("|")]
     assert cells[:5] == ["12 ScanNet++ rooms", "48", "50.0", "25.0", "5"] and cells[5].startswith("-25.0 (")
     assert "; Student's -" in cells[5] and cells[-1] == "25 %"
+
+
+def test_what_was_found_is_told_as_it_came_out(study):
+    ark, scan, third = travels(study)
+    assert ark.startswith("On 12 ARKitScenes rooms the miniature after GRPO gains: +25.0 (")
+    assert scan.startswith("On 12 ScanNet++ rooms the miniature after GRPO loses: -25.0 (") and "25 % name a" in scan
+    assert "looks more than before (own minus another's clip +25.0" in ark and "does not look more" in scan
+    assert "88 other real rooms" in third and "-6.9 points (95 % -9.4 to -4.3)" in third
+    assert not gain_travels(study)
+    for path in (study / "answers").glob("scannetpp*"):
+        path.unlink()
+    assert travels(study)[1] == "scannetpp-benchmark: not asked yet."
 
 
 def test_a_verdict_is_told_with_what_was_found_elsewhere(study):

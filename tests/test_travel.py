@@ -303,3 +303,34 @@ def test_truths_are_drawn_as_the_others_are_spread(asked):
     new = [ident for own in ids.values() for ident in own]
     assert len(new) == len(set(new))
     assert all(ids[r["id"]] == [r["id"]] for r in rows if r["question_type"] not in NUMERIC_TYPES)
+
+
+def test_what_was_found_is_told_in_sentences(study):
+    told = " ".join(results.findings(study))
+    assert told.startswith("On the miniature and 5 seeds the shortfall is 100.0 points (+")
+    assert "Explains part of it: `scannetpp-known-words` (+100.0), `procedural-unknown-words` (-100.0)" in told
+    assert "`scannetpp-without-counting` (+0.0)" in told.partition("Not the main reason: ")[2]
+    assert "Not asked yet: `scannetpp-known-colours`" in told and "none explains it" not in told
+    for path in (study / "answers").glob("*unknown-words*"):
+        path.unlink()
+    for path in (study / "answers").glob("*known-words*"):
+        path.unlink()
+    (without,) = [line for line in results.findings(study) if "none explains it" in line] or [""]
+    assert bool(without) == (not any(one.reading == EXPLAINS for one in results.tried(study).values()))
+    for path in (study / "answers").glob("scannetpp*"):
+        path.unlink()
+    assert results.tried(study) == {} and results.findings(study)[0].endswith("vsr reproduce --geometry asks them.")
+
+
+def test_a_run_that_was_not_asked_of_every_control_is_left_out_of_all(study):
+    answers_path(Condition("scannetpp-known-words", "grpo-vanilla-seed5"), study).unlink()
+    assert results.runs_asked(study) == tuple(f"grpo-vanilla-seed{seed}" for seed in (1, 2, 3, 4))
+    assert results.shortfall(study).seeds == (4, 1)
+
+
+def test_the_table_has_a_row_for_each_control(study):
+    lines = results.controls_summary(study).split("\n")
+    assert len(lines) == 2 + len(results.tried(study)) and all(line.count("|") == 6 for line in lines)
+    assert "| ScanNet++ | questions say a taught word for each thing" in lines[2] and lines[2].endswith(
+        f"| {EXPLAINS} |"
+    )

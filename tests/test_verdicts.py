@@ -444,6 +444,7 @@ def test_each_run_has_a_gain_and_a_repetition_is_held_against_them(tmp_path, who
 
 def test_the_summary_is_a_table_of_what_is_there(whole, study):
     lines = summary.study_summary(whole).split("\n")
+    assert lines[0].startswith("| the miniature (3.3M parameters), 12 procedural rooms | six trained tasks, % |")
     assert lines[2] == "| base, vanilla prompt | 25.0 | " + lines[2].split(" | ")[2]
     names = [line.split(" | ")[0].strip("| ") for line in lines[2:]]
     assert names[3:6] == [

@@ -100,6 +100,41 @@ def real_rooms_summary(folder: Path | str | None = None) -> str:
     return "\n".join(lines)
 
 
+def travels(folder: Path | str | None = None) -> list[str]:
+    """Whether GRPO's gain was found on other rooms than ours, one sentence a set; the one from elsewhere comes last.
+
+    A gain is found where the interval is above zero, a loss where it is below; else the rooms cannot tell.
+    """
+    found = real_rooms(folder, REAL_SETS)
+    told = [_told(one) for one in found.values()]
+    told += [f"{name}: not asked yet." for name in REAL_SETS if name not in found]
+    elsewhere = (
+        "On a third set, {rooms} other real rooms whose geometry is not in this repository and was not used while it "
+        "was made, the shipped adapter of seed 1 was asked elsewhere: {gain:+.1f} points (95 % {low:+.1f} to "
+        "{high:+.1f}), a loss that nothing here recomputes."
+    )
+    return [*told, elsewhere.format(**ELSEWHERE)]
+
+
+def _told(one: RealRooms) -> str:
+    change, growth = one.table.change["overall"], one.table.gap_growth["overall"]
+    unseen = "shows neither gain nor loss beyond its interval"
+    word = "gains" if change.low > 0 else "loses" if change.high < 0 else unseen
+    look = "looks more than before" if growth.low > 0 else "does not look more than before beyond the interval"
+    return (
+        f"On {one.rooms} the miniature after GRPO {word}: {in_full(change)} points, {len(one.table.runs)} seeds. It "
+        f"{look} (own minus another's clip {_points(growth)}). Of these questions {one.untaught['overall']:.0f} % name "
+        "a thing that was never taught."
+    )
+
+
+def gain_travels(folder: Path | str | None = None) -> bool:
+    """Whether a gain was found on every set of real rooms there is, the one from elsewhere included (it was not)."""
+    found = real_rooms(folder, REAL_SETS)
+    everywhere = all(one.table.change["overall"].low > 0 for one in found.values())
+    return len(found) == len(REAL_SETS) and everywhere and ELSEWHERE["low"] > 0
+
+
 def in_full(band: Interval) -> str:
     """A difference with both its intervals: `+5.9 (+3.3 to +8.1; Student's +3.6 to +8.2)`."""
     student = "" if band.student is None else "; Student's {:+.1f} to {:+.1f}".format(*band.student)

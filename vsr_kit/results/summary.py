@@ -9,6 +9,7 @@ from vsr_kit.claims import CLAIMS
 from vsr_kit.evaluation import Interval
 from vsr_kit.results.compared import compared
 from vsr_kit.results.prompting import cot_table, lines_to_beat
+from vsr_kit.results.reach import rooms_asked
 from vsr_kit.results.trained import trained_runs
 from vsr_kit.results.verdicts import Verdict, not_run, verdicts
 
@@ -33,7 +34,7 @@ def study_summary(folder: Path | str | None = None) -> str:
         "base, another room's clip": lines["wrong_clip"],
         "base, no video": lines["no_video"],
     }
-    table = ["| | six trained tasks, % | 95 % interval |", "|---|---|---|"]
+    table = [f"| {rooms_asked(folder)} | six trained tasks, % | 95 % interval |", "|---|---|---|"]
     table += [f"| {name} | {_mean(bands).mean:.1f} | {_range(_mean(bands))} |" for name, bands in rows.items()]
     return "\n".join(table)
 

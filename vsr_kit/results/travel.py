@@ -24,7 +24,16 @@ from vsr_kit.results.trained import asked_runs, variant_answers
 from vsr_kit.rewards import mra
 from vsr_kit.rooms import CATEGORIES
 from vsr_kit.study import BENCH, Condition
-from vsr_kit.study.travel import ASKED_CONTROLS, CONTROLS, SCANNETPP, Control, reading
+from vsr_kit.study.travel import (
+    ASKED_CONTROLS,
+    CANNOT_TELL,
+    CONTROLS,
+    EXPLAINS,
+    NOT_MAIN,
+    SCANNETPP,
+    Control,
+    reading,
+)
 
 GRPO = "grpo-vanilla"
 MOST_TAUGHT = 6  # of one category in a procedural room
@@ -115,6 +124,48 @@ def _moved(changed: Sets, plain: Sets) -> Interval:
 
 def _where(sets: Sets, keep: Callable[[Mapping], bool]) -> Sets:
     return tuple([[row for row in rows if keep(row)] for rows in side] for side in sets)
+
+
+def controls_summary(folder: Path | str | None = None) -> str:
+    """Markdown: every control, how the gain moved, and what that says; a test holds the README to it."""
+    lines = [
+        "| rooms | what is changed | gain with it, without | change of the gain | reading |",
+        "|---|---|---|---|---|",
+    ]
+    for one in tried(folder).values():
+        change, other = one.change, one.by_student
+        reading = one.reading + (f"; by Student's {other}" if other != one.reading else "")
+        moved = f"{change.mean:+.1f} ({change.low:+.1f} to {change.high:+.1f})"
+        gains = f"{one.gain.mean:+.1f}, {one.plain.mean:+.1f}"
+        rooms = "ScanNet++" if one.control.of == SCANNETPP else "procedural"
+        lines.append(f"| {rooms} | {one.control.changes} | {gains} | {moved} | {reading} |")
+    return "\n".join(lines)
+
+
+def findings(folder: Path | str | None = None) -> list[str]:
+    """What the controls said, in sentences; one that says so where none was asked, or none explains anything."""
+    runs, found = runs_asked(folder), tried(folder)
+    if not found:
+        return ["The controls of `vsr_kit/study/travel.py` were not asked yet; vsr reproduce --geometry asks them."]
+    missing = shortfall(folder)
+    sentences = [
+        f"On the miniature and {len(runs)} seeds the shortfall is {missing.mean:.1f} points ({missing.low:+.1f} to "
+        f"{missing.high:+.1f}): that much more is gained on procedural rooms than on ScanNet++'s."
+    ]
+    if missing.low <= 0:
+        sentences.append("Its interval holds zero, so there may be less to explain than it seems.")
+    for words, none in (
+        (EXPLAINS, "No control brings the gain back, or loses it at home, beyond its interval: none explains it."),
+        (NOT_MAIN, "No control is excluded as the main reason."),
+        (CANNOT_TELL, ""),
+    ):
+        names = [name for name, one in found.items() if one.reading == words]
+        told = [f"`{name}` ({found[name].change.mean:+.1f})" for name in names]
+        sentences += [f"{words[0].upper()}{words[1:]}: {', '.join(told)}."] if told else [none] * bool(none)
+    unsure = [f"`{name}`" for name, one in found.items() if one.reading == EXPLAINS != one.by_student]
+    sentences += [f"By Student's intervals these do not explain it: {', '.join(unsure)}."] * bool(unsure)
+    open_ = [f"`{c.name}`" for c in CONTROLS if c.name not in found]
+    return sentences + [f"Not asked yet: {', '.join(open_)}."] * bool(open_)
 
 
 # -- controls that look at answers again -------------------------------------------------------------------------------
