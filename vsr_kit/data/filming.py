@@ -30,9 +30,13 @@ def film(room: Room, num_frames: int = 8, size_px: int = 112, clear: bool = True
         clear: take the first walk that is clear of boxes, if there is one, and else the one with the least in its way;
             False takes the first walk as it is, as the shipped study did.
     """
+    return render(room, camera_walk(room, num_frames, walk_seed(room, clear)), size_px)
+
+
+def walk_seed(room: Room, clear: bool = True) -> int:
+    """The seed of the walk that `film` takes, for whoever films another room on the same walk."""
     first = zlib.crc32(room.name.encode())
-    seed = _clear_walk(room, first) if clear else first
-    return render(room, camera_walk(room, num_frames, seed), size_px)
+    return _clear_walk(room, first) if clear else first
 
 
 def _clear_walk(room: Room, first: int) -> int:
