@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 
 # A line imports from the lines above it and, within the line, from the names to its left.
 LAYERS = [
-    ["budget", "shipped", "journals", "interrupts", "provenance"],
+    ["budget", "shipped", "limits", "journals", "locks", "fresh", "attempts", "recorded", "identity"],
+    ["interrupts", "provenance"],
     ["rooms"],
     ["videos"],
     ["questions"],

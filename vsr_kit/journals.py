@@ -74,9 +74,12 @@ def read_lines(path: Path) -> list[dict]:
         if not line:
             continue
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError as err:
             raise ValueError(f"{path}, line {number}, is not JSON ({err}); mend or remove the line") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}, line {number}, is no object but {row!r:.40}; mend or remove the line")
+        rows.append(row)
     return rows
 
 
