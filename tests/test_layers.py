@@ -25,7 +25,7 @@ LAYERS = [
     ["labels"],
     ["vision", "features", "checkpoints", "models", "prompted", "plain", "generation"],
     ["grpo", "dpo", "estimators"],
-    ["profiles", "samplers", "trainers", "pairs", "costs", "collapse", "watch", "methods", "training"],
+    ["profiles", "samplers", "trainers", "pairs", "costs", "collapse", "watch", "methods", "resuming", "training"],
     ["recipes"],
     ["claims"],
     ["plots"],

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-UNFINISHED, FINISHED, BROKEN = "unfinished", "finished", "broken"
+UNFINISHED, FINISHED, BROKEN = "unfinished", "finished", "broken"  # a run's status
+INTERRUPTED = "interrupted"  # training.Trained.stopped where someone stopped it, not a number
 
 
 def with_lost(events: list[dict], rows: Iterable[Mapping]) -> list[dict]:

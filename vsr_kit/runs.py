@@ -33,7 +33,7 @@ from pathlib import Path
 
 from vsr_kit import attempts
 from vsr_kit.fresh import begin, put
-from vsr_kit.journals import append_lines, drop_torn_line, write_json, write_parquet
+from vsr_kit.journals import append_lines, drop_torn_line, replace, write_json, write_parquet
 from vsr_kit.locks import Lock
 from vsr_kit.provenance import git_state, hardware, versions
 from vsr_kit.recorded import RecordedRun
@@ -118,15 +118,17 @@ class RunFolder(RecordedRun):
         """An existing folder, to go on writing in a new attempt, which is noted with its first row.
 
         from_step: the step of the checkpoint the trainer goes on from; rows of earlier attempts with a greater `step`
-        are superseded, and the attempt is noted at once. None supersedes nothing (right for evaluations, whose rows
-        have no step); `train(..., resume=True)` finds the step itself.
+        are superseded, and the attempt is noted at once. None is the last checkpoint's, or supersedes nothing where
+        there is none (right for evaluations, whose rows have no step); `train(..., resume=True)` says it anyway.
         """
         run = cls.open(path)
         run._lock = Lock(run.path)
         rows = run.read_metrics(superseded=True) + run._all_rollouts()
         run.attempt = attempts.next_attempt(run.attempts(), rows)
         run._next_rollout = 1 + max((row.get("row", -1) for row in rows), default=-1)
-        run._resumed = {"event": "resume", "attempt": run.attempt, "from_step": from_step}
+        last = run.last_checkpoint()
+        step = int(last.name.split("-")[1]) if from_step is None and last is not None else from_step
+        run._resumed = {"event": "resume", "attempt": run.attempt, "from_step": step}
         if from_step is not None:
             run._note_resume()
         return run
@@ -159,14 +161,15 @@ class RunFolder(RecordedRun):
         """Note that someone stopped the training after `step`, and let the folder be resumed, by this process too."""
         self._append("attempts.jsonl", [{"event": "interrupt", "attempt": self.attempt, "step": step, "time": _now()}])
         self._interrupted = step
-        self._let_go()
+        self.let_go()
 
     def close(self) -> None:
         """Let go of the folder without marking it finished; another process may resume it."""
-        self._let_go()
+        self.let_go()
         self.attempt = None
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Let another object, or process, resume the folder; this one writes no more rows, but may still summarise."""
         if self._lock is not None:
             self._lock.release()
         self._lock = None
@@ -197,6 +200,12 @@ class RunFolder(RecordedRun):
     def predictions(self, rows: Iterable[Mapping]) -> None:
         """Append answered questions: rows with VSI-Bench's fields plus `prediction`, as `vsr score` reads them."""
         self._append("predictions.jsonl", rows)
+
+    def replace_predictions(self, rows: Iterable[Mapping]) -> None:
+        """Let these be all answered questions; the file is the old one or the new one, never half of it."""
+        self._append("predictions.jsonl", [])
+        rows = list(rows)
+        replace(self.path / "predictions.jsonl", lambda beside: append_lines(beside, rows))
 
     def summarise(self, *, scores: Mapping | None = None, headline: Mapping | None = None, **extra) -> None:
         """Merge into summary.json what reports show.
