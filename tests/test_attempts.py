@@ -1,4 +1,4 @@
-"""Which rows of a run count, told by its events, and by the rows themselves where events were lost; marks of refusals."""
+"""Which rows of a run count, told by its events, or by the rows where events were lost; no marks of refusals."""
 
 import json
 import os

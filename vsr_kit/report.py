@@ -86,9 +86,7 @@ def _view(run: RunFolder) -> dict:
         "seed": run.seed,
         "commit": "–" if git is None else git["commit"][:10] + (" + changes" if git["dirty"] else ""),
         "weights": "–" if weights is None else f"{weights['name']} {(weights['sha256'] or '')[:10]}".strip(),
-        "machine": ", ".join(
-            hardware.get("cuda") or [f"{hardware.get('processor', '–')}, {hardware.get('cores', '–')} cores"]
-        ),
+        "machine": ", ".join(hardware.get("cuda") or [processor]),
         "headline": summary.get("headline", {}),
         "scores": {label: _with_columns(row, _columns(scores)) for label, row in scores.items()},
         "score_columns": _columns(scores),

@@ -70,11 +70,11 @@ def begin(run, resume: bool, identity: Callable[[], dict]) -> Begun:
         return Begun()
     checkpoint = run.last_checkpoint()
     steps = [row["step"] for row in run.read_metrics() if row.get("step") is not None]
-    held = bool(steps) or checkpoint is not None
+    held = bool(steps) or checkpoint is not None or bool(run.read_rollouts())
     if held and not resume:
         raise ValueError(
-            f"{run.path} holds {int(max(steps, default=0))} steps already: pass resume=True to go on with them, or a "
-            "new folder, RunFolder.create(name)"
+            f"{run.path} holds {int(max(steps, default=0))} steps already, and what was sampled for them: pass "
+            "resume=True to go on, or a new folder, RunFolder.create(name)"
         )
     if run.attempt is not None:
         missing = same_run(run, identity(), held)
