@@ -12,6 +12,7 @@ config.json records what was chosen.
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -62,5 +63,6 @@ def main() -> None:
     except (ValueError, OSError, ImportError) as err:
         if "--debug" in sys.argv:
             raise
+        traceback.clear_frames(err.__traceback__)  # a bar that was cut short ends its line before ours
         typer.echo(f"error: {err}", err=True)
         sys.exit(2)

@@ -147,7 +147,8 @@ def _close(run, trained) -> None:
     run.finish(stopped=trained.broken)
     for what, value in headline.items():
         typer.echo(f"{what}: {value:.3g}")
-    typer.echo(f"look at {run.path}; a page: vsr report {run.path}; ask it: vsr eval --adapter {run.path}")
+    ask = "" if broken else f"; ask it: vsr eval --adapter {run.path}"
+    typer.echo(f"look at {run.path}; a page: vsr report {run.path}{ask}")
     if broken:
         typer.echo(f"the training broke: {trained.broken}", err=True)
         raise typer.Exit(BROKEN_STATUS)
