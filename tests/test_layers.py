@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 
 # A line imports from the lines above it and, within the line, from the names to its left.
 LAYERS = [
-    ["budget", "characters", "strict", "shipped", "copies", "damage", "journals", "seals", "run_files", "locks"],
+    ["budget", "characters", "strict", "shipped", "copies", "limits", "damage", "journals", "seals", "run_files"],
+    ["locks", "fresh", "attempts", "identity"],
     ["interrupts", "provenance"],
     ["rooms"],
     ["video_files"],
@@ -27,13 +28,13 @@ LAYERS = [
     ["sources", "vision", "features", "checkpoints", "whole", "adapters", "resumable"],
     ["models", "prompted", "plain", "generation"],
     ["grpo", "dpo", "estimators"],
-    ["profiles", "samplers", "trainers", "pairs", "costs", "collapse", "watch", "methods", "training"],
+    ["profiles", "samplers", "trainers", "pairs", "costs", "collapse", "watch", "methods", "resuming", "training"],
     ["recipes"],
     ["claims"],
     ["plots"],
     ["widgets"],
     ["checks"],
-    ["runs", "asking", "bench", "both_ways", "pretrain", "study", "acceptance", "results"],
+    ["recorded", "runs", "asking", "bench", "both_ways", "pretrain", "study", "acceptance", "results"],
     ["report", "pages", "site"],
     ["cli"],
 ]

@@ -1,8 +1,9 @@
 """Questions meet by clip, every question once an epoch, whole cuts in every batch."""
 
 import pytest
+from trl.trainer.utils import RepeatSampler
 
-from vsr_kit.samplers import ClipSampler
+from vsr_kit.samplers import ClipSampler, EpochSampler
 
 SCENES = [f"room-{i // 7}" for i in range(7 * 6)]  # 7 questions of each of 6 clips: one cut of 4, a rest of 3
 
@@ -45,3 +46,15 @@ def test_order_is_the_seeds_and_changes_from_epoch_to_epoch():
 def test_a_batch_that_cannot_hold_whole_cuts_is_refused(many, batch):
     with pytest.raises(ValueError, match=f"questions_per_clip is {many} and a batch holds {batch}"):
         sampler(many, batch)
+
+
+def test_an_epoch_can_be_entered_at_its_number_in_trls_own_order():
+    how = {"mini_repeat_count": 3, "batch_size": 4, "repeat_count": 2, "seed": 9}
+    stock, ours = RepeatSampler(SCENES, **how), EpochSampler(SCENES, **how)
+    epochs = [list(stock) for _ in range(4)]
+    assert len({tuple(order) for order in epochs}) == 4
+    assert [list(ours) for _ in range(4)] == epochs
+    entered = EpochSampler(SCENES, **how)
+    entered.set_epoch(2)
+    assert [list(entered), list(entered)] == epochs[2:]
+    assert list(EpochSampler(SCENES, **how, shuffle=False)) == list(RepeatSampler(SCENES, **how, shuffle=False))

@@ -36,6 +36,10 @@ ROWS = [
 ]
 
 
+class Killed(BaseException):
+    """What nothing catches, as nothing catches SIGKILL."""
+
+
 class Kill(TrainerCallback):
     """What a kill does, as far as files go."""
 
@@ -44,7 +48,7 @@ class Kill(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step == self.step:
-            raise KeyboardInterrupt
+            raise Killed
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +88,7 @@ def test_a_killed_and_resumed_run_ends_like_one_that_never_was(profile, tmp_path
     whole = run_of(tmp_path, "whole")
     train(profile, "vanilla", ROWS, CLIPS, whole, seed=5, quiet=True)
     killed = run_of(tmp_path, "killed")
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         train(profile, "vanilla", ROWS, CLIPS, killed, seed=5, save_every=2, callbacks=[Kill(3)], quiet=True)
     killed.close()
     assert not killed.adapter.exists() and any((killed.path / FEATURES).iterdir())
@@ -218,7 +222,7 @@ def test_a_killed_run_of_another_method_goes_on_like_one_that_never_was(profile,
     assert trained.cost.steps == 3 and trained.cost.zero_variance_share == 0
     assert trained.cost.seconds_per_step == pytest.approx(trained.logs[-1]["train_runtime"] / 3)
     killed = run_of(tmp_path, "killed")
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         train(profile, Task(method), ROWS, CLIPS, killed, callbacks=[Kill(3)], **how)
     killed.close()
     resumed = RunFolder.resume(killed.path, from_step=2)

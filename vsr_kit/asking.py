@@ -10,6 +10,8 @@ Left out: scoring (evaluation.py), and several models at once.
 
 from __future__ import annotations
 
+import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from vsr_kit import limits
 from vsr_kit.data import (
     SPLITS,
     assign_splits,
@@ -31,7 +34,9 @@ from vsr_kit.data import (
     whole_clips,
 )
 from vsr_kit.evaluation import wrong_clip_pairing
-from vsr_kit.journals import append_lines, replace
+from vsr_kit.identity import clips_identity, rows_identity, same_run, weights_identity
+from vsr_kit.journals import plain
+from vsr_kit.limits import whole
 from vsr_kit.questions import Rules, get_rules
 from vsr_kit.rooms import read_rooms
 from vsr_kit.runs import RunFolder
@@ -105,6 +110,12 @@ def gather(
     Raises:
         ValueError: rows that break a rule, clips that are missing or broken, named.
     """
+    for name, value in {"per_type": per_type, "per_room": per_room}.items():
+        if value is not None:
+            whole(name, value, remedy="leave it out for all of them")
+    whole("num_frames", num_frames)
+    whole("size_px", size_px)
+    limits.seed(seed)
     folder = Path(str(rooms))
     skipped: tuple[str, ...] = ()
     if folder.is_dir():
@@ -156,21 +167,52 @@ def ask(
     num_samples: int = 1,
     seed: int = 0,
     on_answers: Callable[[int], None] = lambda count: None,
+    made_of: Mapping | None = None,
 ) -> list[dict]:
     """Ask every row and record the answers in `run`, a few rooms at a time; what is recorded there is not asked again.
 
     Args are those of generation.generate; without clips the model is asked without video. on_answers(rows) is told of
-    progress. Returns every prediction of the run, one for each row and sample: the row with `prediction`, `mode`,
-    `sample` (its number), `num_tokens` and `truncated`.
+    progress. made_of: what else the answers hang on, flat, such as the base's hash; recorded with rows, clips, LoRA
+    weights and settings. Returns every prediction of the run, one for each row and sample, in the order of asking: the
+    row with `prediction`, `mode`, `sample` (its number), `num_tokens` and `truncated`.
+
+    Raises:
+        ValueError: no rows; or the run holds answers to others, or was begun with other clips, weights or settings.
     """
     from vsr_kit.generation import generate
 
-    wanted = Counter(row["scene_name"] for row in rows)
-    done = _whole_scenes(run, {scene: count * num_samples for scene, count in wanted.items()})
+    whole("samples", num_samples)
+    if not rows:
+        raise ValueError("0 questions: there is nothing to ask; give more rooms, or other types")
+    done, kept = answered_scenes(run, rows, mode, num_samples)
+    how = {"use": use, "max_new_tokens": max_new_tokens, "temperature": temperature, "samples": num_samples}
+    identity = rows_identity(rows) | clips_identity(clips, [row["scene_name"] for row in rows])
+    identity |= weights_identity(getattr(loaded, "model", None)) | {
+        "mode": mode,
+        "seed": seed,
+        **how,
+        **(made_of or {}),
+    }
+    recorded = run.read_predictions()
+    if missing := same_run(run, identity, bool(recorded)):
+        told = f"{run.path} was begun by an earlier version, which did not record {', '.join(missing)}"
+        print(f"{told}: not compared", file=sys.stderr)
+    if len(kept) < len(recorded):
+        run.replace_predictions(kept)
+    try:
+        _ask(generate, loaded, rows, clips, run, done, mode, (*how.values(), seed), on_answers)
+    except KeyboardInterrupt:
+        run.let_go()  # the same kernel may resume it
+        raise
+    return _in_order(run, rows)
+
+
+def _ask(generate, loaded, rows, clips, run: RunFolder, done: set[str], mode: str, how: tuple, on_answers) -> None:
+    """Ask what is not done, batch after batch."""
     for own in _batches(rows):
         scenes = list(dict.fromkeys(row["scene_name"] for row in own))
         if not done.issuperset(scenes):
-            answers = generate(loaded, own, clips, mode, use, max_new_tokens, temperature, num_samples, seed)
+            answers = generate(loaded, own, clips, mode, *how)
             run.predictions(
                 {**row, "mode": mode, "sample": sample, "prediction": said.text}
                 | {"num_tokens": said.num_tokens, "truncated": said.truncated}
@@ -179,7 +221,6 @@ def ask(
                 if row["scene_name"] not in done
             )
         on_answers(len(own))
-    return run.read_predictions()
 
 
 def _batches(rows: list[dict]) -> Iterator[list[dict]]:
@@ -197,12 +238,52 @@ def _batches(rows: list[dict]) -> Iterator[list[dict]]:
         yield batch
 
 
-def _whole_scenes(run: RunFolder, wanted: Mapping[str, int]) -> set[str]:
-    """Scenes whose answers are all recorded. A kill may have cut the last one short: its answers are taken back."""
+def answered_scenes(run: RunFolder, rows: list[dict], mode: str, num_samples: int = 1) -> tuple[set[str], list[dict]]:
+    """Scenes of which every row and sample is answered once, and their recorded answers; writes nothing.
+
+    A kill may have cut the last scene short, and a hand may have doubled or lost a line: such scenes are asked anew.
+
+    Raises:
+        ValueError: an answer belongs to none of these rows, or to one that has changed since.
+    """
+    wanted: dict[str, Counter] = {}
+    texts: dict[tuple, list[str]] = {}
+    for row in rows:
+        for sample in range(num_samples):
+            key = _key(row, sample)
+            wanted.setdefault(row["scene_name"], Counter())[key] += 1
+            texts.setdefault(key, []).append(_text({**row, "mode": mode}))
+    recorded, found = run.read_predictions(), {}
+    for number, line in enumerate(recorded, start=1):
+        key = _key(line, line.get("sample", 0))
+        if _text({k: v for k, v in line.items() if k not in _SAID}) not in texts.get(key, []):
+            why = "which has changed since" if key in texts else "which is not asked"
+            raise ValueError(
+                f"{run.path / 'predictions.jsonl'}, line {number}, answers question {line.get('id')!r} of "
+                f"{line.get('scene_name')!r} (sample {line.get('sample', 0)}), {why}: give the rooms, split and mode "
+                "it was begun with, or begin a new run"
+            )
+        found.setdefault(line["scene_name"], Counter())[key] += 1
+    whole_ones = {scene for scene, keys in found.items() if keys == wanted[scene]}
+    return whole_ones, [line for line in recorded if line["scene_name"] in whole_ones]
+
+
+_SAID = ("sample", "prediction", "num_tokens", "truncated")  # what an answer has besides its row and mode
+
+
+def _key(row: Mapping, sample: int) -> tuple:
+    return json.dumps([row.get("dataset"), row.get("scene_name"), row.get("id")], default=plain), sample
+
+
+def _text(row: Mapping) -> str:
+    return json.dumps(row, sort_keys=True, default=plain)
+
+
+def _in_order(run: RunFolder, rows: list[dict]) -> list[dict]:
+    """All answers, in the order in which a run that nothing happened to asks, which the file is given, too."""
+    place = {_key(row, 0)[0]: i for i, row in enumerate(row for own in _batches(rows) for row in own)}
     recorded = run.read_predictions()
-    counts = Counter(row["scene_name"] for row in recorded)
-    whole = {scene for scene, count in counts.items() if count == wanted.get(scene)}
-    kept = [row for row in recorded if row["scene_name"] in whole]
-    if len(kept) < len(recorded):
-        replace(run.path / "predictions.jsonl", lambda beside: append_lines(beside, kept))
-    return whole
+    ordered = sorted(recorded, key=lambda line: (place[_key(line, 0)[0]], line.get("sample", 0)))
+    if ordered != recorded:
+        run.replace_predictions(ordered)
+    return ordered

@@ -47,8 +47,8 @@ def cost_of(logs: Sequence[dict], device: str = "cpu", after_step: int = 0) -> C
     device: `cuda` reads the GPU's peak memory, anything else the process's. after_step: where the process went on from.
     """
     own = [log for log in logs if "loss" in log and log["step"] > after_step]
-    seconds = _seconds(logs, own, after_step)
-    if not own or not seconds:
+    seconds = _seconds(logs, own, after_step) if own else 0.0  # none: a run whose last step an earlier attempt saved
+    if not seconds:
         return None
     read = [log["num_tokens"] for log in logs if "num_tokens" in log and log["step"] <= after_step]
     tokens = max(log.get("num_tokens", 0) for log in own) - (read[-1] if read else 0)

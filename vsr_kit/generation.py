@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from vsr_kit import limits
 from vsr_kit.models import Loaded
 from vsr_kit.prompted import EncodedPrompt, Reading, encode_prompt, read_next, read_prompts
 from vsr_kit.prompts import chat_messages
@@ -72,10 +73,8 @@ def generate(
     Returns:
         For each row, in order, `num_samples` generations.
     """
-    if num_samples > 1 and temperature <= 0:
-        raise ValueError(f"num_samples is {num_samples} at temperature {temperature}: greedy samples are all the same")
-    if not max_new_tokens > 0 or not batch_size > 0:
-        raise ValueError(f"max_new_tokens and batch_size must be at least 1, got {max_new_tokens} and {batch_size}")
+    limits.drawing(max_new_tokens, temperature, num_samples, seed)
+    limits.whole("batch_size", batch_size)
     modes = [mode] * len(rows) if isinstance(mode, str) else list(mode)
     if len(modes) != len(rows):
         raise ValueError(f"{len(modes)} modes for {len(rows)} rows: give one mode, or one for each row")

@@ -41,6 +41,10 @@ class Stop:
         self.signum = signum
         raise KeyboardInterrupt
 
+    def again(self) -> None:
+        """Go on stopping: work that noted a signal, and ended in its own time, is over."""
+        raise KeyboardInterrupt
+
     @property
     def status(self) -> int:
         """The exit status of a process ended by the signal: 130 for SIGINT, 143 for SIGTERM."""
@@ -90,6 +94,11 @@ def first_ask(told: str) -> Iterator[Wish]:
 
     with _handled({signum: note for signum, old in before.items() if callable(old)}):
         yield wish
+
+
+def a_command_tells() -> bool:
+    """Whether this runs within `say_on_stop`, which has the last word on a stop."""
+    return isinstance(signal.getsignal(signal.SIGINT), Stop)
 
 
 def _current(signum: int):

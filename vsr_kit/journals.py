@@ -44,6 +44,7 @@ def replace(path: Path, write) -> None:
     """Call `write(beside)` with a path beside `path`, then rename the result over it."""
     path = Path(path)
     beside = path.with_name(f".{path.name}.part")
+    beside.unlink(missing_ok=True)  # a kill's: it may be appended to
     write(beside)
     os.replace(beside, path)
 

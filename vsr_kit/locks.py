@@ -1,11 +1,11 @@
-"""One writer a folder: a lock that ends with its process, however the process ends.
+"""One writer for a folder: a lock that dies with its process, however that ends.
 
-The story: work that takes minutes fills a folder (a build, a pretraining); a second one in the same folder would mix
-its files with the first one's. `held` locks the folder itself, so that nothing is left behind by a kill, and whatever
-path leads there, the lock is the same.
+The story: two processes that write one run, one study or one data set spoil it without an error. There are two kinds.
+A `Lock` outlives a function call: whoever writes a run or a study holds `FOLDER/.lock`, and the second is told who it
+is; the file stays when the lock is gone. `held` goes around work that fills a folder (a build, a pretraining): it locks
+the folder itself, so that nothing is left behind by a kill, and whatever path leads there, the lock is the same.
 
-Left out: Windows outside WSL and file systems without locks, where nothing is kept out; run folders, whose lock
-outlives a function call (runs.py).
+Left out: file systems without locks, and Windows outside WSL, where nothing is kept out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,57 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+NAME = ".lock"
+_held: dict[tuple[int, int], int] = {}  # (device, inode) of what this process holds, and its process id
+
+
+class Lock:
+    """Held from the making until `release` or the end of the process.
+
+    Args:
+        folder: to be written; it is there already.
+        what: it is called in the error, the folder's path if left out.
+
+    Raises:
+        ValueError: another writer holds it; in the same process that is told, too.
+    """
+
+    def __init__(self, folder: str | Path, what: str | None = None) -> None:
+        self._file, self._key = None, None
+        try:
+            import fcntl
+        except ImportError:  # Windows outside WSL
+            return
+        self._file = (Path(folder) / NAME).open("w")
+        known = os.fstat(self._file.fileno())
+        key = (known.st_dev, known.st_ino)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise ValueError(f"{what or folder} is being written by {_holder(key)}") from None
+        except OSError:  # a file system without locks
+            return
+        self._key = key
+        _held[key] = os.getpid()
+
+    def release(self) -> None:
+        """Let go; a second time does nothing."""
+        if self._file is not None:
+            self._file.close()
+        if self._key is not None:
+            _held.pop(self._key, None)
+        self._file = self._key = None
+
+    def __del__(self) -> None:
+        self.release()
+
+
+def _holder(key: tuple[int, int]) -> str:
+    if _held.get(key) == os.getpid():
+        return "this process, not another process: close() the object that holds it, or restart the kernel"
+    return "another process; wait for it or stop it first"
 
 
 @contextmanager

@@ -8,14 +8,18 @@ Left out: training loops and losses (TRL's), and mixing methods in one run (a se
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vsr_kit import limits
 from vsr_kit.detectors import make_detectors
+from vsr_kit.limits import one_of, real, whole
 from vsr_kit.profiles import Profile
+from vsr_kit.prompts import MODES
 from vsr_kit.rewards import make_reward_funcs
 
+_SIZES = {"per_device_train_batch_size", "gradient_accumulation_steps", "generation_batch_size"}
 METHODS = ("grpo", "sft", "dpo-corrupted", "dpo-rollouts")
 
 
@@ -38,6 +42,7 @@ class Task:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"method is {self.method!r}: choose one of {', '.join(METHODS)}")
+        one_of("mode", self.mode, MODES)
         if self.method != "grpo" and (self.extra_rewards or self.detectors):
             raise ValueError(f"{self.method} has no rewards: leave extra_rewards and detectors out, or use grpo")
 
@@ -55,6 +60,41 @@ def check(task: Task, profile: Profile, rows: Sequence[dict]) -> None:
     training_rows(rows, task.mode)
     if task.method == "grpo":
         task.reward_funcs(profile.numeric)
+
+
+def check_numbers(
+    task: Task, profile: Profile, rows: Sequence[dict], seed: int = 0, steps: int | None = None, seconds=None, **more
+) -> None:
+    """Complain about numbers that no run can be made of, before a model is loaded or a folder made.
+
+    Args:
+        task, profile: what is to be trained how.
+        rows: the questions; a step needs `questions_per_step` of them, whatever the method.
+        seed, steps, seconds: training.train's.
+        more: fields of the method's TRL config, as training.train takes them.
+
+    Raises:
+        ValueError: naming the setting, its value, the rule and what to do.
+    """
+    limits.seed(seed)
+    whole("steps", profile.steps if steps is None else steps)
+    if seconds is not None:
+        real("seconds", seconds, remedy="leave it out for no limit")
+    real("learning_rate", more.get("learning_rate", profile.learning_rate), above=True, remedy="at 0 nothing is learnt")
+    replace(profile, **{name: more[name] for name in more if name in profile.__dataclass_fields__})
+    if _SIZES & more.keys():  # the trainer's own: it says what is wrong with them
+        return
+    profile.check_passes()
+    enough(len(rows), profile, "questions")
+
+
+def enough(count: int, profile: Profile, what: str) -> None:
+    """Complain if there are fewer questions, or pairs of answers, than a step takes."""
+    if count < profile.questions_per_step:
+        raise ValueError(
+            f"{count} {what} to train on, a step needs {profile.questions_per_step}: give more rooms or more questions "
+            "about each, or a profile with fewer questions_per_step"
+        )
 
 
 def config_of(task: Task, profile: Profile, **settings):
@@ -95,7 +135,9 @@ def make_trainer(
         return VideoGRPOTrainer(train_dataset=training_rows(rows, task.mode), **common)
     if task.method == "sft":
         return VideoSFTTrainer(train_dataset=answer_rows(rows, task.mode), **common)
-    return VideoDPOTrainer(train_dataset=_pairs(task, profile, config.seed, loaded, rows, clips), **common)
+    pairs = _pairs(task, profile, config.seed, loaded, rows, clips)
+    enough(len(pairs), profile, "pairs of answers")
+    return VideoDPOTrainer(train_dataset=pairs, **common)
 
 
 def _pairs(task: Task, profile: Profile, seed: int, loaded, rows, clips):

@@ -15,6 +15,9 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 
+from vsr_kit.limits import one_of, real, whole
+from vsr_kit.rewards import NUMERIC_REWARDS
+
 # Knobs keep TRL's names. arXiv 2402.03300, eq. 3: a mean over each completion's tokens, then over completions.
 OBJECTIVE = {
     "loss_type": "grpo",
@@ -26,6 +29,8 @@ OBJECTIVE = {
     "top_k": 0,
     "top_p": 1.0,
 }
+_COUNTS = ("lora_rank", "lora_alpha", "questions_per_step", "groups_per_pass", "questions_per_clip", "steps")
+_COUNTS += ("max_vanilla_tokens", "max_chain_tokens", "num_frames", "size_px")
 DPO_BETA = 0.1  # arXiv 2305.18290's and TRL's; vsGRPO names none
 
 
@@ -72,6 +77,24 @@ class Profile:
     dtype: str | None = None
     gradient_checkpointing: bool = True
     about: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what no run can be made of.
+
+        Raises:
+            ValueError: naming the setting, its value and the rule.
+        """
+        for name in _COUNTS:
+            whole(name, getattr(self, name))
+        whole("num_generations", self.num_generations, 2, remedy="a group of one has no mean to beat")
+        real("beta", self.beta, remedy="0 leaves the KL term out")
+        real("learning_rate", self.learning_rate)
+        one_of("numeric", self.numeric, NUMERIC_REWARDS)
+        one_of("dtype", self.dtype, (None, "float32", "bfloat16", "float16"))
+        one_of("quantize", self.quantize, (None, "nf4"))
+        for name in ("name", "model"):
+            if not isinstance(getattr(self, name), str) or not getattr(self, name):
+                raise ValueError(f"a profile's {name} is {getattr(self, name)!r}: give a text")
 
     def max_completion_length(self, mode: str) -> int:
         """Cap of a completion in tokens: short for `vanilla`, long for the modes that think or observe first."""
@@ -129,6 +152,15 @@ class Profile:
             "report_to": "none",
             "save_strategy": "no",
         }
+
+    def check_passes(self) -> None:
+        """Complain if the questions of a step do not divide among processes and passes, or a clip's within a pass."""
+        self._passes()
+        if self.groups_per_pass % self.questions_per_clip:
+            raise ValueError(
+                f"questions_per_clip is {self.questions_per_clip}, but a process scores {self.groups_per_pass} "
+                "questions at once: choose a divisor of that, or raise groups_per_pass to a multiple of it"
+            )
 
     def _passes(self) -> int:
         processes = int(os.environ.get("WORLD_SIZE") or 1)

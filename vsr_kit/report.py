@@ -80,21 +80,23 @@ def number(value) -> str:
 
 def _view(run: RunFolder) -> dict:
     config, versions, summary, metrics = run.config, run.versions, run.summary, run.read_metrics()
-    git, weights, hardware = versions.get("git"), versions.get("checkpoint"), versions["hardware"]
+    git, weights, hardware = versions.get("git"), versions.get("checkpoint"), versions.get("hardware") or {}
     steps = [row["step"] for row in metrics if row.get("step") is not None]
     scores = summary.get("scores", {})
     bands = summary.get("intervals") or _own_bands(run, scores)
+    processor = f"{hardware.get('processor', '–')}, {hardware.get('cores', '–')} cores"
     return {
         "name": run.name,
         "folder": run.path.name,
         "status": run.status,
+        "stopped": summary.get("stopped") or run.stopped or summary.get("headline", {}).get("stopped"),
         "started": config["started"].replace("T", " "),
         "minutes": _minutes(run),
         "steps": max(steps, default=None),
         "seed": run.seed,
         "commit": "–" if git is None else git["commit"][:10] + (" + changes" if git["dirty"] else ""),
         "weights": "–" if weights is None else f"{weights['name']} {(weights['sha256'] or '')[:10]}".strip(),
-        "machine": ", ".join(hardware.get("cuda") or [f"{hardware['processor']}, {hardware['cores']} cores"]),
+        "machine": ", ".join(hardware.get("cuda") or [processor]),
         "headline": summary.get("headline", {}),
         "scores": {label: _with_columns(row, _columns(scores), bands.get(label, {})) for label, row in scores.items()},
         "banded": bool(bands),
@@ -109,7 +111,9 @@ def _minutes(run: RunFolder) -> float | None:
     """Minutes spent in all attempts, as far as logged steps tell."""
     longest: dict[int, float] = {}
     for row in run.read_metrics(superseded=True):
-        longest[row["attempt"]] = max(longest.get(row["attempt"], 0.0), row["elapsed_s"])
+        attempt, elapsed = row.get("attempt"), row.get("elapsed_s")
+        if isinstance(elapsed, (int, float)):
+            longest[attempt] = max(longest.get(attempt, 0.0), elapsed)
     return sum(longest.values()) / 60 if longest else None
 
 

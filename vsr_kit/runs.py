@@ -11,7 +11,8 @@ The story: `runs/<time>-<name>/` holds
 Rows are appended and flushed as they come, whole files appear by renaming, so a kill at any moment costs at most the
 line being written, and that torn line is dropped on the next opening. Rollouts are a journal, rollouts.jsonl, until
 `finish` turns them into parquet. After a resume from step N, rows of earlier attempts beyond N stay in the files but
-are superseded: readers leave them out unless asked.
+are superseded (attempts.py): readers leave them out unless asked. Resuming writes nothing before the first row, so that
+a resume that is refused leaves no mark; versions.json also holds the run's identity (identity.py), by which it is.
 
 Left out: power failures (rows are flushed, not fsynced), several writers at once (a lock refuses the second; in
 distributed training only the main process records), and uploading anywhere.
@@ -21,6 +22,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
@@ -28,23 +31,14 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
+from vsr_kit import attempts
 from vsr_kit.copies import RUNS_VARIABLE, default_runs
-from vsr_kit.journals import (
-    append_lines,
-    drop_torn_line,
-    write_json,
-    write_parquet,
-)
+from vsr_kit.fresh import begin, put
+from vsr_kit.journals import append_lines, drop_torn_line, replace, write_json, write_parquet
+from vsr_kit.locks import Lock
 from vsr_kit.provenance import git_state, hardware, versions
-from vsr_kit.run_files import (
-    read_attempts,
-    read_config,
-    read_metrics,
-    read_predictions,
-    read_rollouts,
-    read_summary,
-    read_versions,
-)
+from vsr_kit.recorded import RecordedRun
+from vsr_kit.run_files import read_metrics, read_rollouts
 
 JOURNALS = ("attempts.jsonl", "metrics.jsonl", "rollouts.jsonl", "predictions.jsonl")
 git_at_start = cache(git_state)  # the code this process runs: the checkout may move on while it works
@@ -58,10 +52,22 @@ def runs_root() -> Path:
 def run_folders(root: str | Path | None = None) -> list[RunFolder]:
     """All runs under `root`, oldest first; an empty list where there are none."""
     folder = Path(root or runs_root())
-    return [RunFolder.open(path.parent) for path in sorted(folder.glob("*/config.json"))]
+    return [RunFolder.open(path.parent) for path in sorted(folder.glob("[!.]*/config.json"))]
 
 
-class RunFolder:
+def newest_run(root: str | Path | None = None) -> RunFolder | None:
+    """The newest run that recorded anything, else the newest; None where there is none."""
+    found = run_folders(root)
+    return next((run for run in reversed(found) if not run.is_empty), found[-1] if found else None)
+
+
+def check_name(name: str) -> None:
+    """ValueError unless `name` can be a run's."""
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
+        raise ValueError(f"a run's name is letters, digits, '.', '_', '-', at most 80 of them; got {name!r}")
+
+
+class RunFolder(RecordedRun):
     """One run on disk. `create` and `resume` give one that can write, `open` one that only reads.
 
     A trainer needs two methods of it, `metrics(row)` and `rollouts(rows)`, and the paths `adapter` and `checkpoints`.
@@ -71,8 +77,10 @@ class RunFolder:
         self.path = Path(path)
         self.attempt = attempt  # None: read only
         self._began = time.monotonic()
-        self._lock = None
+        self._lock: Lock | None = None
         self._next_rollout = 0
+        self._resumed: dict | None = None  # the event of a resume that has written nothing yet
+        self._interrupted: int | None = None  # the step after which train() was stopped
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -86,14 +94,16 @@ class RunFolder:
         name: letters, digits, dot, dash, underscore. config: settings, anything JSON can hold, a dataclass too.
         checkpoint: the weights the run starts from, a folder (hashed) or a hub id.
         """
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
-            raise ValueError(f"a run's name is letters, digits, '.', '_', '-', at most 80 of them; got {name!r}")
-        run = cls(_fresh_path(Path(root or runs_root()), name), attempt=1)
-        run._take_lock()
+        check_name(name)
+        root = Path(root or runs_root())
+        beside = begin(root, name)
+        run = cls(beside, attempt=1)
+        run._lock = Lock(beside)
         settings = asdict(config) if is_dataclass(config) and not isinstance(config, type) else dict(config or {})
-        write_json(run.path / "versions.json", {**versions(checkpoint), "git": git_at_start()})
-        write_json(run.path / "config.json", {"name": name, "seed": seed, "started": _now(), "config": settings})
+        write_json(beside / "versions.json", {**versions(checkpoint), "git": git_at_start()})
+        write_json(beside / "config.json", {"name": name, "seed": seed, "started": _now(), "config": settings})
         run._append("attempts.jsonl", [{"event": "start", "attempt": 1, "time": _now(), "git": git_at_start()}])
+        run.path = put(beside, root, name)
         return run
 
     @classmethod
@@ -106,43 +116,72 @@ class RunFolder:
 
     @classmethod
     def resume(cls, path: str | Path, from_step: int | None = None) -> RunFolder:
-        """An existing folder, to go on writing in a new attempt.
+        """An existing folder, to go on writing in a new attempt, which is noted with its first row.
 
         from_step: the step of the checkpoint the trainer goes on from; rows of earlier attempts with a greater `step`
-        are superseded. None supersedes nothing (right for evaluations, whose rows have no step).
+        are superseded, and the attempt is noted at once. None is the last checkpoint's, or supersedes nothing where
+        there is none (right for evaluations, whose rows have no step); `train(..., resume=True)` says it anyway.
         """
         run = cls.open(path)
-        run._take_lock()
-        for name in JOURNALS:
-            drop_torn_line(run.path / name)
-        run.attempt = 1 + max((row["attempt"] for row in run.attempts()), default=0)
-        run._next_rollout = 1 + max((row["row"] for row in read_rollouts(run.path)), default=-1)
-        event = {"event": "resume", "attempt": run.attempt, "from_step": from_step, "time": _now()}
-        run._append("attempts.jsonl", [{**event, "git": git_at_start()}])
+        run._lock = Lock(run.path)
+        rows = run.read_metrics(superseded=True) + read_rollouts(run.path)
+        run.attempt = attempts.next_attempt(run.attempts(), rows)
+        run._next_rollout = 1 + max((row.get("row", -1) for row in rows), default=-1)
+        last = run.last_checkpoint()
+        step = int(last.name.split("-")[1]) if from_step is None and last is not None else from_step
+        run._resumed = {"event": "resume", "attempt": run.attempt, "from_step": step}
+        if from_step is not None:
+            run._note_resume()
         return run
 
-    def _take_lock(self) -> None:
-        """Held until the process ends, however it ends. Where the file system knows no locks, there is none."""
-        try:
-            import fcntl
-        except ImportError:  # Windows outside WSL
-            return
-        self._lock = (self.path / ".lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise ValueError(
-                f"{self.path} is being written by another process; wait for it or stop it before resuming"
-            ) from None
-        except OSError:
-            pass
+    def go_on(self, from_step: int) -> None:
+        """Note that what is written from now on follows the checkpoint of `from_step`: a trainer says so."""
+        self._must_write()
+        if self._resumed is None:
+            noted = self.attempts()[-1:]
+            if noted and noted[0].get("from_step") == from_step and noted[0]["attempt"] == self.attempt:
+                return
+            self._lock = self._lock or Lock(self.path)
+            self.attempt = attempts.next_attempt(self.attempts(), self.read_metrics(superseded=True))
+            self._resumed = {"event": "resume", "attempt": self.attempt}
+        self._interrupted = None
+        self._resumed["from_step"] = from_step
+        self._note_resume()
+
+    def _note_resume(self) -> None:
+        """Make the journals fit to be appended to, and write the event of this attempt."""
+        event, self._resumed = self._resumed, None
+        for name in JOURNALS:
+            drop_torn_line(self.path / name)
+        rows = read_metrics(self.path)
+        noted = self.attempts()
+        lost = [each for each in attempts.with_lost(noted, rows) if each not in noted]
+        append_lines(self.path / "attempts.jsonl", [*lost, {**event, "time": _now(), "git": git_at_start()}])
+
+    def interrupt(self, step: int) -> None:
+        """Note that someone stopped the training after `step`, and let the folder be resumed, by this process too."""
+        self._append("attempts.jsonl", [{"event": "interrupt", "attempt": self.attempt, "step": step, "time": _now()}])
+        self._interrupted = step
+        self.let_go()
 
     def close(self) -> None:
         """Let go of the folder without marking it finished; another process may resume it."""
+        self.let_go()
+        self.attempt = None
+
+    def let_go(self) -> None:
+        """Let another object, or process, resume the folder; this one writes no more rows, but may still summarise."""
         if self._lock is not None:
-            self._lock.close()
-        self._lock, self.attempt = None, None
+            self._lock.release()
+        self._lock = None
+
+    def discard_if_empty(self) -> bool:
+        """Remove the folder if nothing was recorded in it, as a refused command leaves it; whether it was removed."""
+        self.close()
+        if not self.is_empty:
+            return False
+        shutil.rmtree(self.path, ignore_errors=True)
+        return True
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -163,6 +202,12 @@ class RunFolder:
         """Append answered questions: rows with VSI-Bench's fields plus `prediction`, as `vsr score` reads them."""
         self._append("predictions.jsonl", rows)
 
+    def replace_predictions(self, rows: Iterable[Mapping]) -> None:
+        """Let these be all answered questions; the file is the old one or the new one, never half of it."""
+        self._append("predictions.jsonl", [])
+        rows = list(rows)
+        replace(self.path / "predictions.jsonl", lambda beside: append_lines(beside, rows))
+
     def summarise(self, *, scores: Mapping | None = None, headline: Mapping | None = None, **extra) -> None:
         """Merge into summary.json what reports show.
 
@@ -175,12 +220,22 @@ class RunFolder:
             summary[key] = {**summary.get(key, {}), **(value or {})}
         write_json(self.path / "summary.json", {**summary, **extra})
 
-    def finish(self) -> None:
-        """Turn the journal of rollouts into rollouts.parquet, refresh versions.json and mark the run finished."""
+    def finish(self, stopped: str | None = None) -> None:
+        """Turn the journal of rollouts into rollouts.parquet, refresh versions.json and mark the run finished.
+
+        stopped: why the training broke, see training.Trained; the run's status is then `broken`. A run whose training
+        was interrupted is only closed, with a word: it can be gone on with.
+        """
         self._must_write()
+        if self._interrupted is not None:
+            told = f"{self.path} was stopped after step {self._interrupted} and is left unfinished"
+            print(f"{told}; go on with RunFolder.resume({str(self.path)!r})", file=sys.stderr)
+            self.close()
+            return
         self._settle_rollouts()
         write_json(self.path / "versions.json", {**self.versions, "hardware": hardware()})
-        self._append("attempts.jsonl", [{"event": "finish", "attempt": self.attempt, "time": _now()}])
+        broken = {"status": attempts.BROKEN, "reason": stopped} if stopped else {}
+        self._append("attempts.jsonl", [{"event": "finish", "attempt": self.attempt, "time": _now(), **broken}])
         self.close()
 
     def _settle_rollouts(self) -> None:
@@ -194,97 +249,18 @@ class RunFolder:
 
     def _append(self, name: str, rows: Iterable[Mapping]) -> None:
         self._must_write()
+        if self._resumed is not None:
+            self._note_resume()
         append_lines(self.path / name, rows)
 
     def _must_write(self) -> None:
         if self.attempt is None:
             raise ValueError(f"{self.path} is open for reading only; RunFolder.resume(path) writes")
 
-    # -- reading -------------------------------------------------------------------------------------------------------
-
-    @property
-    def config(self) -> dict:
-        """{"name", "seed", "started", "config": settings}."""
-        return read_config(self.path)
-
-    @property
-    def name(self) -> str:
-        return self.config["name"]
-
-    @property
-    def seed(self) -> int:
-        return self.config["seed"]
-
-    @property
-    def versions(self) -> dict:
-        """provenance.versions() as it was."""
-        return read_versions(self.path)
-
-    @property
-    def summary(self) -> dict:
-        """{"scores": …, "headline": …}; empty where nothing was summarised."""
-        return read_summary(self.path)
-
-    @property
-    def status(self) -> str:
-        """The word "finished", or "unfinished": running still, or killed."""
-        attempts = self.attempts()
-        return "finished" if attempts and attempts[-1]["event"] == "finish" else "unfinished"
-
-    @property
-    def adapter(self) -> Path:
-        """Where the LoRA adapter goes."""
-        return self.path / "adapter"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The trainer's output_dir."""
-        return self.path / "checkpoints"
-
-    def last_checkpoint(self) -> Path | None:
-        """The newest checkpoint that was saved to its end; see `resumable.newest`."""
-        from vsr_kit.resumable import newest
-
-        return newest(self.checkpoints)
-
-    def attempts(self) -> list[dict]:
-        """Starts, resumes and finishes, in order."""
-        return read_attempts(self.path)
-
-    def read_metrics(self, superseded: bool = False) -> list[dict]:
-        """Rows of metrics.jsonl; with superseded=True also those a later attempt repeated."""
-        return self._current(read_metrics(self.path), superseded)
-
-    def read_rollouts(self, superseded: bool = False) -> list[dict]:
-        """Every sampled completion, from the parquet file and the journal."""
-        return self._current(read_rollouts(self.path), superseded)
-
-    def read_predictions(self) -> list[dict]:
-        """Rows of predictions.jsonl."""
-        return read_predictions(self.path)
-
-    def _current(self, rows: list[dict], superseded: bool) -> list[dict]:
-        resumes = [e for e in self.attempts() if e["event"] == "resume" and e.get("from_step") is not None]
-        if superseded or not resumes:
-            return rows
-
-        def replaced(row: dict) -> bool:
-            later = [e["from_step"] for e in resumes if e["attempt"] > row.get("attempt", 0)]
-            return bool(later) and row.get("step") is not None and row["step"] > min(later)
-
-        return [row for row in rows if not replaced(row)]
-
-
-def _fresh_path(root: Path, name: str) -> Path:
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    for count in range(1, 1000):
-        path = root / (f"{stamp}-{name}" if count == 1 else f"{stamp}-{name}-{count}")
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return path
-    raise FileExistsError(f"{root} already holds 999 runs named {name!r} of this second")
+    def identify(self, identity: Mapping) -> None:
+        """Write down what the run is made of, see identity.py."""
+        self._must_write()
+        write_json(self.path / "versions.json", {**self.versions, "identity": identity})
 
 
 def _now() -> str:

@@ -3,7 +3,8 @@
 The story: all that is shared about a clip is shared within a batch, so it pays to ask several questions of it at once.
 With one question a clip the order is TRL's own, a shuffle of all questions; with more, each clip's questions are
 shuffled and cut into so many at a time, and these are shuffled. A clip's remaining questions, too few for another cut,
-come at the end of the epoch, so that no cut straddles two batches.
+come at the end of the epoch, so that no cut straddles two batches. Both know an epoch's order by its number alone, so
+that a run resumed in its third epoch goes on in the third order; TRL's own sampler would begin with the first again.
 Left out: weighting questions by difficulty.
 """
 
@@ -14,6 +15,30 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch.utils.data import Sampler
 from trl.trainer.utils import RepeatSampler
+
+
+class EpochSampler(RepeatSampler):
+    """TRL's RepeatSampler, order for order, that can begin at any epoch.
+
+    Args:
+        args, kwargs: RepeatSampler's, with a seed.
+    """
+
+    def __init__(self, *args, seed: int, **kwargs) -> None:
+        super().__init__(*args, seed=seed, **kwargs)
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch comes next, counted from 0; trainers say it."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        if self.shuffle:  # an order is the next draw of one stream: the earlier ones are drawn and put aside
+            self.generator.manual_seed(self.seed)
+            for _ in range(self.epoch):
+                torch.randperm(self.num_samples, generator=self.generator)
+        self.epoch += 1
+        return super().__iter__()
 
 
 class ClipSampler(Sampler):

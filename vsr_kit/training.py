@@ -2,10 +2,10 @@
 
 The story: `train` loads the profile's model, puts LoRA on its language model, and lets the method's trainer do the rest
 (GRPO unless told otherwise; see methods.py). Given a run folder, it writes metrics and rollouts there as they come, a
-checkpoint every few steps and the adapter at the end; a killed run that is resumed from its last checkpoint ends with
-the weights of one that never was, up to rounding (beyond its first epoch, where TRL's sampler would start its order
-anew, only if `questions_per_clip` is above 1). Under `accelerate launch` every process calls `train`, only the main one
-writes.
+checkpoint every few steps and the adapter at the end. A run that was killed, whenever that was, ends to the last bit as
+one that was not, if it is resumed on the same machine and packages: resuming.py says from where, and that it is the
+same run. One that someone stops ends after its step with a checkpoint, and what it learned is returned. Under
+`accelerate launch` every process calls `train`, only the main one writes.
 
 Left out: evaluation (generation.py asks, evaluation scores), pushing to a hub, and sweeps (study.py).
 """
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,15 +27,18 @@ import torch
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from vsr_kit.adapters import check_fits
+from vsr_kit.attempts import INTERRUPTED, UNFINISHED
 from vsr_kit.costs import Cost, cost_of
 from vsr_kit.features import FeatureStore
-from vsr_kit.methods import Task, check, config_of, make_trainer
+from vsr_kit.interrupts import Wish, a_command_tells, first_ask
+from vsr_kit.limits import whole
+from vsr_kit.methods import Task, check, check_numbers, config_of, make_trainer
 from vsr_kit.models import Loaded, describe, load_model, without_renaming_warnings
 from vsr_kit.profiles import Profile, get_profile
-from vsr_kit.resumable import check_trainer_checkpoint
+from vsr_kit.resuming import Begun, begin, identity_of, restore
 from vsr_kit.seals import SEAL, seal
 from vsr_kit.trainers import MetricsRecorder, SeesClips
-from vsr_kit.watch import StopAfter, StopWhenBroken, WarnOfCollapse
+from vsr_kit.watch import StopAfter, StopWhenAsked, StopWhenBroken, WarnOfCollapse
 
 Sink = Callable[[dict], None]
 FEATURES = "features"  # in a run's folder while it is under way, for a resumed one to find
@@ -52,7 +56,9 @@ class Trained:
         seconds: spent in this call's training loop.
         prepared_seconds: spent before it, on loading the model and making the rows (pairs from rollouts take a while).
         cost: of this call's steps; None where there was none.
-        stopped: why it ended early, with its last good weights (see watch.py); None where no number broke.
+        stopped: why it ended early: what broke, with its last good weights (see watch.py), or INTERRUPTED where someone
+            stopped it, with the weights of its last whole step; None where it came to its end.
+        good_step: the step whose weights these are; 0 are untrained ones.
     """
 
     loaded: Loaded
@@ -63,6 +69,12 @@ class Trained:
     prepared_seconds: float
     cost: Cost | None
     stopped: str | None = None
+    good_step: int | None = None
+
+    @property
+    def broken(self) -> str | None:
+        """What broke, None where nothing did."""
+        return None if self.stopped == INTERRUPTED else self.stopped
 
 
 def train(
@@ -92,54 +104,92 @@ def train(
         run: a `runs.RunFolder` to write to; in processes beside the main one, the same folder opened for reading.
         seed: of the adapter, the order of the questions and the sampling.
         steps: optimiser steps, the profile's if None; the learning rate falls to zero at their end.
-        seconds: stop after the first step that ends later than this, whatever the learning rate is then.
+        seconds: stop after the first step that ends later than this, earlier attempts' time included, whatever the
+            learning rate is then.
         callbacks: transformers' own kind.
         on_log: gets every log dictionary with its `step`, the closing one too.
-        resume: go on from the run's last checkpoint, or begin where there is none yet.
+        resume: go on from the run's last checkpoint, or begin where there is none yet. All else must be as it was.
         save_every: steps between checkpoints.
         progress, quiet: show a bar; print neither profile nor model nor, at the end, what it cost.
         overrides: any of the fields of the method's TRL config.
 
     Raises:
-        ValueError: rows without clips, an unknown mode or profile, `resume` without a run folder, or from a checkpoint
-            that is not whole (see resumable.py).
+        ValueError: rows without clips or fewer than a step needs, an unknown mode or profile, a number that is none,
+            `resume` without a run folder, a run that was begun otherwise, one with steps that is not to be resumed, or
+            a checkpoint that is not whole (see resumable.py). Nothing was written then.
     """
     profile, task = get_profile(profile), Task(mode=task) if isinstance(task, str) else task
+    whole("save_every", save_every)
+    check_numbers(task, profile, rows, seed, steps, seconds, **overrides)
     check(task, profile, rows)
-    checkpoint = _checkpoint(run, resume)
+    begun = begin(run, resume, lambda: identity_of(profile, task, rows, clips, seed, steps, overrides))
     sinks = [on_log] if callable(on_log) else list(on_log)
     if run is not None:
         sinks.insert(0, lambda row: None if "train_runtime" in row else run.metrics(row))
+    every = overrides.get("num_iterations", 1)  # rollouts that are used again are in no checkpoint
     with tempfile.TemporaryDirectory() as scratch:
-        places = {"output_dir": scratch} if run is None else {"output_dir": str(run.checkpoints)} | _saving(save_every)
+        places = {"output_dir": scratch} if run is None else {"output_dir": str(run.checkpoints)}
+        places |= {} if run is None else _saving(-(-save_every // every) * every)
         limits = {} if steps is None else {"max_steps": steps}
         settings = {"disable_tqdm": not progress, "seed": seed} | places | limits | overrides
         with without_renaming_warnings():
             called = time.monotonic()
             trainer, loaded = _trainer(profile, task, settings, rows, clips, run, quiet)
-            watch = StopWhenBroken()
-            own = (MetricsRecorder(*sinks), watch, WarnOfCollapse(), StopAfter(seconds), SealCheckpoints())
-            for callback in (*own, *callbacks):
+            watch, budget = StopWhenBroken(), StopAfter(seconds, begun.spent)
+            for callback in (MetricsRecorder(*sinks), watch, WarnOfCollapse(), budget, SealCheckpoints(), *callbacks):
                 trainer.add_callback(callback)
-            if checkpoint is not None:
-                check_fits(trainer.accelerator.unwrap_model(trainer.model), Path(checkpoint))
+            if begun.checkpoint is not None:
+                check_fits(trainer.accelerator.unwrap_model(trainer.model), Path(begun.checkpoint))
             began = time.monotonic()
-            _go(trainer, checkpoint, watch)
+            if begun.is_over(trainer.args.max_steps, seconds):
+                restore(trainer, begun)
+                stopped = None
+            else:
+                stopped = _go(trainer, begun, watch, run, every)
             took = began - called, time.monotonic() - began
-    since = 0 if checkpoint is None else int(Path(checkpoint).name.split("-")[1])
-    trained = _trained(trainer, loaded, profile, _save(trainer, loaded, run), took, since, quiet)
-    return replace(trained, stopped=watch.reason)
+    good_step = trainer.state.global_step if watch.reason is None else watch.good_step
+    trained = _trained(trainer, loaded, profile, _save(trainer, loaded, run, stopped), took, begun.step, quiet)
+    return replace(trained, stopped=stopped, good_step=good_step)
 
 
-def _go(trainer, checkpoint: str | None, watch: StopWhenBroken) -> None:
-    """Train; numbers that break end it, and are told."""
-    try:
-        trainer.train(resume_from_checkpoint=checkpoint)
-    except RuntimeError as error:  # weights may be too large to sample from before any number is logged
-        if not watch.caught(error, trainer):
-            raise
-    if watch.reason is not None and trainer.accelerator.is_main_process:
-        print(f"stopped: {watch.reason}", file=sys.stderr)
+def _go(trainer, begun: Begun, watch: StopWhenBroken, run, every: int) -> str | None:
+    """Train; numbers that break end it, and so does who asks. Returns why it ended early."""
+    writes = run is not None and run.attempt is not None
+    if writes and begun.resumed:
+        run.go_on(begun.step)
+    alone = trainer.accelerator.num_processes == 1  # processes that stop at steps of their own would wait for ever
+    asking = first_ask("stopping after this step; once more stops at once") if alone else nullcontext(Wish())
+    with asking as wish:
+        trainer.add_callback(StopWhenAsked(wish, writes, every))
+        try:
+            trainer.train(resume_from_checkpoint=begun.checkpoint)
+            interrupted = wish.signum is not None and trainer.state.global_step < trainer.state.max_steps
+        except RuntimeError as error:  # weights may be too large to sample from before any number is logged
+            if not watch.caught(error, trainer):
+                raise
+            interrupted = False
+        except KeyboardInterrupt:
+            if not alone:
+                raise
+            watch.put_back(trainer.state.global_step, trainer.model)
+            interrupted = True
+    if watch.reason is not None:
+        if trainer.accelerator.is_main_process:
+            print(f"stopped: {watch.reason}", file=sys.stderr)
+        return watch.reason
+    if interrupted:
+        _tell(trainer, run if writes else None)
+    return INTERRUPTED if interrupted else None
+
+
+def _tell(trainer, run) -> None:
+    """Say that a training was stopped and how it goes on; a command says so itself."""
+    step, of = trainer.state.global_step, trainer.state.max_steps
+    if run is not None:
+        run.interrupt(step)
+    if not a_command_tells():
+        how = "" if run is None else f"; go on with train(…, run=RunFolder.resume({str(run.path)!r}), resume=True)"
+        print(f"stopped after step {step} of {of}: the result has its weights{how}", file=sys.stderr)
 
 
 def _trained(trainer, loaded: Loaded, profile: Profile, adapter, took: tuple, since: int, quiet: bool) -> Trained:
@@ -151,18 +201,6 @@ def _trained(trainer, loaded: Loaded, profile: Profile, adapter, took: tuple, si
         print(f"cost: {cost}")
     logs, steps, (prepared, seconds) = trainer.state.log_history, trainer.state.global_step, took
     return Trained(ready, adapter, logs, steps, seconds, prepared, cost)
-
-
-def _checkpoint(run, resume: bool) -> str | None:
-    if not resume:
-        return None
-    if run is None:
-        raise ValueError("resume=True needs the run folder to go on with: pass run=RunFolder.resume(path)")
-    found = run.last_checkpoint()
-    if found is None:
-        return None
-    check_trainer_checkpoint(found)
-    return str(found)
 
 
 def _saving(save_every: int) -> dict:
@@ -202,14 +240,20 @@ def _own_gpu() -> str | None:
     return f"cuda:{rank}" if rank is not None and torch.cuda.is_available() else None
 
 
-def _save(trainer: SeesClips, loaded: Loaded, run) -> Path | None:
+def _save(trainer: SeesClips, loaded: Loaded, run, stopped: str | None) -> Path | None:
+    """Write the adapter, whole or not at all; a run that is finished already is left as it is."""
     if run is None:
         return None
-    if trainer.accelerator.is_main_process:
+    if trainer.accelerator.is_main_process and run.status == UNFINISHED:
         model = trainer.accelerator.unwrap_model(trainer.model)
         model.peft_config["default"].base_model_name_or_path = loaded.name  # not the path it has on this machine
-        model.save_pretrained(run.adapter, save_embedding_layers=False)
-        seal(run.adapter)
-        shutil.rmtree(run.path / FEATURES, ignore_errors=True)  # a finished run needs them no more
+        beside = run.adapter.with_name(f".{run.adapter.name}.part")
+        shutil.rmtree(beside, ignore_errors=True)
+        model.save_pretrained(beside, save_embedding_layers=False)
+        seal(beside)
+        shutil.rmtree(run.adapter, ignore_errors=True)
+        beside.rename(run.adapter)
+        if stopped != INTERRUPTED:
+            shutil.rmtree(run.path / FEATURES, ignore_errors=True)  # a finished run needs them no more
     trainer.accelerator.wait_for_everyone()
     return run.adapter

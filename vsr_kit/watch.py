@@ -1,4 +1,4 @@
-"""What ends a run before its last step, time that is up or numbers that broke; and a word about policies that died.
+"""What ends a run before its last step: time that is up, someone who asks, numbers that broke; and policies that died.
 
 The story: a step of training ends with new weights, and only the next step's loss, gradient and KL show what they are
 worth. `StopWhenBroken` therefore keeps copies of the trained weights from before steps, calls a copy good once the log
@@ -26,18 +26,59 @@ from vsr_kit.collapse import collapsed
 
 
 class StopAfter(TrainerCallback):
-    """Ends training after the first step that ends later than `seconds` from its beginning; None never does."""
+    """Ends training after the first step that ends later than `seconds` from its beginning; None never does.
 
-    def __init__(self, seconds: float | None) -> None:
-        self.seconds = math.inf if seconds is None else seconds
+    What was spent is written into every checkpoint (`spent_of`), so that a resumed run has the rest of its time; the
+    step at which time was up is saved, so that a run killed after it does not go on.
+
+    Args:
+        seconds: of all attempts together.
+        spent: by earlier attempts.
+    """
+
+    def __init__(self, seconds: float | None, spent: float = 0.0) -> None:
+        self.seconds, self.spent = math.inf if seconds is None else seconds, spent
 
     def on_train_begin(self, args, state, control, **kwargs):  # noqa: D102 - TrainerCallback's
         self.began = time.monotonic()
 
     def on_step_end(self, args, state, control, **kwargs):  # noqa: D102 - TrainerCallback's
-        if time.monotonic() - self.began > self.seconds:
+        spent = self.spent + time.monotonic() - self.began
+        if isinstance(state.stateful_callbacks, dict):
+            state.stateful_callbacks["StopAfter"] = {"args": {}, "attributes": {"spent": spent}}
+        if spent > self.seconds:
             control.should_training_stop = True
+            control.should_save = _saves(args)
         return control
+
+
+def spent_of(state: Mapping) -> float:
+    """Seconds of training behind a checkpoint, from its trainer_state.json; 0 where none were written."""
+    record = (state.get("stateful_callbacks") or {}).get("StopAfter") or {}
+    return float((record.get("attributes") or {}).get("spent", 0.0))
+
+
+class StopWhenAsked(TrainerCallback):
+    """Ends training after the step in which someone asked for it, with a checkpoint of that step.
+
+    Args:
+        wish: anything whose `signum` is None until then, see `interrupts.first_ask`.
+        save: whether there is a folder for checkpoints.
+        every: steps between moments at which a checkpoint is exact: rollouts that are used again are in none.
+    """
+
+    def __init__(self, wish, save: bool, every: int = 1) -> None:
+        self.wish, self.save, self.every = wish, save, every
+
+    def on_step_end(self, args, state, control, **kwargs):  # noqa: D102 - TrainerCallback's
+        if self.wish.signum is not None:
+            control.should_training_stop = True
+            control.should_save = self.save and state.global_step % self.every == 0
+        return control
+
+
+def _saves(args) -> bool:
+    return args is not None and str(getattr(args.save_strategy, "value", args.save_strategy)) != "no"
 
 
 REMEDIES = {
@@ -97,6 +138,10 @@ class StopWhenBroken(TrainerCallback):
         self._high = 0
         self._norms: deque[float] = deque(maxlen=_LINES)
 
+    def on_train_begin(self, args, state, control, **kwargs):  # noqa: D102 - TrainerCallback's
+        norms = [line["grad_norm"] for line in state.log_history if "loss" in line and _finite(line.get("grad_norm"))]
+        self._norms.extend(norms)  # a resumed run knows what was usual; checkpoints are of states in order
+
     def on_step_begin(self, args, state, control, model=None, **kwargs):  # noqa: D102 - TrainerCallback's
         if self._good is None or state.global_step % self.every == 0:
             self._tried = (state.global_step, [weight.detach().cpu().clone() for weight in _trained(model)])
@@ -125,7 +170,14 @@ class StopWhenBroken(TrainerCallback):
             self.good_step, self._good = self._tried
             if _finite(logs.get("grad_norm")):
                 self._norms.append(logs["grad_norm"])
+        if self._high:  # no checkpoint of a state that may be broken: a resumed run would not know since when
+            control.should_save = False
         return self._stopped(control)
+
+    def put_back(self, step: int, model) -> None:
+        """Give the model the weights it had after `step`, if it is in the middle of the next one."""
+        if self._tried is not None and self._tried[0] == step:
+            _give(model, self._tried[1])
 
     def _stopped(self, control):
         """Once broken: no more steps, and no checkpoint either, since the optimiser's state is broken too."""
@@ -163,9 +215,7 @@ class StopWhenBroken(TrainerCallback):
 
     def _break(self, what: str, remedy: str, step: int, model) -> None:
         """Put the last good weights back and say why."""
-        with torch.no_grad():
-            for weight, kept in zip(_trained(model), self._good, strict=True):
-                weight.copy_(kept)
+        _give(model, self._good)
         self.reason = (
             f"{what} at step {step}: training ended with the weights it had after step {self.good_step}; "
             f"{REMEDIES[remedy]}"
@@ -223,6 +273,12 @@ class WarnOfCollapse(TrainerCallback):
             "tells them apart and nothing is learnt; ask harder or easier questions, raise the temperature, or look at "
             "the rewards; seen"
         )
+
+
+def _give(model, kept: list[torch.Tensor]) -> None:
+    with torch.no_grad():
+        for weight, own in zip(_trained(model), kept, strict=True):
+            weight.copy_(own)
 
 
 def _trained(model) -> list[torch.nn.Parameter]:

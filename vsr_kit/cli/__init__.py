@@ -12,6 +12,7 @@ config.json records what was chosen.
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -101,6 +102,7 @@ def main() -> None:
     except (ValueError, OSError, ImportError) as error:  # with a remedy
         if debug:
             raise
+        traceback.clear_frames(error.__traceback__)  # a bar that was cut short ends its line before ours
         typer.echo(f"error: {one_line(error)}", err=True)
         sys.exit(2)
     except Exception as error:

@@ -38,6 +38,7 @@ def reproduce(
 
     Killed studies go on where they were when the same command is given again. `--only headline` is the main table.
     """
+    from vsr_kit.interrupts import say_on_full_disk, say_on_stop
     from vsr_kit.runs import runs_root
     from vsr_kit.study.reproduce import check, finished, plan, reproduce
 
@@ -50,11 +51,9 @@ def reproduce(
             typer.echo(f"{unit.name}: about {unit.seconds / 60:.0f} min on one core{done}")
         typer.echo(f"{len(units)} units, about {sum(u.seconds for u in units) / 3600:.1f} core-hours, into {folder}")
         return
-    try:
+    how = f"the same command goes on with {folder}"
+    with say_on_stop(how), say_on_full_disk(folder, how):
         failed = reproduce(units, folder, workers, files)
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; the same command goes on with {folder}", err=True)
-        raise typer.Exit(130) from None
     try:
         _tell(folder)
     finally:  # whatever else cannot be told

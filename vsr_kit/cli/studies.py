@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from vsr_kit.cli.questions import Harness, Phrasing
+from vsr_kit.cli.recorded import typed
 
 
 class Mode(StrEnum):
@@ -50,15 +51,17 @@ def report(
 ) -> None:
     """Make a page of one run folder, or compare several: scores, curves, traces, settings that differ."""
     from vsr_kit.report import write_report
-    from vsr_kit.runs import RunFolder, run_folders, runs_root
+    from vsr_kit.runs import RunFolder, newest_run, runs_root
 
-    folders = [RunFolder.open(path) for path in runs or []] or run_folders()[-1:]
+    newest = None if runs else newest_run()
+    folders = [RunFolder.open(path) for path in runs or []] or [newest] * (newest is not None)
     if not folders:
         raise ValueError(f"there is no run folder in {runs_root()}/; name one, or make one with vsr eval or vsr train")
     typer.echo(f"look at {write_report(folders, out)}")
 
 
 def eval_(
+    context: typer.Context,
     model: Model = "mini",
     adapter: Annotated[str | None, typer.Option(help="A trained adapter, or the run folder it is in.")] = None,
     mode: Annotated[Mode, typer.Option(help="How the model is asked.")] = Mode.vanilla,
@@ -99,7 +102,7 @@ def eval_(
         "size": size,
         "skip_broken_clips": skip_broken_clips,
     }
-    evaluate(settings, harness.value, seed, name, resume)
+    evaluate(settings, harness.value, seed, name, resume, typed(context))
 
 
 def pretrain(
@@ -135,6 +138,7 @@ def pretrain(
 
 
 def train(
+    context: typer.Context,
     profile: Annotated[str, typer.Option(help="mini (CPU), t4, a100 or paper: model, precision and numbers.")] = "mini",
     mode: Annotated[Mode, typer.Option(help="How the model is asked while it trains.")] = Mode.vanilla,
     method: Annotated[str, typer.Option(help="grpo, sft, dpo-corrupted or dpo-rollouts.")] = "grpo",
@@ -186,4 +190,5 @@ def train(
         "seconds": seconds or None,
         "skip_broken_clips": skip_broken_clips,
     }
-    start(profile, {key: value for key, value in changes.items() if value is not None}, settings, seed, name, resume)
+    changes = {key: value for key, value in changes.items() if value is not None}
+    start(profile, changes, settings, seed, name, resume, typed(context))

@@ -9,60 +9,116 @@ Left out: evaluation; `vsr eval --adapter FOLDER` asks what was trained.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import typer
 
+from vsr_kit import limits
+from vsr_kit.attempts import INTERRUPTED
+from vsr_kit.cli.recorded import BROKEN_STATUS, is_over, needed, profile_of, refuse_changes, settings_of
+from vsr_kit.methods import Task, check, check_numbers
+from vsr_kit.profiles import get_profile
+from vsr_kit.runs import RunFolder, check_name, runs_root
+
 FIRST_AND_LAST = 10  # steps at either end whose mean reward is told
 
 
-def train(profile: str, changes: dict, settings: dict, seed: int, name: str, resume: Path | None) -> None:
-    """Train by the profile with `changes`, or go on with what the folder `resume` recorded."""
-    from tqdm import tqdm
+def train(
+    profile: str, changes: dict, settings: dict, seed: int, name: str, resume: Path | None, given: Mapping | None = None
+) -> None:
+    """Train by the profile with `changes`, or go on with what the folder `resume` recorded.
 
+    given: the options that were typed, which may not contradict the record.
+    """
     from vsr_kit.asking import gather
-    from vsr_kit.methods import Task, check
-    from vsr_kit.profiles import Profile, get_profile
+    from vsr_kit.interrupts import say_on_full_disk, say_on_stop
     from vsr_kit.questions import TRAINED_TYPES
-    from vsr_kit.runs import RunFolder
-    from vsr_kit.training import train as start
 
+    with say_on_stop("nothing was recorded; the same command begins anew") as stop:
+        work = _work(profile, changes, settings, seed, name, resume, given or {})
+        if work is None:
+            return
+        chosen, task, settings, seed, run = work
+        if run is not None:
+            stop.how = f"go on with: vsr train --resume {run.path}"
+        asked = gather(
+            settings["rooms"],
+            split="train",
+            phrasing=settings["phrasing"],
+            types=TRAINED_TYPES,
+            per_room=settings["per_room"],
+            num_frames=chosen.num_frames,
+            size_px=chosen.size_px,
+            seed=seed,
+            skip_broken=settings.get("skip_broken_clips", False),
+            progress=_main_process(),
+        )
+        for line in asked.told() if _main_process() else ():
+            typer.echo(line, err=True)
+        how = {"seconds": settings["seconds"], "resume": resume is not None}
+        with say_on_full_disk(run.path if run else runs_root(), stop):
+            if run is None:
+                check_numbers(task, chosen, asked.rows, seed, seconds=how["seconds"])  # before there is a folder
+                check(task, chosen, asked.rows)
+                run = _new_folder(name, {**settings, "profile": asdict(chosen)}, seed, chosen.model)
+                stop.how = f"go on with: vsr train --resume {run.path}"
+            run = _shared(run)
+            try:
+                trained = _run(chosen, task, asked, run, seed, how)
+            except KeyboardInterrupt:
+                run.close()
+                raise
+            except (ValueError, OSError):
+                if _main_process() and resume is None:
+                    run.discard_if_empty()
+                raise
+            if trained.stopped == INTERRUPTED:
+                run.close()
+                stop.again()
+            if _main_process():
+                _close(run, trained)
+
+
+def _work(profile: str, changes: dict, settings: dict, seed: int, name: str, resume: Path | None, given: Mapping):
+    """(profile, task, settings, seed, run folder to resume or None); None where there is nothing left to do."""
+    run = None
     if resume is None:
         chosen = replace(get_profile(profile), **changes)
+        check_name(name)
     else:
-        recorded = RunFolder.open(resume)
-        settings, seed = recorded.config["config"], recorded.seed
-        chosen = Profile(**settings["profile"])
+        run = RunFolder.open(resume)
+        settings, seed = settings_of(run, "train"), run.seed
+        needed(run, settings, ("mode", "rooms", "phrasing", "per_room", "seconds"))
+        chosen = profile_of(run, settings)
+        singular = {"extra_reward": settings.get("extra_rewards", []), "detector": settings.get("detectors", [])}
+        own = {"seed": seed, "name": run.name, "profile": chosen.name, "seconds": settings["seconds"] or 0}
+        refuse_changes(run, "train", given, {**asdict(chosen), **settings, **singular, **own})
+        if is_over(run):
+            return None
+        run = RunFolder.resume(resume) if _main_process() else run
     names = ("extra_rewards", "detectors")
     task = Task(settings.get("method", "grpo"), settings["mode"], *(tuple(settings.get(name, ())) for name in names))
-    asked = gather(
-        settings["rooms"],
-        split="train",
-        phrasing=settings["phrasing"],
-        types=TRAINED_TYPES,
-        per_room=settings["per_room"],
-        num_frames=chosen.num_frames,
-        size_px=chosen.size_px,
-        seed=seed,
-        skip_broken=settings.get("skip_broken_clips", False),
-        progress=_main_process(),
-    )
-    for line in asked.told() if _main_process() else ():
-        typer.echo(line, err=True)
-    check(task, chosen, asked.rows)  # before there is a folder
-    run = _run_folder(name, {**settings, "profile": asdict(chosen)}, seed, chosen.model, resume)
-    how = {"seconds": settings["seconds"], "resume": resume is not None}
-    with tqdm(total=chosen.steps, desc="training", unit="step", disable=not _main_process()) as bar:
-        try:
-            trained = start(chosen, task, asked.rows, asked.clips, run, seed, on_log=partial(_show, bar), **how)
-        except KeyboardInterrupt:
-            run.close()
-            typer.echo(f"stopped; go on with: vsr train --resume {run.path}", err=True)
-            raise typer.Exit(130) from None
-    if _main_process():
-        _close(run, trained)
+    limits.seed(seed)
+    limits.whole("per_room", settings["per_room"])
+    if settings["seconds"] is not None:
+        limits.real("seconds", settings["seconds"])
+    chosen.check_passes()
+    if task.method == "grpo":
+        task.reward_funcs(chosen.numeric)
+    return chosen, task, settings, seed, run
+
+
+def _run(profile, task, asked, run, seed: int, how: dict):
+    """Train under a bar."""
+    from tqdm import tqdm
+
+    from vsr_kit.training import train as start
+
+    with tqdm(total=profile.steps, desc="training", unit="step", disable=not _main_process()) as bar:
+        return start(profile, task, asked.rows, asked.clips, run, seed, on_log=partial(_show, bar), **how)
 
 
 def _show(bar, row: dict) -> None:
@@ -89,27 +145,29 @@ def _close(run, trained) -> None:
             "peak memory, GB": cost.peak_bytes / 1e9,
             "groups of equal rewards, %": 100 * cost.zero_variance_share,
         }
-    run.summarise(headline=headline)
-    run.finish()
+    broken = {} if trained.broken is None else {"stopped": trained.broken, "good step": trained.good_step}
+    run.summarise(headline=headline | broken, **broken)
+    run.finish(stopped=trained.broken)
     for what, value in headline.items():
         typer.echo(f"{what}: {value:.3g}")
-    typer.echo(f"look at {run.path}; a page: vsr report {run.path}; ask it: vsr eval --adapter {run.path}")
+    ask = "" if broken else f"; ask it: vsr eval --adapter {run.path}"
+    typer.echo(f"look at {run.path}; a page: vsr report {run.path}{ask}")
+    if broken:
+        typer.echo(f"the training broke: {trained.broken}", err=True)
+        raise typer.Exit(BROKEN_STATUS)
 
 
-def _run_folder(name: str, config: dict, seed: int, model: str, resume: Path | None):
-    """A new folder, or the one to resume; in processes beside the main one, the same folder to read."""
+def _new_folder(name: str, config: dict, seed: int, model: str):
+    """A new folder, made by the main process; None in the others."""
     from vsr_kit.models import mini_path
-    from vsr_kit.resumable import check_trainer_checkpoint
-    from vsr_kit.runs import RunFolder
 
-    run = None
-    if _main_process() and resume is not None:
-        last = RunFolder.open(resume).last_checkpoint()
-        if last is not None:
-            check_trainer_checkpoint(last)  # before anything is noted
-        run = RunFolder.resume(resume, from_step=0 if last is None else int(last.name.split("-")[1]))
-    elif _main_process():
-        run = RunFolder.create(name, config, seed=seed, checkpoint=mini_path() if model == "mini" else model)
+    if not _main_process():
+        return None
+    return RunFolder.create(name, config, seed=seed, checkpoint=mini_path() if model == "mini" else model)
+
+
+def _shared(run):
+    """The main process's folder to write, in the others the same one to read."""
     if int(os.environ.get("WORLD_SIZE") or 1) == 1:
         return run
     import torch

@@ -25,7 +25,7 @@ import numpy as np
 from vsr_kit.asking import other_clips
 from vsr_kit.damage import Damaged
 from vsr_kit.data import first_of_types
-from vsr_kit.journals import read_gzip_lines
+from vsr_kit.journals import read_gzip_lines, replace
 from vsr_kit.journals import read_lines as read_journal
 from vsr_kit.provenance import checkpoint_identity, hardware, identity_differs
 from vsr_kit.runs import git_at_start
@@ -143,9 +143,14 @@ def write_lines(path: Path, lines: Iterable[dict]) -> None:
     """Write gzipped JSON lines beside, then rename: a file that exists is whole. Same lines, same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(gzip.compress(text.encode(), mtime=0))
-    beside.replace(path)
+    replace(path, lambda beside: beside.write_bytes(gzip.compress(text.encode(), mtime=0)))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what kills left half-written of questions and answers; for whoever holds the study's lock."""
+    for part in ("answers", "questions"):
+        for left in (folder / part).glob(".*.jsonl.gz.*"):
+            left.unlink(missing_ok=True)
 
 
 def _note(folder: Path, entry: dict, loaded) -> None:

@@ -10,6 +10,7 @@ Left out: several machines. Two study folders can be joined by copying one into 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -23,10 +24,11 @@ from pathlib import Path
 from vsr_kit.claims import CLAIMS, claim
 from vsr_kit.journals import drop_torn_line, read_lines, replace
 from vsr_kit.labels import distance_pairs, write_pairs
+from vsr_kit.locks import Lock
 from vsr_kit.rooms import read_geometry
 from vsr_kit.runs import git_at_start
 from vsr_kit.seals import seal
-from vsr_kit.study.answers import Condition, answer, answers_path, pairs_path, save_questions
+from vsr_kit.study.answers import Condition, answer, answers_path, pairs_path, save_questions, sweep
 from vsr_kit.study.changed import Geometry, files_by_dataset, real_conditions, real_set
 from vsr_kit.study.leftovers import check_leftovers
 from vsr_kit.study.sets import QuestionSet
@@ -174,6 +176,7 @@ def _measure(geometry: Path, path: Path) -> None:
 def _begin(log: str, parent: int) -> None:
     """A worker's first act: one thread, its chatter into a file instead of the bar, and an end when its parent ends."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches a whole terminal; the parent ends its workers
     stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
@@ -230,13 +233,23 @@ def reproduce(
         For each unit that failed, its name and error; the others are complete.
 
     Raises:
-        ValueError: see `check`; nothing has run then.
+        ValueError: see `check`, or another process fills the folder; nothing has run then.
     """
-    from tqdm import tqdm
-
     check(units, folder, workers, geometry)
     scratch = folder / UNFINISHED
     scratch.mkdir(parents=True, exist_ok=True)
+    lock = Lock(scratch, str(folder))
+    try:
+        return _reproduce(units, folder, scratch, workers, geometry, progress, job)
+    finally:
+        lock.release()
+
+
+def _reproduce(units, folder: Path, scratch: Path, workers, geometry, progress: bool, job) -> list[str]:
+    """`reproduce` in a folder that nobody else fills."""
+    from tqdm import tqdm
+
+    sweep(folder)
     drop_torn_line(folder / "manifest.jsonl")
     todo = [unit for unit in units if not finished(unit, folder, geometry)]
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by the workers before they import torch

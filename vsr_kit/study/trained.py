@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from vsr_kit.attempts import INTERRUPTED
 from vsr_kit.journals import append_lines, replace, write_json, write_parquet
 from vsr_kit.runs import RunFolder
 from vsr_kit.seals import seal, unseal
@@ -53,6 +54,8 @@ def train_variant(variant: Variant, seed: int, questions: QuestionSet, folder: P
         save_every=SAVE_EVERY,
         quiet=True,
     )
+    if trained.stopped == INTERRUPTED:
+        raise KeyboardInterrupt  # the run is left as it is, to be gone on with
     rows = run.read_metrics()
     headline = {
         "steps": trained.steps,
@@ -63,7 +66,7 @@ def train_variant(variant: Variant, seed: int, questions: QuestionSet, folder: P
         "stopped": trained.stopped,
     }
     run.summarise(headline=headline)
-    run.finish()
+    run.finish(stopped=trained.stopped)
     keep(run, kept)
     shutil.rmtree(run.path)
     return kept
@@ -82,8 +85,7 @@ def _run_folder(variant: Variant, seed: int, questions: QuestionSet, scratch: Pa
     """A new run folder, or the one that a killed attempt left."""
     name = variant.run_name(seed)
     for config in sorted(scratch.glob(f"*-{name}/config.json")):
-        last = RunFolder.open(config.parent).last_checkpoint()
-        return RunFolder.resume(config.parent, from_step=0 if last is None else int(last.name.split("-")[1])), True
+        return RunFolder.resume(config.parent), True
     settings = settings_of(variant) | {"rows": len(questions.rows)}
     checkpoint = data_samples("mini-qwen2-vl")
     return RunFolder.create(name, settings, seed=seed, root=scratch, checkpoint=checkpoint), False

@@ -20,12 +20,13 @@ import numpy as np
 import torch
 from datasets import Dataset
 from transformers import TrainerCallback
+from trl.trainer.utils import RepeatSampler
 
 from vsr_kit.features import FeatureStore
 from vsr_kit.journals import one_type
 from vsr_kit.prompted import EncodedPrompt, encode_prompt, give_scores
 from vsr_kit.prompts import chat_messages
-from vsr_kit.samplers import ClipSampler
+from vsr_kit.samplers import ClipSampler, EpochSampler
 from vsr_kit.vision import core_model
 
 # What TRL's trainers and reward functions know by these names; predictions that were scored have a `prediction`, too.
@@ -96,7 +97,7 @@ class SeesClips:
 
     def _get_train_sampler(self, dataset=None):
         if self.questions_per_clip == 1:
-            return super()._get_train_sampler(dataset)
+            return _from_any_epoch(super()._get_train_sampler(dataset))
         batches = self._batches()
         a_pass = self.args.per_device_train_batch_size // batches["mini_repeat_count"]
         if not a_pass or a_pass % self.questions_per_clip:
@@ -110,6 +111,14 @@ class SeesClips:
     def _batches(self) -> dict[str, int]:
         """How many questions a batch holds, and how often each of them and the batch come: for the sampler."""
         return {"batch_size": self.args.per_device_train_batch_size, "mini_repeat_count": 1, "repeat_count": 1}
+
+
+def _from_any_epoch(sampler):
+    """TRL's sampler of GRPO in a form that a resumed run can enter at its own epoch; the others are so already."""
+    if not isinstance(sampler, RepeatSampler):
+        return sampler
+    names = ("data_source", "mini_repeat_count", "batch_size", "repeat_count", "shuffle", "seed")
+    return EpochSampler(**{name: getattr(sampler, name) for name in names})
 
 
 def _refuse_sharded(trainer) -> None:

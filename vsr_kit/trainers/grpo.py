@@ -10,13 +10,15 @@ Left out, and refused with an error: vLLM rollouts, tools and environments, whos
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
+from functools import wraps
 from itertools import groupby
 
 import torch
 from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import unwrap_model_for_generation
-from trl.trainer.utils import split_tensor_dict
+from trl.trainer.utils import is_async_callable, split_tensor_dict
 
 from vsr_kit.prompted import EncodedPrompt, generate_ids, score
 from vsr_kit.trainers.clips import SeesClips
@@ -38,6 +40,8 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
         _refuse_unsupported(inspect.signature(GRPOTrainer.__init__).bind_partial(self, *args, **own).arguments)
         super().__init__(*args, **kwargs)
         self.recorder = recorder
+        named = zip(self.reward_funcs, self.reward_func_names, strict=True)
+        self.reward_funcs = [_finite(function, name) for function, name in named]
         self._prompts: list[EncodedPrompt] = []  # of the rows being scored, row by row
         config = core_model(self.accelerator.unwrap_model(self.model)).config
         # Stock suppresses only the image pad, and a sampled video pad breaks the next forward.
@@ -75,6 +79,14 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
         output["encoded_prompts"] = self._prompts  # travels with the buffered batch: an evaluation in between may come
         self._record(inputs, output)
         return output
+
+    def _calculate_rewards(self, inputs, *args, **kwargs):
+        """TRL's, but for a reward that is no number: it would spoil its group's advantages without a word."""
+        rewards_BR = super()._calculate_rewards(inputs, *args, **kwargs)
+        if (wrong := rewards_BR.isinf().nonzero()).numel():  # of a model or a coroutine; functions are looked at above
+            row, which = wrong[0].tolist()
+            _refuse_reward(self.reward_func_names[which], float(rewards_BR[row, which]), inputs[row % len(inputs)])
+        return rewards_BR
 
     def _tokenize_prompts(self, prompts: list):
         return [p.ids_P.tolist() for p in self._prompts], None, {}
@@ -166,6 +178,29 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
                 rows_entropies[i] = torch.nn.functional.pad(own.entropies_T, spare)
         entropies = torch.stack(rows_entropies) * mask_BT if compute_entropy else None
         return torch.stack(rows_logps) * mask_BT, entropies, None
+
+
+def _finite(function, name: str):
+    """A reward function whose numbers are looked at; models and coroutines as they are. NaN is TRL's word for None."""
+    if isinstance(function, torch.nn.Module) or is_async_callable(function):
+        return function
+
+    @wraps(function, updated=())
+    def checked(*args, **columns):
+        rewards = list(function(*args, **columns))
+        for i, reward in enumerate(rewards):
+            if reward is not None and not math.isfinite(reward):
+                _refuse_reward(name, reward, {key: column[i] for key, column in columns.items() if key == "id"})
+        return rewards
+
+    return checked
+
+
+def _refuse_reward(name: str, reward: float, row: Mapping) -> None:
+    raise ValueError(
+        f"the reward {name} gave {float(reward)} for question {row.get('id')!r}: a reward must be a finite number, or "
+        "None where it says nothing; mend the function"
+    )
 
 
 def _refuse_unsupported(given: Mapping) -> None:
