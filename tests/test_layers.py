@@ -128,7 +128,7 @@ def test_a_module_opens_with_its_story_and_stays_short(path):
     text = path.read_text(encoding="utf-8")
     story = ast.get_docstring(TREES[path]) or ""
     assert len(story.split()) >= 10, "the docstring tells what the module is for"
-    assert len(text.splitlines()) <= 300
+    assert len(text.splitlines()) <= 400
 
 
 def functions() -> list[tuple[str, int]]:
