@@ -44,9 +44,11 @@ from vsr_kit.run_files import (
     read_summary,
     read_versions,
 )
+from vsr_kit.seals import seal, unseal
 
 RUNS_VARIABLE = "VSR_RUNS"
 JOURNALS = ("attempts.jsonl", "metrics.jsonl", "rollouts.jsonl", "predictions.jsonl")
+SEALED = ("config.json", "versions.json", "summary.json", "metrics.jsonl", "rollouts.parquet", "predictions.jsonl")
 git_at_start = cache(git_state)  # the code this process runs: the checkout may move on while it works
 
 
@@ -113,6 +115,7 @@ class RunFolder:
         """
         run = cls.open(path)
         run._take_lock()
+        unseal(run.path)
         for name in JOURNALS:
             drop_torn_line(run.path / name)
         run.attempt = 1 + max((row["attempt"] for row in run.attempts()), default=0)
@@ -176,11 +179,12 @@ class RunFolder:
         write_json(self.path / "summary.json", {**summary, **extra})
 
     def finish(self) -> None:
-        """Turn the journal of rollouts into rollouts.parquet, refresh versions.json and mark the run finished."""
+        """Turn the journal of rollouts into rollouts.parquet, refresh versions.json and seal the finished run."""
         self._must_write()
         self._settle_rollouts()
         write_json(self.path / "versions.json", {**self.versions, "hardware": hardware()})
         self._append("attempts.jsonl", [{"event": "finish", "attempt": self.attempt, "time": _now()}])
+        seal(self.path, [name for name in SEALED if (self.path / name).is_file()])
         self.close()
 
     def _settle_rollouts(self) -> None:
