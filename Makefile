@@ -14,11 +14,11 @@ STAMP := $(VENV)/.ready
 VSR   := $(BIN)/vsr
 
 .DEFAULT_GOAL := help
-.PHONY: help env run course test lab build score pretrain eval train report reproduce claims bench lint clean
+.PHONY: help env run course test lab wheel build score pretrain eval train report reproduce claims bench lint clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
-	@echo "targets: env run course test lab build score pretrain eval train report reproduce claims bench lint clean"
+	@echo "targets: env run course test lab wheel build score pretrain eval train report reproduce claims bench lint clean"
 
 # The stamp is written last: an interrupted installation is taken up again. A .venv whose Python went away is made anew.
 $(STAMP): pyproject.toml constraints.txt
@@ -32,6 +32,11 @@ env: $(STAMP)
 
 run course lab build score pretrain eval train report reproduce claims bench: $(STAMP)
 	$(VSR) $@ $(ARGS)
+
+# For Colab, Kaggle or any other Python: the first cell of every notebook installs a wheel that lies beside it.
+wheel: $(STAMP)
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	@ls -lh dist/*.whl
 
 # One thread in tests: with other work on the machine, OpenMP threads spin, and a step takes ten times as long.
 test: export OMP_NUM_THREADS ?= 1

@@ -111,11 +111,11 @@ def test_a_built_folder_is_taken_whole_with_its_own_wording(tmp_path):
     from vsr_kit.rooms import make_rooms
 
     build(make_rooms(2, seed=3), tmp_path / "set", "vsi-100k", video=True, num_frames=4, size_px=28)
-    asked = gather(tmp_path / "set", num_frames=2)
+    asked = gather(tmp_path / "set", num_frames=4)  # fewer would not show everything (test_visibility.py)
     lines = (tmp_path / "set" / "questions.jsonl").read_text().splitlines()
     assert [row["id"] for row in asked.rows] == [json.loads(line)["id"] for line in lines]
     assert {row["phrasing"] for row in asked.rows} == {"vsi-100k"}
-    assert {len(clip) for clip in asked.clips.values()} == {2}
+    assert {len(clip) for clip in asked.clips.values()} == {4}
 
 
 def test_an_unknown_split_is_named(tmp_path):

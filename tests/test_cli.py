@@ -1,7 +1,6 @@
 """`vsr`: every command explains itself, says what it did, and errors are one line with exit code 2."""
 
 import json
-import re
 import subprocess
 import sys
 
@@ -187,24 +186,3 @@ def test_test_passes_its_arguments_on_to_pytest(monkeypatch):
     monkeypatch.setattr(subprocess, "run", lambda words, cwd: seen.append(words) or five)
     assert vsr("test", "-k", "rooms", "--maxfail=1").exit_code == 5
     assert seen[0][1:] == ["-m", "pytest", "-k", "rooms", "--maxfail=1"]
-
-
-def test_lab_opens_the_first_notebook(course, monkeypatch):
-    seen = []
-    monkeypatch.setattr(subprocess, "run", lambda words: seen.append(words) or subprocess.CompletedProcess(words, 0))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
-    assert vsr("lab", "--no-browser").exit_code == 0
-    assert re.search(r"00_a\.ipynb$", seen[0][3])
-    assert seen[0][-1] == "--no-browser"
-
-
-def test_lab_outside_a_checkout_works_on_a_copy_and_keeps_edits(course, monkeypatch, tmp_path):
-    from vsr_kit.cli.course import _own_copy
-
-    monkeypatch.setattr("vsr_kit.shipped.checkout", lambda: None)
-    monkeypatch.chdir(tmp_path)
-    source = tmp_path / "notebooks" / "00_a.ipynb"
-    mine = _own_copy(source)
-    assert mine.resolve().parent == tmp_path / "vsr-notebooks"
-    mine.write_text("edited")
-    assert _own_copy(source).read_text() == "edited"

@@ -22,26 +22,28 @@ from vsr_kit.data import (
     make_rows,
     make_samples,
     read_rows,
+    read_visibility,
     sample_clips,
     sample_rooms,
     sample_rows,
     split_rooms,
+    visibility_of,
     write_rows,
 )
 from vsr_kit.questions import HELD_OUT_TYPES, QUESTION_TYPES
 from vsr_kit.rooms import load_rooms, make_rooms
-from vsr_kit.videos import camera_walk, read_mp4, render, write_mp4
+from vsr_kit.videos import Video, camera_walk, read_mp4, render, write_mp4
 
 ROW = {
     "id": 17,
     "dataset": "arkitscenes",
     "scene_name": "41069025",
     "question_type": "object_rel_distance",
-    "question": "Measuring from the closest point of each object, which of these objects (a, b, c, d) is …?",
+    "question": "Measuring from the closest point, which of these objects (chair, table, sofa, tv) is …?",
     "options": ["A. chair", "B. table", "C. sofa", "D. tv"],
     "ground_truth": "C",
 }
-NUMBER = ROW | {"question_type": "object_counting", "options": None, "ground_truth": "3"}
+NUMBER = ROW | {"id": 18, "question_type": "object_counting", "options": None, "ground_truth": "3"}
 
 
 # ----------------------------------------------------------------------------------------------------------- filming
@@ -171,9 +173,9 @@ def test_rows_come_back_as_they_were_written(tmp_path):
 
 
 def test_what_is_missing_is_filled_in(tmp_path):
-    open_word = {key: value for key, value in ROW.items() if key != "options"} | {"ground_truth": "sofa"}
+    open_word = {key: value for key, value in ROW.items() if key != "options"} | {"id": 19, "ground_truth": "sofa"}
     number = NUMBER | {"ground_truth": 3, "options": []}
-    more = NUMBER | {"ground_truth": 1.5, "extra": 1}
+    more = NUMBER | {"id": 20, "ground_truth": 1.5, "extra": 1}
     rows = read_rows(lines(tmp_path, "\ufeff", ROW, "\n", open_word, number, more))
     assert [row["phrasing"] for row in rows] == ["vsi-bench", "vsi-100k", "vsi-bench", "vsi-bench"]
     assert [row["ground_truth"] for row in rows] == ["C", "sofa", "3", "1.5"]
@@ -245,7 +247,7 @@ def own_cache(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["jsonl", "parquet", "folder"])
 def test_vsi_bench_loads_from_a_copy(tmp_path, own_cache, kind):
     """The folder has the hub repository's layout, so that `datasets` goes the way it goes for the hub id."""
-    records = [ROW, NUMBER | {"id": 18}, ROW | {"id": 19, "ground_truth": "A"}]
+    records = [ROW, NUMBER, ROW | {"id": 19, "ground_truth": "A"}]
     source = tmp_path / f"test.{kind}"
     if kind == "jsonl":
         source.write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -260,8 +262,10 @@ def test_vsi_bench_loads_from_a_copy(tmp_path, own_cache, kind):
 
 
 def test_a_copy_with_a_bad_row_names_it(tmp_path, own_cache):
-    (tmp_path / "test.jsonl").write_text(json.dumps(ROW) + "\n" + json.dumps(ROW | {"ground_truth": "F"}) + "\n")
-    with pytest.raises(ValueError, match=r"test\.jsonl, row 1: .*'F'"):
+    (tmp_path / "test.jsonl").write_text(
+        json.dumps(ROW) + "\n" + json.dumps(ROW | {"id": 2, "ground_truth": "F"}) + "\n"
+    )
+    with pytest.raises(ValueError, match=r"test\.jsonl, line 2: .*'F'"):
         load_vsi_bench(tmp_path / "test.jsonl")
     (tmp_path / "test.csv").write_text("id\n1\n")
     with pytest.raises(ValueError, match=r"test\.csv.*\.parquet"):
@@ -281,14 +285,16 @@ def test_build_writes_rows_rooms_and_clips(tmp_path):
     report = build(rooms, tmp_path / "out", video=True, num_frames=6, size_px=56, max_per_type=3, skipped=("scene x",))
     rows = read_rows(tmp_path / "out" / "questions.jsonl")
     clips = {room.name: film(room, 6, 56) for room in rooms}
-    assert rows == make_rows(rooms, clips=clips, max_per_type=3)
+    assert rows == make_rows(rooms, clips=clips, max_per_type=3, rules="benchmark")
+    assert {row["rules"] for row in rows} == {report.rules} == {"benchmark"}
     assert load_rooms(tmp_path / "out" / "rooms.json") == rooms
     assert (report.rooms, report.questions, report.clips, report.skipped) == (3, len(rows), 3, ("scene x",))
     assert report.counts == Counter(row["question_type"] for row in rows)
     assert report.folder == tmp_path / "out"
     found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
     expected = [f"out/procedural/{room.name}.mp4" for room in rooms]
-    assert found == sorted([*expected, "out/questions.jsonl", "out/rooms.json"])
+    made = [*expected, "out/build.json", "out/questions.jsonl", "out/rooms.json", "out/visibility.jsonl"]
+    assert found == sorted(made)
     for room in rooms:
         frames = read_mp4(clip_path(tmp_path / "out", "procedural", room.name))
         assert np.abs(frames.astype(int) - clips[room.name].frames_FHW3).mean() < 2
@@ -297,16 +303,17 @@ def test_build_writes_rows_rooms_and_clips(tmp_path):
 def test_build_without_video_and_in_the_other_phrasing(tmp_path):
     rooms = make_rooms(4, seed=9)
     report = build(rooms, tmp_path / "out", "vsi-100k", seed=5)
-    assert read_rows(tmp_path / "out" / "questions.jsonl") == make_rows(rooms, "vsi-100k", 5)
+    made = make_rows(rooms, "vsi-100k", 5)
+    assert read_rows(tmp_path / "out" / "questions.jsonl") == [row | {"rules": "benchmark"} for row in made]
     assert report.clips == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["questions.jsonl", "rooms.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["build.json", "questions.jsonl", "rooms.json"]
 
 
 def test_an_earlier_build_is_replaced_whole(tmp_path):
     out = tmp_path / "out"
     build(make_rooms(2, seed=1), out, video=True, num_frames=1, size_px=16)
     build(make_rooms(1, seed=2), out)
-    assert sorted(path.name for path in out.iterdir()) == ["questions.jsonl", "rooms.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["build.json", "questions.jsonl", "rooms.json"]
     assert load_rooms(out / "rooms.json") == make_rooms(1, seed=2)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -394,7 +401,12 @@ def test_a_clip_is_read_once_as_long_as_memory_lasts(own_files, monkeypatch):
     root, rows = own_files
     rows.append(rows[0] | {"scene_name": "hall"})
     reads, frames = [], np.zeros(400_000, np.uint8)
-    monkeypatch.setattr(data.folders, "read_mp4", lambda path, *_: reads.append(path.stem) or frames)
+
+    def read(path, *_):
+        reads.append(path.stem)
+        return Video(frames, {})
+
+    monkeypatch.setattr(data.clips, "read_video", read)
     clips = load_clips(rows, root, memory_mb=1)
     assert reads == []
     for name in ("kitchen", "attic", "kitchen", "hall", "kitchen", "attic"):
@@ -425,6 +437,10 @@ def test_the_shipped_samples_are_what_the_kit_would_make():
     assert sample_clips(8)[rooms[0].name].shape == (8, 112, 112, 3)
     with_clips = make_rows(rooms[:1], clips={rooms[0].name: film(rooms[0], 32)}, max_per_type=5)
     assert [row for row in sample_rows() if row["scene_name"] == rooms[0].name] == with_clips
+    recorded = read_visibility(data.folders.data_samples("rooms", "visibility.jsonl"))
+    for room in rooms[::4]:
+        filmed = visibility_of(room, film(room, 32))
+        assert filmed.to_dict() == recorded[room.dataset, room.name].to_dict()
 
 
 def test_the_shipped_samples_are_small_and_ours():

@@ -12,12 +12,14 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 
 # A line imports from the lines above it and, within the line, from the names to its left.
 LAYERS = [
-    ["budget", "shipped", "damage", "journals", "seals", "run_files", "provenance"],
+    ["budget", "characters", "strict", "shipped", "copies", "damage", "journals", "seals", "run_files", "locks"],
+    ["interrupts", "provenance"],
     ["rooms"],
-    ["videos"],
+    ["video_files"],
+    ["colors", "videos"],
     ["questions"],
-    ["data"],
     ["prompts"],
+    ["data"],
     ["rewards"],
     ["detectors"],
     ["evaluation"],
@@ -32,7 +34,7 @@ LAYERS = [
     ["widgets"],
     ["checks"],
     ["runs", "asking", "bench", "both_ways", "pretrain", "study", "acceptance", "results"],
-    ["report", "site"],
+    ["report", "pages", "site"],
     ["cli"],
 ]
 ORDER = {name: place for place, name in enumerate(name for layer in LAYERS for name in layer)}
@@ -40,7 +42,7 @@ HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "
 HEAVY |= {"nbclient", "nbconvert", "jupyter_client", "pandas", "pyarrow", "matplotlib", "IPython"}
 # These import without torch, and without anything else that takes its time.
 LIGHT = ["rooms", "videos", "questions", "data", "prompts", "rewards", "detectors", "evaluation", "labels", "collapse"]
-LIGHT += ["runs", "asking", "report", "site", "bench", "cli"]
+LIGHT += ["characters", "colors", "runs", "asking", "report", "site", "bench", "cli"]
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}

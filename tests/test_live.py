@@ -4,7 +4,8 @@ import IPython
 import IPython.display
 import pytest
 
-from vsr_kit.widgets import LiveCurves
+from vsr_kit.widgets import LiveCurves, TimeLeft
+from vsr_kit.widgets.live import duration
 
 PLOTLY = "application/vnd.plotly.v1+json"
 
@@ -81,3 +82,35 @@ def test_the_curve_is_a_trailing_mean_and_says_so():
         live.rows.append(row(step))
     assert list(live.figure().data[0].y) == pytest.approx([0.1, 0.15, 0.25])
     assert any("trailing mean of 2" in note.text for note in live.figure().layout.annotations)
+
+
+# -- how long it will take ---------------------------------------------------------------------------------------------
+
+
+def lines_of(monkeypatch, steps, seconds, **settings):
+    """What TimeLeft says while log lines come in at the given times."""
+    said, clock = [], iter(seconds)
+    monkeypatch.setattr("vsr_kit.widgets.live.time.monotonic", lambda: next(clock))
+    told = TimeLeft(steps, say=said.append, **settings)
+    for step in range(1, len(seconds)):
+        told({"step": step, "reward": 0.5})
+    told({"train_runtime": 1.0, "step": steps})
+    return said
+
+
+def test_the_time_left_is_measured_after_the_first_step_and_said_once(monkeypatch):
+    slow_start = [100.0, 101.0, 102.0, 103.0, 104.0, 105.0, 106.0]  # step 1 ends at 100, whenever it began
+    assert lines_of(monkeypatch, 80, slow_start) == ["76 steps to go at 1.00 s each here: about 75 seconds"]
+
+
+def test_a_slow_machine_is_told_minutes_and_a_short_run_nothing(monkeypatch):
+    assert lines_of(monkeypatch, 80, [0, 6, 12, 18, 24]) == ["76 steps to go at 6.00 s each here: about 8 minutes"]
+    assert lines_of(monkeypatch, 4, [0, 1, 2, 3, 4]) == []
+    assert lines_of(monkeypatch, 2, [0, 1, 2]) == []
+
+
+@pytest.mark.parametrize(
+    "seconds, words", [(0.5, "5 seconds"), (62, "60 seconds"), (100, "2 minutes"), (9000, "2.5 hours")]
+)
+def test_a_time_ahead_is_told_as_roughly_as_it_is_known(seconds, words):
+    assert duration(seconds) == f"about {words}"

@@ -41,7 +41,8 @@ def cube(category: str, x: float, y: float, side: float = 0.2) -> Box:
 
 
 def asked(room, kind, phrasing="vsi-bench", **more):
-    return make_questions(room, phrasing, types=(kind,), **more)
+    """Questions by the study's rules; the benchmark's have tests of their own in test_rules.py."""
+    return make_questions(room, phrasing, types=(kind,), **{"rules": "study", **more})
 
 
 def answer_text(question) -> str:

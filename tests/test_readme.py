@@ -10,8 +10,10 @@ from vsr_kit.cli import app
 from vsr_kit.evaluation import difference, score
 from vsr_kit.results import grpo_table, trained_answers
 from vsr_kit.results.compared import gains, seed_gains
+from vsr_kit.results.real_rooms import ceilings, gain_travels, real_rooms_summary, travels
 from vsr_kit.results.sharing import sharing_summary
 from vsr_kit.results.summary import ledger, study_summary
+from vsr_kit.results.travel import findings
 from vsr_kit.study import SEEDS, Condition, read_answers
 
 TOP = Path(__file__).resolve().parent.parent
@@ -62,6 +64,29 @@ def test_its_real_rooms_are_the_shipped_answers():
     assert f"the base reaches {own:.1f}, another room's clip {other:.1f}, GRPO {own + trained.mean:.1f}" in README
     assert f"(+{trained.mean:.1f}, 95 % {trained.low:.1f} to {trained.high:.1f})" in README
     assert f"from {count[0]:.1f} to {sum(count[1:]) / len(SEEDS):.1f}" in README
+
+
+def test_its_real_rooms_are_computed_and_told_as_they_came_out():
+    assert real_rooms_summary() in README
+    sentences = travels()
+    assert len(sentences) == 3 and "88 other real rooms" in sentences[-1]
+    assert "-6.9 points (95 % -9.4 to -4.3)" in sentences[-1]
+    assert all(sentence in README for sentence in sentences)
+    assert ("**The gain does not travel to all real rooms.**" in README) == (not gain_travels())
+    for dataset, name in (("arkitscenes", "ARKitScenes"), ("scannetpp", "ScanNet++")):
+        assert f"{ceilings()[dataset].mean:.1f} % on {name}" in README
+
+
+def test_it_tells_what_the_controls_said():
+    assert all(sentence in README for sentence in findings())
+
+
+def test_every_headline_names_its_model_and_rooms():
+    part = README[README.index("## What it found") : README.index("### The ledger")]
+    assert part.split("\n\n")[1].startswith("The study on the miniature") and "procedural test rooms" in part
+    for line in ledger().split("\n")[2:]:
+        last = line.replace("**", "").split(" | ")[-1]
+        assert re.search(r"on (the miniature|geometry alone).*(procedural|ARKitScenes) rooms", last), line
 
 
 def test_its_acceptance_is_the_model_cards():

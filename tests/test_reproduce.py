@@ -39,7 +39,8 @@ from vsr_kit.study import (
 from vsr_kit.study import reproduce as module
 from vsr_kit.study.answers import base_identity
 from vsr_kit.study.leftovers import settings_of
-from vsr_kit.study.reproduce import GROUPS, UNFINISHED, conditions_of, finished, plan, reproduce
+from vsr_kit.study.reproduce import GROUPS, UNFINISHED, check, conditions_of, finished, plan, reproduce
+from vsr_kit.study.travel import ASKED_CONTROLS
 
 # -- the plan ----------------------------------------------------------------------------------------------------------
 
@@ -122,15 +123,41 @@ def test_an_unknown_part_is_an_error_that_names_what_there_is():
     assert all(name in str(error.value) for name in names)
 
 
+def geometry_of(dataset, folder) -> Path:
+    """A geometry file with one room of a data set."""
+    box = {"centroid": [1, 1, 0.5], "axesLengths": [1, 1, 1], "normalizedAxes": [1, 0, 0, 0, 1, 0, 0, 0, 1]}
+    scene = {"dataset": dataset, "room_size": 12.5, "object_counts": {"bed": 1}, "object_bbox": {"bed": [box]}}
+    path = folder / f"of-{dataset}.json"
+    path.write_text(json.dumps({"a room": scene}))
+    return path
+
+
 def test_real_geometry_is_asked_of_the_base_and_of_the_headlines_models(tmp_path):
     units = {unit.name: unit for unit in plan(["headline"])}
-    some = tmp_path / "geometry.json"
-    more = {name: set(conditions_of(u, some)) - set(conditions_of(u)) for name, u in units.items()}
-    assert {c.clip for c in more["base"]} == {"own", "wrong"}
-    assert [c.name for c in more["grpo-vanilla-seed1"]] == [
-        "arkitscenes-vsi-bench--grpo-vanilla-seed1--vanilla--greedy--own"
-    ]
+    files = tuple(geometry_of(dataset, tmp_path) for dataset in ("arkitscenes", "scannetpp"))
+    more = {name: [c for c in conditions_of(u, files) if c not in conditions_of(u)] for name, u in units.items()}
+    sets = {name: {(c.questions, c.clip) for c in asked} for name, asked in more.items()}
+    for name in ("base", "grpo-vanilla-seed1", "grpo-vanilla-seed5"):
+        assert {c.model for c in more[name]} == {name} and {(c.mode, c.samples) for c in more[name]} == {("vanilla", 0)}
+        for real in ("arkitscenes-benchmark", "scannetpp-benchmark"):
+            assert {(real, "own"), (real, "wrong")} <= sets[name]
+        assert {(known.name, "own") for known in ASKED_CONTROLS} <= sets[name]
+        assert ("arkitscenes-vsi-bench", "own") in sets[name]
+    assert len(sets["base"]) == 4 + len(ASKED_CONTROLS) + 2 and len(sets["grpo-vanilla-seed1"]) == len(sets["base"]) - 1
     assert not more["sft-seed1"]
+    only = {c.questions for c in conditions_of(units["base"], files[:1])} - {c.questions for c in base_conditions()}
+    assert only == {"arkitscenes-benchmark", "arkitscenes-vsi-bench"}
+
+
+def test_geometry_that_nothing_is_asked_about_is_refused(tmp_path):
+    units, known = plan(["sft"], seeds=1), geometry_of("scannetpp", tmp_path)
+    (tmp_path / "copy").mkdir()
+    again, other = geometry_of("scannetpp", tmp_path / "copy"), geometry_of("elsewhere", tmp_path)
+    with pytest.raises(ValueError, match="holds rooms of 'elsewhere'.* asks about arkitscenes, scannetpp;"):
+        check(units, tmp_path, geometry=(known, other))
+    with pytest.raises(ValueError, match="both hold rooms of scannetpp: give one of them"):
+        check(units, tmp_path, geometry=(known, again))
+    check(units, tmp_path, geometry=(known,))
 
 
 # -- what is there already ---------------------------------------------------------------------------------------------
@@ -164,7 +191,7 @@ def test_a_unit_is_finished_with_its_summary_and_all_its_answers(tmp_path):
             path.with_suffix(".away").rename(path)
     (tmp_path / run.name / "summary.json").unlink()
     assert not finished(run, tmp_path)
-    assert not finished(base, tmp_path, Path("geometry.json"))
+    assert not finished(base, tmp_path, (geometry_of("scannetpp", tmp_path),))
 
 
 def test_how_far_an_unfinished_unit_is_shows_in_its_metrics(tmp_path):
@@ -431,24 +458,38 @@ def test_a_units_work_is_its_training_and_its_answers(monkeypatch, tmp_path):
     assert not pairs_path(tmp_path).exists()
 
 
+def test_nothing_is_filmed_for_what_is_there(monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr(module, "_set", lambda name, geometry: made.append(name) or QuestionSet(name, [], {}))
+    monkeypatch.setattr(module, "train_variant", lambda *how: pytest.fail("trained again"))
+    monkeypatch.setattr(module, "load_run", lambda *how: None)
+    monkeypatch.setattr(module, "answer", lambda c, q, loaded, folder: write_lines(answers_path(c, folder), []))
+    (unit,) = plan(["grpo-vanilla"], seeds=1)[1:]
+    complete(unit, tmp_path)
+    answers_path(conditions_of(unit)[-1], tmp_path).unlink()
+    module.work(unit, tmp_path, tmp_path / UNFINISHED)
+    assert set(made) == {conditions_of(unit)[-1].questions} and finished(unit, tmp_path)
+
+
 def test_real_geometry_is_measured_with_the_base_and_only_with_it(monkeypatch, tmp_path):
     boxes = (Box("bed", (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)), Box("rug", (1.5, 0.5, 0.5), (1.0, 1.0, 1.0)))  # touching
     rooms = [*split_rooms(2, "test"), replace(split_rooms(3, "test")[2], boxes=boxes)]
     monkeypatch.setattr(module, "_set", lambda name, geometry: QuestionSet(name, [{"id": name}], {}))
-    monkeypatch.setattr(module, "read_geometry", lambda path: SimpleNamespace(rooms=rooms))
+    read, files = {}, tuple(geometry_of(dataset, tmp_path) for dataset in ("arkitscenes", "scannetpp"))
+    monkeypatch.setattr(module, "read_geometry", lambda path: SimpleNamespace(rooms=read.setdefault(path, rooms)))
     monkeypatch.setattr(module, "train_variant", lambda *how: None)
     monkeypatch.setattr(module, "load_run", lambda *how: None)
     monkeypatch.setattr(module, "answer", lambda c, q, loaded, folder: write_lines(answers_path(c, folder), []))
     monkeypatch.setattr("vsr_kit.models.load_model", lambda *how, **more: None)
     base, run = plan(["grpo-vanilla"], seeds=1)
-    some = tmp_path / "geometry.json"
-    module.work(run, tmp_path, tmp_path / UNFINISHED, some)
+    module.work(run, tmp_path, tmp_path / UNFINISHED, files)
     assert not pairs_path(tmp_path).exists()
-    module.work(base, tmp_path, tmp_path / UNFINISHED, some)
-    assert read_pairs(pairs_path(tmp_path)) == distance_pairs(rooms, touching="keep")
-    assert finished(base, tmp_path, some)
-    pairs_path(tmp_path).unlink()
-    assert not finished(base, tmp_path, some) and finished(base, tmp_path)
+    module.work(base, tmp_path, tmp_path / UNFINISHED, files)
+    for dataset in ("arkitscenes", "scannetpp"):
+        assert read_pairs(pairs_path(tmp_path, dataset)) == distance_pairs(rooms, touching="keep")
+    assert set(read) == set(files) and finished(base, tmp_path, files)
+    pairs_path(tmp_path, "scannetpp").unlink()
+    assert not finished(base, tmp_path, files) and finished(base, tmp_path, files[:1])
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
@@ -490,6 +531,7 @@ def test_the_command_says_where_a_repetition_landed(monkeypatch, tmp_path):
     where = "the 95 % prediction interval for 2 seeds (+3.0 to +7.0)"
     assert f"sft minus base: +3.2 points here, +5.0 shipped; inside {where}" in done.output
     assert f"grpo-vanilla minus base: +7.5 points here, +5.0 shipped; OUTSIDE {where}" in done.output
+    assert "shipped study (the miniature (3.3M parameters), 120 procedural rooms): your runs" in done.output
     assert done.output.count("your runs have the seeds of shipped ones") == 1 and "seeds are new" not in done.output
     seeds[tmp_path] = 6
     done = vsr("reproduce", "--out", tmp_path)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.test_reproduce import QUESTIONS, complete, stub, train_some, vsr  # noqa: F401 (stub is a fixture)
+from tests.test_reproduce import QUESTIONS, complete, geometry_of, stub, train_some, vsr  # noqa: F401 (stub is a fixture)
 from tests.test_results import every, say, write_study
 from vsr_kit.data import split_rooms
 from vsr_kit.generation import Generation
@@ -80,12 +80,13 @@ def entry(**changed):
 # -- leftovers ---------------------------------------------------------------------------------------------------------
 
 
-def test_everything_that_is_shipped_was_made_as_it_would_be_today():
+def test_everything_that_is_shipped_was_made_as_it_would_be_today(tmp_path):
     units = plan()
     there = [unit for unit in units if unit.variant and (reference_runs() / unit.name / "summary.json").exists()]
     assert len(there) > 60
     check(units, reference_runs())
-    conditions = [c for unit in units for c in conditions_of(unit, Path("some geometry"))]
+    files = tuple(geometry_of(dataset, tmp_path) for dataset in ("arkitscenes", "scannetpp"))
+    conditions = [c for unit in units for c in conditions_of(unit, files)]
     check_leftovers([], conditions, reference_runs(), reference_runs() / UNFINISHED)
     for unit in there:
         config = read_json(reference_runs() / unit.name / "config.json")["config"]
@@ -168,8 +169,7 @@ def test_no_run_is_trained_beside_one_on_another_number_of_questions(stub, monke
 
 def test_another_geometry_file_shows_in_its_distances(monkeypatch, tmp_path):
     rooms = split_rooms(3, "test")
-    geometry = tmp_path / "geometry.json"
-    geometry.write_text("{}")
+    geometry = (geometry_of("arkitscenes", tmp_path),)
     monkeypatch.setattr(module, "read_geometry", lambda path: SimpleNamespace(rooms=rooms))
     pairs_path(tmp_path).parent.mkdir()
     pairs = distance_pairs(rooms, touching="keep")

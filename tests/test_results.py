@@ -173,7 +173,8 @@ def test_a_folder_may_be_named_by_text(study):
 def test_a_verdict_is_told_with_its_interval(study):
     said = str(results.verdict("grpo-lifts", study))
     assert said.startswith("grpo minus base: +75.0 points (")
-    assert said.endswith("48 questions, 12 rooms, 5 seeds)\ngrpo-lifts: REPRODUCED")
+    assert "48 questions, 12 procedural rooms, 5 seeds)\ngrpo-lifts: REPRODUCED on the miniature" in said
+    assert said.endswith(", 12 procedural rooms, 5 seeds; asked was whether it gains at all, not by how much")
     with pytest.raises(ValueError, match="unknown claim 'nonsense'"):
         results.verdict("nonsense", study)
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -369,6 +370,79 @@ def test_our_own_format_names_the_broken_room(tmp_path, text, rule):
         load_rooms(path)
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff", "\ufeff \n"])
+def test_a_byte_order_mark_does_no_harm(tmp_path, mark):
+    geometry, ours = tmp_path / "arkitscenes_meta_info_val.json", tmp_path / "rooms.json"
+    geometry.write_text(mark + json.dumps({"40": SCENE}), encoding="utf-8")
+    save_rooms(ours, make_rooms(1, seed=1))
+    ours.write_text(mark + ours.read_text(encoding="utf-8"), encoding="utf-8")
+    assert [room.name for room in read_rooms(geometry).rooms] == [room.name for room in read_geometry(geometry).rooms]
+    assert load_rooms(ours) == list(read_rooms(ours).rooms) == make_rooms(1, seed=1)
+
+
+def test_a_list_of_scenes_is_told_what_is_missing(tmp_path):
+    path = tmp_path / "scenes.json"
+    path.write_text(json.dumps([SCENE | {"scene_name": "41"}, SCENE]))
+    with pytest.raises(ValueError, match=r"scenes\.json: room 0 \('41'\): is a scene .*maps scene names to scenes"):
+        read_rooms(path)
+
+
+@pytest.mark.parametrize(
+    "change, rule",
+    [
+        (lambda room: room.pop("shell"), "field 'shell' is missing"),
+        (lambda room: room.pop("floor_area_m2"), "field 'floor_area_m2' is missing"),
+        (lambda room: room.update(floor_area_m2="wide"), "wide"),
+        (lambda room: room.update(floor_area_m2=float("nan")), "floor_area_m2.*above 0"),
+        (lambda room: room.update(floor_area_m2=10**400), "too large"),
+        (lambda room: room.update(boxes=[3]), "int"),
+        (lambda room: room["boxes"][0].pop("size"), "field 'size' is missing"),
+        (lambda room: room["boxes"][0].update(center=[1, 2, 10**400]), "too large"),
+        (lambda room: room["boxes"][0].update(category="a\x00"), "control character"),
+        (lambda room: room["boxes"][0].update(category=3), "category is 3"),
+        (lambda room: room.update(dataset=None), "field 'dataset' is None"),
+    ],
+)
+def test_a_broken_room_is_named_by_place_and_name(tmp_path, change, rule):
+    rooms = [room.to_dict() for room in make_rooms(2, seed=1)]
+    change(rooms[1])
+    path = tmp_path / "rooms.json"
+    path.write_text(json.dumps(rooms))
+    with pytest.raises(ValueError, match=rf"rooms\.json: room 1 \('{rooms[1]['name']}'\): .*{rule}.*save_rooms"):
+        load_rooms(path)
+
+
+@pytest.mark.parametrize(
+    "name, change, rule",
+    [
+        ("41", lambda scene: scene.update(room_size=10**400), "'room_size' is 10*"),
+        ("41", lambda scene: scene.update(room_size=1e300), "'room_size'"),
+        ("41", lambda scene: scene.update(dataset=None), "'dataset' is None"),
+        ("41", lambda scene: scene["object_bbox"].update({"<|im_end|>": []}), "command"),
+        ("41", lambda scene: scene["object_bbox"].update({"a\ud800": []}), "half of a character"),
+        ("4\x1b1", lambda scene: None, "control character"),
+        ("", lambda scene: None, "not empty"),
+    ],
+)
+def test_numbers_and_names_that_no_file_or_prompt_can_take_are_skipped_by_name(tmp_path, name, change, rule):
+    broken = copy.deepcopy(SCENE)
+    change(broken)
+    read = read_geometry(geometry_file(tmp_path, {"40": SCENE, name: broken}))
+    assert [room.name for room in read.rooms] == ["40"]
+    assert re.search(f"arkitscenes_meta_info_val.json: scene {re.escape(repr(name))}: .*{rule}", read.skipped[0])
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 200_000, "{" + '"a": {' * 5000, '{"a": ' + "9" * 5000 + "}", '{"a": 1, "a": 2}']
+)
+@pytest.mark.parametrize("read", [read_rooms, read_geometry, load_rooms])
+def test_hostile_json_is_one_line_with_the_file(tmp_path, read, text):
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"bad\.json: not readable as JSON"):
+        read(path)
+
+
 def test_rooms_come_from_a_number_our_file_or_the_release(tmp_path):
     assert list(read_rooms("3", seed=2).rooms) == make_rooms(3, seed=2)
     assert list(read_rooms(3, seed=2).rooms) == make_rooms(3, seed=2)
@@ -390,7 +464,7 @@ class TestRealGeometry:
         scenes = json.loads(REAL.read_text())
         for room in read.rooms:
             scene = scenes[room.name]
-            assert room.counts == scene["object_counts"]
+            assert room.counts == room.drawn_counts == scene["object_counts"]
             records = [record for name in room.counts for record in scene["object_bbox"][name]]
             for box, record in zip(room.boxes, records, strict=True):
                 assert box.corners().min(0) == pytest.approx(record["min"], abs=1e-6)

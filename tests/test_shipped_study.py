@@ -1,7 +1,9 @@
 """The shipped study is what it says: clean commits, one checkpoint, the settings of its variants, whole answers."""
 
+import gzip
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,12 @@ from vsr_kit.evaluation import score
 from vsr_kit.journals import read_lines as read_journal
 from vsr_kit.labels import distance_pairs, read_pairs
 from vsr_kit.provenance import checkpoint_hash
+from vsr_kit.results.real_rooms import REAL_SETS
 from vsr_kit.rooms import read_geometry
 from vsr_kit.runs import RunFolder
 from vsr_kit.shipped import data_samples
 from vsr_kit.study import (
+    SEEDS,
     VARIANTS,
     Condition,
     answers_path,
@@ -23,8 +27,12 @@ from vsr_kit.study import (
     read_lines,
     reference_runs,
     sampled_subset,
+    sets,
 )
+from vsr_kit.study.changed import real_conditions, real_set
+from vsr_kit.study.travel import ASKED_CONTROLS
 
+GEOMETRY = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "arkitscenes_meta_info_val.json"
 FOLDER = reference_runs()
 ANSWERS = sorted((FOLDER / "answers").glob("*.gz"))
 MADE = {entry["name"]: entry for entry in read_journal(FOLDER / "manifest.jsonl")}
@@ -45,7 +53,37 @@ def test_every_variant_and_seed_was_asked_everything():
     asked = {condition.name for v in VARIANTS for seed in v.seeds for condition in v.conditions(seed)}
     asked |= {condition.name for condition in base_conditions()}
     assert asked <= set(MADE)
-    assert {name.split("--")[0] for name in set(MADE) - asked} == {"arkitscenes-vsi-bench"}
+    real = {sets.ARKITSCENES, *REAL_SETS, *(known.name for known in ASKED_CONTROLS)}
+    assert {name.split("--")[0] for name in set(MADE) - asked} <= real
+
+
+def test_whoever_was_asked_about_a_real_room_was_asked_everything_and_no_seed_was_picked():
+    """Every set that is there was asked of the base and of the same first seeds, with every clip it is asked with."""
+    asked = {
+        c: name
+        for dataset in ("arkitscenes", "scannetpp")
+        for name in ("base", *(f"grpo-vanilla-seed{seed}" for seed in SEEDS))
+        for c in real_conditions(dataset, name)
+        if c.questions != sets.ARKITSCENES
+    }
+    there = {c: model for c, model in asked.items() if c.name in MADE}
+    models = list(dict.fromkeys(asked.values()))
+    whole = {(c.questions, c.clip): [m for m in models if replace(c, model=m) in there] for c in there}
+    assert all(found == models[: len(found)] for found in whole.values())
+    assert len({len(found) for found in whole.values()}) <= 1 and min(map(len, whole.values()), default=4) >= 4
+    assert len({MADE[c.name]["git"]["commit"] for c in there}) <= 1  # controls and rule were written down there already
+
+
+def test_controls_ask_the_questions_that_they_change():
+    kept = {path.name.removesuffix(".jsonl.gz") for path in (FOLDER / "questions").iterdir()}
+    assert kept <= {entry["questions"] for entry in MADE.values()}
+    for name in kept & set(REAL_SETS):
+        assert {row["rules"] for row in read_lines(questions_path(name, FOLDER))} == {"benchmark"}
+    for known in (known for known in ASKED_CONTROLS if known.name in kept):
+        rows = {row["id"]: row for row in read_lines(questions_path(known.of, FOLDER))}
+        changed = read_lines(questions_path(known.name, FOLDER))
+        assert {row["id"] for row in changed} <= rows.keys()
+        assert all(row["question_type"] == rows[row["id"]]["question_type"] for row in changed)
 
 
 def test_answers_come_from_a_clean_commit_and_the_shipped_checkpoint():
@@ -112,8 +150,53 @@ def test_every_answer_of_the_tuning_is_scored_and_from_the_shipped_checkpoint():
     assert len(validation) > 100 and not validation & test
 
 
-def test_the_pairs_are_those_of_the_released_geometry():
-    geometry = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "arkitscenes_meta_info_val.json"
+@pytest.mark.parametrize("dataset", ["arkitscenes", "scannetpp"])
+def test_the_pairs_are_those_of_the_released_geometry(dataset):
+    geometry = GEOMETRY.with_name(f"{dataset}_meta_info_val.json")
     if not geometry.exists():
         pytest.skip("the released geometry is not in this checkout")
-    assert read_pairs(pairs_path(FOLDER)) == distance_pairs(read_geometry(geometry).rooms, touching="keep")
+    assert read_pairs(pairs_path(FOLDER, dataset)) == distance_pairs(read_geometry(geometry).rooms, touching="keep")
+
+
+@pytest.fixture(scope="module")
+def few_rooms():
+    """The study's sets with the first 24 rooms of a split, each filmed once; more rooms only add to the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sets, "ROOMS", dict.fromkeys(sets.ROOMS, 24))
+        patch.setattr(sets, "TIMES_THE_ROOMS", {"order": 2})
+        patch.setattr(sets, "film", cache(sets.film))
+        yield
+
+
+@pytest.mark.parametrize("name", ["test-vsi-bench", "test-vsi-100k", "test-held-out", "test-order"])
+def test_the_kit_still_asks_the_study_its_questions_byte_for_byte(few_rooms, name):
+    """Whatever rules are added: questions, truths, options, ids, and through what is seen the clips."""
+    made = [json.dumps(row, ensure_ascii=False) for row in sets.make_set(name).rows]
+    rooms = {room.name for room in sets.split_rooms(48 if name == "test-order" else 24, "test")}
+    with gzip.open(questions_path(name, FOLDER), "rt", encoding="utf-8", newline="") as stream:
+        shipped = [line for line in stream.read().split("\n") if line and json.loads(line)["scene_name"] in rooms]
+    assert made == shipped
+    assert len(shipped) > (0 if name == "test-order" else 40)
+
+
+@pytest.mark.slow
+def test_the_kit_still_asks_the_study_about_its_real_rooms_byte_for_byte():
+    if not GEOMETRY.exists():
+        pytest.skip("the released geometry is not in this checkout")
+    made = sets.make_set(sets.ARKITSCENES, GEOMETRY).rows
+    with gzip.open(questions_path(sets.ARKITSCENES, FOLDER), "rt", encoding="utf-8", newline="") as stream:
+        assert "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made) == stream.read()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*REAL_SETS, "scannetpp-on-the-floor", "scannetpp-known-words"])
+def test_questions_about_real_rooms_are_asked_again_byte_for_byte(name):
+    geometry = tuple(GEOMETRY.with_name(f"{dataset}_meta_info_val.json") for dataset in ("arkitscenes", "scannetpp"))
+    if not all(path.exists() for path in geometry):
+        pytest.skip("the released geometry is not in this checkout")
+    if not questions_path(name, FOLDER).exists():
+        pytest.skip("it was not asked yet")
+    with gzip.open(questions_path(name, FOLDER), "rt", encoding="utf-8", newline="") as stream:
+        shipped = stream.read()
+    made = real_set(name, geometry)
+    assert "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made.rows) == shipped

@@ -224,11 +224,16 @@ def test_a_set_that_is_not_there_is_an_error_that_names_what_is(name):
 
 def test_a_named_geometry_is_asked_about(monkeypatch):
     read = []
-    rooms = sets.split_rooms(1, "test")
-    monkeypatch.setattr(sets, "read_geometry", lambda path: read.append(path) or SimpleNamespace(rooms=rooms))
+    rooms = [replace(room, dataset="arkitscenes") for room in sets.split_rooms(1, "test")]
+    monkeypatch.setattr(sets, "read_geometry", lambda *given: read.append(given) or SimpleNamespace(rooms=rooms))
     questions = sets.make_set(sets.ARKITSCENES, "some.json")
-    assert (questions.name, read) == (sets.ARKITSCENES, ["some.json"])
+    assert (questions.name, read) == (sets.ARKITSCENES, [("some.json", "roomy")])
     assert {row["scene_name"] for row in questions.rows} == {rooms[0].name}
+    assert all("rules" not in row for row in questions.rows)  # the study's rows are older than the field
+    new = sets.make_set("arkitscenes-benchmark", "some.json")
+    assert read[1:] == [("some.json", "labelled")] and {row["rules"] for row in new.rows} == {"benchmark"}
+    with pytest.raises(ValueError, match="some.json holds rooms of 'arkitscenes'.*another data set"):
+        sets.make_set("scannetpp-benchmark", "some.json")
 
 
 # -- variants ----------------------------------------------------------------------------------------------------------

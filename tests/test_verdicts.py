@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from vsr_kit.cli import app
 from vsr_kit.journals import append_lines
 from vsr_kit.labels import DistancePair, write_pairs
 from vsr_kit.results import compared, measured, summary
+from vsr_kit.results.reach import Reach
 from vsr_kit.study import (
     SEEDS,
     VARIANTS,
@@ -313,8 +315,10 @@ def test_fewer_runs_than_asked_for_make_a_verdict_preliminary(whole, monkeypatch
     )
     part = results.verdict("grpo-beats-sft", whole)
     assert part.missing == "3 of 5 runs of grpo-vanilla, 3 of 5 runs of sft"
-    assert str(part).endswith(f"{part.verdict.upper()}; preliminary: {part.missing}")
-    assert f"**{part.verdict}**; preliminary: 3 of 5 runs of grpo-vanilla" in summary.ledger(whole)
+    assert f": {part.verdict.upper()} on the miniature" in str(part)
+    assert str(part).endswith(f", 12 procedural rooms, 3 seeds; {part.limits}")
+    assert part.limits == f"asked was {part.claim.only}; preliminary: {part.missing}"
+    assert f", 12 procedural rooms, 3 seeds; {part.limits} |" in summary.ledger(whole)
     other = results.verdict("thoughts-become-empty", whole)
     assert (other.runs, other.missing) == ({"grpo-think": (2, 3)}, "2 of 3 runs of grpo-think")
 
@@ -343,13 +347,13 @@ def test_seeds_that_disagree_make_students_interval_say_otherwise(whole):
     band = found.found["rollout_pairs_minus_corrupted"]
     assert band.student[0] < 0 < band.low and found.by_student == claims.UNDECIDED
     assert f"; Student's {band.student[0]:+.1f} to" in str(found)
-    assert found.words == "reproduced; by Student's intervals undecided"
+    assert found.limits == "by Student's intervals undecided" and found.words.endswith(f"; {found.limits}")
 
 
 def test_the_line_of_a_difference_names_the_seeds_of_both_sides(whole):
     assert "3 and 5 seeds)" in str(results.verdict("corrupted-answers-hold-dpo-back", whole))
-    assert "48 questions, 12 rooms, 5 seeds)" in str(results.verdict("grpo-beats-sft", whole))
-    assert "48 questions, 12 rooms)" in str(results.verdict("cot-prompts-do-not-help", whole))
+    assert "48 questions, 12 procedural rooms, 5 seeds)" in str(results.verdict("grpo-beats-sft", whole))
+    assert "48 questions, 12 procedural rooms)" in str(results.verdict("cot-prompts-do-not-help", whole))
 
 
 def rising(at, of=100):
@@ -440,6 +444,7 @@ def test_each_run_has_a_gain_and_a_repetition_is_held_against_them(tmp_path, who
 
 def test_the_summary_is_a_table_of_what_is_there(whole, study):
     lines = summary.study_summary(whole).split("\n")
+    assert lines[0].startswith("| the miniature (3.3M parameters), 12 procedural rooms | six trained tasks, % |")
     assert lines[2] == "| base, vanilla prompt | 25.0 | " + lines[2].split(" | ")[2]
     names = [line.split(" | ")[0].strip("| ") for line in lines[2:]]
     assert names[3:6] == [
@@ -461,11 +466,12 @@ def test_the_ledger_has_every_claim_run_or_not(whole, study):
     lines = summary.ledger(whole).split("\n")
     assert len(lines) == 2 + len(claims.CLAIMS) and all(line.count(" | ") == 2 for line in lines[2:])
     assert lines[3].startswith("| `grpo-lifts`: GRPO with vanilla prompts lifts")
-    assert "| grpo minus base: +50.0 points (" in lines[3] and lines[3].endswith("| **reproduced** |")
+    assert "| grpo minus base: +50.0 points (" in lines[3] and "| **reproduced on the miniature (3.3M" in lines[3]
+    assert lines[3].endswith("**, 12 procedural rooms, 5 seeds; asked was whether it gains at all, not by how much |")
     assert "think: -8.3 points" in lines[2] and "; observe: -16.7 points" in lines[2]
-    assert sum("it takes " in line and "**not testable here**" in line for line in lines) == 2
+    assert sum("it takes " in line and "**not testable here on the miniature" in line for line in lines) == 2
     assert not any("not run yet" in line for line in lines)
-    missing = [line for line in summary.ledger(study).split("\n") if line.endswith("|  | not run yet |")]
+    missing = [line for line in summary.ledger(study).split("\n") if "|  | not run yet on " in line]
     assert len(missing) == len(claims.CLAIMS) - 3 - 2 and any("`grpo-beats-sft`" in line for line in missing)
 
 
@@ -473,10 +479,11 @@ def test_claims_without_runs_are_listed_with_what_would_make_them(study):
     done = CliRunner().invoke(app, ["claims", "--study", str(study)])
     assert done.exit_code == 0, done.output
     said = done.output
-    assert "grpo-lifts: REPRODUCED\n" in said and "grpo minus base: +75.0 points" in said
-    assert "grpo-beats-sft: NOT RUN YET\n" in said
+    assert "grpo-lifts: REPRODUCED on the miniature" in said and "grpo minus base: +75.0 points" in said
+    assert "grpo-beats-sft: NOT RUN YET on the miniature (3.3M parameters), procedural rooms\n" in said
     assert "    run it with: vsr reproduce --only grpo-beats-sft\n" in said
-    assert "small-model-beats-gpt-4o: NOT TESTABLE HERE\n" in said and "    it takes: Qwen2-VL-2B" in said
+    assert "small-model-beats-gpt-4o: NOT TESTABLE HERE on the miniature" in said
+    assert "    it takes: Qwen2-VL-2B" in said
     assert said.count("NOT RUN YET") == said.count("run it with: vsr reproduce --only") == len(claims.CLAIMS) - 5
     told = json.loads(CliRunner().invoke(app, ["claims", "--study", str(study), "--json"]).output)
     assert told["grpo-lifts"]["verdict"] == "reproduced" and told["grpo-lifts"]["preliminary"] is False
@@ -485,3 +492,64 @@ def test_claims_without_runs_are_listed_with_what_would_make_them(study):
     assert told.keys() == {known.name for known in claims.CLAIMS}
     assert told["grpo-lifts"]["found"]["grpo_minus_base"]["mean"] == pytest.approx(75)
     assert told["grpo-lifts"]["needs"] == ["grpo-vanilla"]
+
+
+# -- how far a verdict reaches -----------------------------------------------------------------------------------------
+
+MODEL, ROOMS_OF = r"on (the miniature \(3\.3M parameters\)|geometry alone)", r"\d* ?(procedural|ARKitScenes) rooms"
+
+
+def names_both(text):
+    """Whether a text says which model and which rooms a verdict speaks of, the model first."""
+    return re.search(f"{MODEL}.*{ROOMS_OF}", text) is not None
+
+
+def test_no_verdict_is_told_without_its_model_and_rooms(whole, study):
+    for folder in (whole, study):
+        found = results.verdicts(folder)
+        for line in summary.ledger(folder).split("\n")[2:]:
+            assert names_both(line.replace("**", "").split(" | ")[-1]), line
+        for verdict in found.values():
+            assert names_both(verdict.words) and names_both(str(verdict).split("\n")[-1])
+            assert verdict.words.startswith(verdict.verdict)
+        said = CliRunner().invoke(app, ["claims", "--study", str(folder)]).output.split("\n")
+        heads = [line for line in said if line.partition(":")[0] in measured.MEASURED]
+        assert len(heads) == len(claims.CLAIMS) and all(map(names_both, heads))
+        told = json.loads(CliRunner().invoke(app, ["claims", "--study", str(folder), "--json"]).output)
+        for name, record in told.items():
+            assert names_both("on " + record["words"].partition(" on ")[2])
+            assert record["words"].startswith(record["verdict"])
+            assert record["reach"].keys() == {"model", "rooms", "runs"} and all(list(record["reach"].values())[:2])
+            assert record["only"] == claims.claim(name).only
+
+
+@pytest.mark.parametrize(
+    "name, reach",
+    [
+        ("cot-prompts-do-not-help", ("the miniature (3.3M parameters)", "12 procedural rooms", "")),
+        ("grpo-lifts", ("the miniature (3.3M parameters)", "12 procedural rooms", "5 seeds")),
+        ("vanilla-beats-chains", ("the miniature (3.3M parameters)", "12 procedural rooms", "5 and 3 seeds")),
+        ("kl-prevents-collapse", ("the miniature (3.3M parameters)", "trained on 400 procedural rooms", "3 runs each")),
+        ("thoughts-become-empty", ("the miniature (3.3M parameters)", "trained on 400 procedural rooms", "3 runs")),
+        ("centre-labels-cap-distance", ("geometry alone", "5 ARKitScenes rooms", "")),
+        ("seven-billion-near-72b", ("the miniature (3.3M parameters)", "procedural rooms", "")),
+    ],
+)
+def test_the_reach_is_what_was_measured(whole, name, reach):
+    assert results.verdict(name, whole).reach == Reach(*reach)
+
+
+def test_rooms_of_other_sets_are_called_by_their_sets_names(study):
+    path = questions_path("test-vsi-bench", study)
+    write_lines(path, [row | {"dataset": "scannetpp"} for row in read_lines(path)])
+    found = results.verdict("grpo-lifts", study)
+    assert found.words.startswith("reproduced on the miniature (3.3M parameters), 12 ScanNet++ rooms, 5 seeds;")
+    assert "12 ScanNet++ rooms, 5 seeds)" in str(found)
+
+
+def test_where_a_claim_says_more_than_its_rule_asks_the_verdict_says_what_was_asked(whole):
+    sized = {known.name for known in claims.VSGRPO if re.search(r"\d\.\d", known.says) and not known.scale}
+    assert sized and sized <= {known.name for known in claims.CLAIMS if known.only}
+    for known in claims.CLAIMS:
+        if known.only:
+            assert f"; asked was {known.only}" in results.verdict(known.name, whole).words

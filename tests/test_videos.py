@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.oracles import pixel_ray, ray_hits
-from vsr_kit import videos
+from vsr_kit import video_files, videos
 from vsr_kit.rooms import CATEGORIES, Box, Room, make_rooms, yaw_axes
 from vsr_kit.videos import (
     CameraPath,
@@ -264,10 +264,10 @@ def test_reading_some_frames_equals_reading_all(tmp_path, suffix):
 def test_only_the_wanted_frames_are_kept(tmp_path, monkeypatch):
     write_mp4(tmp_path / "a.mp4", picture_of(30, 32, 32))
     kept = []
-    decode = videos._decode
-    monkeypatch.setattr(videos, "_decode", lambda *args: kept.append(out := decode(*args)) or out)
+    decode = video_files._decode
+    monkeypatch.setattr(video_files, "_decode", lambda *args: kept.append(out := decode(*args)) or out)
     read_mp4(tmp_path / "a.mp4", 4)
-    assert [sorted(frames) for frames, _ in kept] == [[0, 10, 19, 29]]
+    assert [sorted(found.frames) for found in kept] == [[0, 10, 19, 29]]
 
 
 def test_large_frames_can_be_shrunk_while_reading(tmp_path):

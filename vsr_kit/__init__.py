@@ -19,6 +19,29 @@ A trailing unit says what a number is measured in: `_m` metres, `_m2` square met
 `_px` pixels, `_s` seconds. `camera_height_m`, `yaw_deg_F`, `frames_FHW3`.
 
 Left out here: everything. `import vsr_kit` loads no torch, no transformers and no plotting; import the module you mean.
+What it does is keep the libraries below quiet, before any of them is imported: the kit works without a network, so none
+of them sends or asks anything that nobody asked for. Trainers of TRL would report every training to the hub, and ask it
+for a list; HF_HUB_DISABLE_TELEMETRY=0 lets them. On processors with AVX512-BF16, bitsandbytes would load native code
+from the hub where the package `kernels` is installed, and advise installing it where it is not; a program that wants
+that package imports it before the kit.
 """
 
+import logging
+import os
+import sys
+
+_ASKED = ("HF_HUB_DISABLE_TELEMETRY", "DISABLE_TELEMETRY", "DO_NOT_TRACK")  # whoever set one of them has chosen
+
 __version__ = "0.1.0"
+
+
+def _without_kernel_advice(record: logging.LogRecord) -> bool:
+    return "gemm_4bit_forward from kernels-community" not in record.getMessage()
+
+
+if not any(name in os.environ for name in _ASKED):
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    if "huggingface_hub.constants" in sys.modules:  # imported before the kit: it has read its settings already
+        sys.modules["huggingface_hub.constants"].HF_HUB_DISABLE_TELEMETRY = True
+sys.modules.setdefault("kernels", None)  # `import kernels` is an ImportError from here on
+logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_without_kernel_advice)

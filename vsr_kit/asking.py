@@ -23,13 +23,16 @@ from vsr_kit.data import (
     assign_splits,
     balanced,
     film,
-    load_clips,
     make_rows,
     read_rows,
+    shown_rows,
     split_rooms,
+    unfinished,
+    whole_clips,
 )
 from vsr_kit.evaluation import wrong_clip_pairing
 from vsr_kit.journals import append_lines, replace
+from vsr_kit.questions import Rules, get_rules
 from vsr_kit.rooms import read_rooms
 from vsr_kit.runs import RunFolder
 
@@ -43,12 +46,28 @@ class Asked:
     Attributes:
         rows: with VSI-Bench's fields.
         clips: scene_name to uint8 frames (F, H, W, 3), one for every scene of the rows.
-        skipped: one line for each scene that could not be read.
+        skipped: one line for each scene that could not be read, and each clip that was left out.
+        unseen: how many questions of a built folder were left out, because the sampled frames do not show what they
+            ask about.
+        notes: what to know about clips that were read; see `data.whole_clips`.
     """
 
     rows: list[dict]
-    clips: dict[str, np.ndarray]
+    clips: Mapping[str, np.ndarray]
     skipped: tuple[str, ...] = ()
+    unseen: int = 0
+    notes: tuple[str, ...] = ()
+
+    def told(self) -> list[str]:
+        """What whoever asks should know: scenes skipped, questions left out, oddities of clips, and the rules."""
+        lines = [f"skipped {line}" for line in self.skipped]
+        if self.unseen:
+            lines.append(
+                f"left out {self.unseen} questions of the folder: the frames shown do not show what they ask about"
+            )
+        named = sorted({row["rules"] for row in self.rows if "rules" in row})
+        rules = [f"asked by the rules {name!r} (vsr_kit.questions.rules)" for name in named]
+        return [*lines, *(f"note: {line}" for line in self.notes), *rules]
 
 
 def gather(
@@ -62,7 +81,9 @@ def gather(
     num_frames: int = 8,
     size_px: int = 112,
     seed: int = 0,
+    skip_broken: bool = False,
     progress: bool = False,
+    rules: Rules | str | None = None,
 ) -> Asked:
     """Rows and clips of `rooms`.
 
@@ -73,25 +94,38 @@ def gather(
         phrasing, types, seed: as make_rows takes them; a built folder keeps its own wording.
         per_type: draw so many questions of each type, spread over rooms; all of them by default.
         per_room: ask at most so many of each type about a room that is filmed.
-        num_frames, size_px: of the clips that are filmed; from a folder, num_frames are sampled.
-        progress: show a bar while filming.
+        num_frames, size_px: of the clips that are filmed; from a folder, num_frames are sampled, and what these do not
+            show is not asked, where its build recorded what each frame shows.
+        skip_broken: leave out rooms of a folder whose clip is missing or broken, with their questions.
+        progress: show a bar while filming or reading.
+        rules: what rooms are asked and filmed by, a rule set or its name; by default the study's for procedural
+            rooms, so that they are asked what the shipped runs were asked, and the benchmark's for all others. A built
+            folder keeps its own.
+
+    Raises:
+        ValueError: rows that break a rule, clips that are missing or broken, named.
     """
     folder = Path(str(rooms))
     skipped: tuple[str, ...] = ()
     if folder.is_dir():
+        if unfinished(folder):
+            raise ValueError(f"the build in {folder} is not finished: wait for it, or run the same vsr build again")
         rows = read_rows(folder / "questions.jsonl")
         rows = [row for row in rows if types is None or row["question_type"] in types]
-        chosen = rows if per_type is None else balanced(rows, per_type, seed)
-        return Asked(chosen, load_clips(chosen, folder, num_frames))
+        shown = shown_rows(rows, folder, num_frames)
+        chosen = shown if per_type is None else balanced(shown, per_type, seed)
+        kept, clips, left_out, notes = whole_clips(chosen, folder, num_frames, skip_broken, progress)
+        return Asked(kept, clips, left_out, len(rows) - len(shown), notes)
     if str(rooms).isdigit():
         picked = split_rooms(int(rooms), split, seed)
     else:
-        geometry = read_rooms(rooms)
+        walls = "labelled" if rules is None else get_rules(rules, "").walls
+        geometry = read_rooms(rooms, walls=walls)
         skipped = geometry.skipped
         picked = _of_split(list(geometry.rooms), split)
     watched = tqdm(picked, desc="filming rooms", unit="room", disable=not progress)
-    filmed = {room.name: film(room, num_frames, size_px) for room in watched}
-    rows = make_rows(picked, phrasing, seed, types, filmed, per_room)
+    filmed = {room.name: film(room, num_frames, size_px, get_rules(rules, room.dataset).clear_walk) for room in watched}
+    rows = make_rows(picked, phrasing, seed, types, filmed, per_room, rules=rules)
     chosen = rows if per_type is None else balanced(rows, per_type, seed)
     return Asked(chosen, {name: clip.frames_FHW3 for name, clip in filmed.items()}, skipped)
 

@@ -9,10 +9,18 @@ takes the room.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 
-from vsr_kit.rewards import TAGGED_MODES, RewardFunction, check_mode, tag_names, text_reward, thoughts, words
+from vsr_kit.rewards import (
+    TAGGED_MODES,
+    RewardFunction,
+    check_mode,
+    has_words,
+    tag_counts,
+    text_reward,
+    thoughts,
+    words,
+)
 
 # A thought this short cannot be padded; longer, it is padding if fewer than this share of its words are different.
 # 0.7 % of the base's own chains fall below, all of them lists ("one in the north-east, one in the north-east, …").
@@ -25,13 +33,13 @@ def empty_thought(text: str, mode: str) -> bool:
     A block that is never closed counts up to the answer, so its tag with nothing after it is an empty thought.
     """
     held = thoughts(text, mode)
-    return bool(held) and not any(words(thought) for thought in held)
+    return bool(held) and not any(has_words(thought) for thought in held)
 
 
 def repeated_tags(text: str, mode: str) -> bool:
     """Whether an opening or closing tag of the mode, or of the answer, stands there more than once."""
     check_mode(mode)
-    counts = Counter(tag_names(text)) if mode in TAGGED_MODES else {}
+    counts = tag_counts(text) if mode in TAGGED_MODES else {}
     return any(counts.get(name, 0) > 1 for name in (mode, f"/{mode}", "answer", "/answer"))
 
 

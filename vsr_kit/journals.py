@@ -128,10 +128,18 @@ def write_parquet(path: Path, rows: list[dict]) -> None:
 
 
 def _column(values: list, pa):
+    return pa.array(one_type(values))
+
+
+def one_type(values: list) -> list:
+    """Values that an Arrow column can hold: as they are, or, if their types are mixed, all as text (JSON's)."""
+    import pyarrow as pa
+
     try:
-        return pa.array(values)
+        pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        return pa.array([v if isinstance(v, str) or v is None else json.dumps(v, ensure_ascii=False) for v in values])
+        return [v if isinstance(v, str) or v is None else json.dumps(v, ensure_ascii=False) for v in values]
+    return values
 
 
 def read_parquet(path: Path, fields: Mapping | None = None) -> list[dict]:

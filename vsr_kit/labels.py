@@ -26,12 +26,12 @@ from vsr_kit.data import check_row
 from vsr_kit.data.rows import check_names
 from vsr_kit.evaluation import Interval, interval
 from vsr_kit.prompts import answer_choices, has_options, same_words
-from vsr_kit.questions import CHOICE_TYPES
-from vsr_kit.questions.geometric import TOUCHING_M
+from vsr_kit.questions import CHOICE_TYPES, STUDY_RULES
 from vsr_kit.rooms import Box, Room, center_distance, pairwise_distances
 from vsr_kit.seals import check_seal
 
 TOUCHING = ("drop", "keep")
+TOUCHING_M = STUDY_RULES.least_distance_m
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class DistancePair:
 
     @property
     def touching(self) -> bool:
-        """Whether the two are too close for a distance question (`make_questions` asks none)."""
+        """Whether the two are too close for a distance question by the study's rules."""
         return self.closest_m < TOUCHING_M
 
 
@@ -61,7 +61,7 @@ def distance_pairs(rooms: Iterable[Room], touching: str = "drop", grid_m: float 
 
     Args:
         rooms: of any source; their names must differ.
-        touching: `drop` leaves out pairs closer than `TOUCHING_M`, as `make_questions` does; `keep` keeps them.
+        touching: `drop` leaves out pairs closer than `TOUCHING_M`, as the study's rules do; `keep` keeps them.
         grid_m: find the closest points as VSI-Bench's code does, between two grids of this spacing (0.05 there) that
             fill the boxes' outer parts, faces included; by default exactly. That code then crops each grid to its box,
             by which rounding may lose points that lie on a face; this is not imitated.

@@ -5,8 +5,8 @@ device and precision follow from the machine: fp32 on CPU and MPS, bf16 on GPUs 
 (Qwen2-VL overflows in fp16 and then writes "!!!!"). 4-bit weights are nf4 from bitsandbytes, for the language model's
 linears only; LoRA sits on the same ones, and the vision tower stays frozen.
 
-Loading says one line of its own: the bar over the weights, done in a blink, and bitsandbytes' advice to install a CPU
-kernel that the kit would not use are kept back; a hub download shows its bars, and errors come through.
+Loading says one line of its own: the bar over the weights, done in a blink, is kept back; a hub download shows its
+bars, and errors come through.
 
 Left out: 8-bit weights, merging adapters, other architectures, and remote code.
 """
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import BitsAndBytesConfig, Qwen2VLForConditionalGeneration
 from transformers.utils.logging import set_tqdm_hook
 
@@ -31,25 +32,6 @@ from vsr_kit.shipped import data_samples
 from vsr_kit.sources import NO_CODE, folder_of
 from vsr_kit.vision import core_model, load_processor
 from vsr_kit.whole import AGAIN, check_files, check_filled, check_finite, check_processor
-
-
-@contextmanager
-def _without_kernel_advice() -> Iterator[None]:
-    """Keep back what bitsandbytes says on CPUs with AVX512-BF16: a kernel is missing, which `_mend_cpu_4bit` avoids."""
-    log = logging.getLogger("bitsandbytes.backends.cpu.ops")
-
-    def other(record: logging.LogRecord) -> bool:
-        return "gemm_4bit_forward from kernels-community" not in record.getMessage()
-
-    log.addFilter(other)
-    try:
-        yield
-    finally:
-        log.removeFilter(other)
-
-
-with _without_kernel_advice():  # said once, when PEFT first imports bitsandbytes
-    from peft import LoraConfig, get_peft_model
 
 MINI = "mini"
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"

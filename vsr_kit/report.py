@@ -4,7 +4,8 @@ The story: `write_report` reads config, versions, metrics, rollouts and summary 
 template: what ran, what it measured, score tables, curves, sampled traces, and the settings that differ. Everything a
 model, a file or a user wrote goes through the template engine's escaping: the only markup trusted is our own figures'.
 
-Left out: intervals and verdicts over several seeds (claims.py judges; its tables arrive here as scores).
+A score has its interval and its number of questions beneath it, from the summary where the run recorded them, else from
+the run's predictions. Left out: verdicts over several seeds (claims judge; their tables arrive here as scores).
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import json
 from functools import cache
 from pathlib import Path
 
+from vsr_kit.characters import drawable
 from vsr_kit.runs import RunFolder
 
 TRACES_PER_STEP = 6
 CURVES = ("reward", "kl", "completions/mean_length", "entropy", "frac_reward_zero_std", "grad_norm")
 
 
-def write_report(runs: list[RunFolder], path: str | Path | None = None) -> Path:
+def write_report(runs: list[RunFolder], path: str | Path | None = None, index: str | None = None) -> Path:
     """Write the page, which stands alone, and return its path; the default is report.html in the first run's folder.
 
+    index: a link back to the page that leads here, where there is one.
     Runs of one name with the same settings are drawn as seeds of one curve. Raises ValueError where there is no run.
     """
     if not runs:
@@ -29,14 +32,14 @@ def write_report(runs: list[RunFolder], path: str | Path | None = None) -> Path:
     path = Path(path or runs[0].path / "report.html")
     views = [_view(run) for run in runs]
     settings = _settings([run.config["config"] | {"seed": run.seed} for run in runs])
-    html = page("report.html.j2", runs=views, figures=_figures(runs), settings=settings)
+    html = page("report.html.j2", runs=views, figures=_figures(runs), settings=settings, index=index)
     path.write_text(html, encoding="utf-8")
     return path
 
 
 def page(template: str, **values) -> str:
     """Fill a template of vsr_kit/templates; every value is escaped but a figure, which makes its own markup."""
-    return _templates().get_template(template).render(**values)
+    return drawable(_templates().get_template(template).render(**values))
 
 
 @cache
@@ -56,9 +59,15 @@ def _templates():
 
 
 def number(value) -> str:
-    """A number as a table shows it: three significant digits at least, no noise; text as it is; nothing as a dash."""
+    """A number as a table shows it: three significant digits at least, no noise; text as it is; nothing as a dash.
+
+    A band (mean, low, high[, n]) shows its interval and, where there is n, how many questions it rests on.
+    """
     if value is None:
         return "–"
+    if isinstance(value, (list, tuple)) and len(value) in (3, 4) and all(isinstance(v, (int, float)) for v in value):
+        mean, low, high = (number(float(v)) for v in value[:3])
+        return f"{mean} ({low} to {high}{f'; {value[3]} questions' if len(value) == 4 else ''})"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, int):
@@ -74,6 +83,7 @@ def _view(run: RunFolder) -> dict:
     git, weights, hardware = versions.get("git"), versions.get("checkpoint"), versions["hardware"]
     steps = [row["step"] for row in metrics if row.get("step") is not None]
     scores = summary.get("scores", {})
+    bands = summary.get("intervals") or _own_bands(run, scores)
     return {
         "name": run.name,
         "folder": run.path.name,
@@ -86,7 +96,8 @@ def _view(run: RunFolder) -> dict:
         "weights": "–" if weights is None else f"{weights['name']} {(weights['sha256'] or '')[:10]}".strip(),
         "machine": ", ".join(hardware.get("cuda") or [f"{hardware['processor']}, {hardware['cores']} cores"]),
         "headline": summary.get("headline", {}),
-        "scores": {label: _with_columns(row, _columns(scores)) for label, row in scores.items()},
+        "scores": {label: _with_columns(row, _columns(scores), bands.get(label, {})) for label, row in scores.items()},
+        "banded": bool(bands),
         "score_columns": _columns(scores),
         "progress": _progress(metrics),
         "traces": _traces(run.read_rollouts()),
@@ -106,8 +117,29 @@ def _columns(scores: dict) -> list[str]:
     return list(dict.fromkeys(column for row in scores.values() for column in row))
 
 
-def _with_columns(row: dict, columns: list[str]) -> dict:
-    return {column: row.get(column) for column in columns}
+def _with_columns(row: dict, columns: list[str], bands: dict) -> dict[str, dict]:
+    """Each column's score with its interval and n, None where a row has none."""
+    shown = {}
+    for column in columns:
+        _, low, high, n = bands.get(column) or (None,) * 4
+        shown[column] = {"value": row.get(column), "low": low, "high": high, "n": n}
+    return shown
+
+
+def _own_bands(run: RunFolder, scores: dict) -> dict:
+    """Intervals from the run's predictions, where its only row of scores is about them; else none."""
+    from vsr_kit.evaluation import intervals
+
+    answered = run.read_predictions()
+    if len(scores) != 1 or len(answered) != len({(row.get("dataset"), row.get("id")) for row in answered}):
+        return {}  # several draws of one question are no questions of their own
+    ((label, row),) = scores.items()
+    harness = label.rpartition(", ")[2]  # as `vsr eval` names its row
+    try:
+        found = {task: band.band for task, band in intervals(answered, harness).items()}
+    except (ValueError, KeyError):  # rows of another kind
+        return {}
+    return {label: {task: band for task, band in found.items() if abs(band[0] - row.get(task, band[0])) < 0.05}}
 
 
 def _progress(metrics: list[dict]) -> list[tuple]:

@@ -28,6 +28,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
+from vsr_kit.copies import RUNS_VARIABLE, default_runs
 from vsr_kit.journals import (
     append_lines,
     drop_torn_line,
@@ -46,15 +47,14 @@ from vsr_kit.run_files import (
 )
 from vsr_kit.seals import seal, unseal
 
-RUNS_VARIABLE = "VSR_RUNS"
 JOURNALS = ("attempts.jsonl", "metrics.jsonl", "rollouts.jsonl", "predictions.jsonl")
 SEALED = ("config.json", "versions.json", "summary.json", "metrics.jsonl", "rollouts.parquet", "predictions.jsonl")
 git_at_start = cache(git_state)  # the code this process runs: the checkout may move on while it works
 
 
 def runs_root() -> Path:
-    """Where new run folders go: the environment's VSR_RUNS, else ./runs."""
-    return Path(os.environ.get(RUNS_VARIABLE) or "runs")
+    """Where new run folders go: the environment's VSR_RUNS, else ./runs (of the course's notebooks, beside them)."""
+    return Path(os.environ.get(RUNS_VARIABLE) or default_runs())
 
 
 def run_folders(root: str | Path | None = None) -> list[RunFolder]:

@@ -3,32 +3,33 @@
 The story: `vsr run` calls `build_site`. Every notebook runs in a fresh kernel of this very Python, in a folder of its
 own under the site, with VSR_RUNS pointing to `<site>/runs`; what notebooks record there as run folders becomes the
 report page. The index is rewritten after every notebook, so that the first curve can be looked at while the rest runs.
-A cell that fails ends its notebook, not the course: the page shows the error and the index says so.
+A cell that fails ends its notebook, not the course: the page shows the error and the index says so. Notebooks beside
+those that run get pages, too, with the outputs they were shipped with, so that every link leads somewhere; what an
+earlier build executed stays.
 
-Pages work without a network: plotly.js is copied beside them, and widgets are shown by their static fallback. Left out:
-mathematical notation offline (MathJax is loaded by the browser), and parallel execution, which would falsify timings.
+Pages work without a network (pages.py); plotly.js is copied beside them. Left out: parallel execution, which would
+falsify timings.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from html import escape
 from pathlib import Path
 
 from vsr_kit.budget import SMOKE_VARIABLE
+from vsr_kit.characters import without_commands
+from vsr_kit.copies import kernel_environment
 from vsr_kit.report import page, write_report
-from vsr_kit.runs import RUNS_VARIABLE, RunFolder, run_folders
-from vsr_kit.shipped import checkout, notebooks_folder
+from vsr_kit.runs import RunFolder, run_folders
+from vsr_kit.shipped import notebooks_folder
 
 MAIN_JOB = ("00", "01", "02", "03")
-PLOTLY_MIME = "application/vnd.plotly.v1+json"
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+AS_SHIPPED = "Not executed here: these are the outputs that the course ships with. vsr course executes all of it."
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,19 @@ class Executed:
     seconds: float
     cells: int
     error: str | None = None
+
+    @property
+    def state(self) -> str:
+        return "failed" if self.error else "ran"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A notebook of the index that was not executed this time; `state` says what its page shows."""
+
+    name: str
+    title: str
+    state: str
 
 
 @dataclass(frozen=True)
@@ -94,12 +108,19 @@ def build_site(
     before = {run.path for run in run_folders(out / "runs")}
     (out / "notebooks").mkdir(parents=True, exist_ok=True)
     _copy_plotly(out)
+    course = _with_neighbours(notebooks)
+    others = [_as_shipped(path, out, list(course)) for path in course.values() if path not in notebooks]
+    waiting = {path: Listed(path.stem, _title(_read(path), path.stem), "waiting") for path in notebooks}
     executed: list[Executed] = []
+    runs: list[RunFolder] = []
+    limits = {"smoke": smoke, "cell_timeout_s": cell_timeout_s}
     for path in notebooks:
+        _write_index(out, executed, [*waiting.values(), *others], runs, smoke)
         on_start(path, len(_code_cells(_read(path))))
-        executed.append(execute(path, out, smoke=smoke, cell_timeout_s=cell_timeout_s, on_cell=on_cell))
+        executed.append(execute(path, out, pages=list(course), on_cell=on_cell, **limits))
+        del waiting[path]
         runs = [run for run in run_folders(out / "runs") if run.path not in before]
-        _write_index(out, executed, [p.stem for p in notebooks[len(executed) :]], runs, smoke)
+        _write_index(out, executed, [*waiting.values(), *others], runs, smoke)
         on_done(executed[-1])
     return Site(out / "index.html", tuple(executed), tuple(runs))
 
@@ -111,31 +132,50 @@ def execute(
     smoke: bool = False,
     cell_timeout_s: int | None = None,
     on_cell: Callable[[], None] = lambda: None,
+    pages: Iterable[str] = (),
 ) -> Executed:
     """Run one notebook in a fresh kernel; leave `<out>/notebooks/<name>.ipynb` and `.html`.
 
+    pages: names of the notebooks that have or will have a page there; links to others become plain text.
     cell_timeout_s: a cell that takes longer fails; 300 on the smoke budget and 1800 otherwise. Nothing is raised for a
     failing cell: see `Executed.error`.
     """
+    from vsr_kit.pages import notebook_page
+
     path, out = Path(path), Path(out).resolve()
     workplace = out / "notebooks"
     workplace.mkdir(parents=True, exist_ok=True)
     notebook = _read(path)
-    environment = _environment(smoke, out / "runs")
+    environment = kernel_environment(out / "runs") | {SMOKE_VARIABLE: "1" if smoke else "0"}
     began = time.monotonic()
     error = _run_cells(notebook, workplace, environment, cell_timeout_s or (300 if smoke else 1800), on_cell)
     seconds = time.monotonic() - began
     _write(notebook, workplace / path.name)
-    (workplace / f"{path.stem}.html").write_text(notebook_page(notebook, path.stem), encoding="utf-8")
+    note = "Executed on the smoke budget: every cell ran, the numbers mean nothing." if smoke else ""
+    html = notebook_page(notebook, path.stem, pages=pages, folder=workplace, note=note)
+    (workplace / f"{path.stem}.html").write_text(html, encoding="utf-8")
     return Executed(path.stem, _title(notebook, path.stem), seconds, len(_code_cells(notebook)), error)
 
 
-def _environment(smoke: bool, runs: Path) -> dict[str, str]:
-    """Of the kernel: budget, place of run folders and, in a checkout that was never installed, this very package."""
-    environment = {**os.environ, SMOKE_VARIABLE: "1" if smoke else "0", RUNS_VARIABLE: str(runs)}
-    if top := checkout():
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(top), os.environ.get("PYTHONPATH")]))
-    return environment
+def _with_neighbours(notebooks: Sequence[Path]) -> dict[str, Path]:
+    """The notebooks to execute and the course's others from the same folders, by name and in order."""
+    beside = [path for folder in {path.parent for path in notebooks} for path in course_notebooks(folder=folder)]
+    return dict(sorted({path.stem: path for path in [*beside, *notebooks]}.items()))
+
+
+def _as_shipped(path: Path, out: Path, pages: list[str]) -> Listed:
+    """Leave the page of a notebook with the outputs it has; one that an earlier build executed stays."""
+    from vsr_kit.pages import notebook_page
+
+    copy, page = out / "notebooks" / path.name, out / "notebooks" / f"{path.stem}.html"
+    notebook = _read(path)
+    title = _title(notebook, path.stem)
+    if page.exists() and copy.exists() and copy.read_bytes() != path.read_bytes():
+        return Listed(path.stem, title, "from an earlier run")
+    shutil.copyfile(path, copy)
+    html = notebook_page(notebook, path.stem, pages=pages, folder=copy.parent, note=AS_SHIPPED)
+    page.write_text(html, encoding="utf-8")
+    return Listed(path.stem, title, "as shipped")
 
 
 def _run_cells(notebook, workplace: Path, environment: dict, timeout_s: int, on_cell) -> str | None:
@@ -157,43 +197,8 @@ def _run_cells(notebook, workplace: Path, environment: dict, timeout_s: int, on_
     try:
         client.execute(env=environment)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as err:
-        return "\n".join(_ANSI.sub("", str(err)).strip().splitlines()[-12:]) or type(err).__name__
+        return "\n".join(without_commands(str(err)).strip().splitlines()[-12:]) or type(err).__name__
     return None
-
-
-def notebook_page(notebook, name: str) -> str:
-    """The executed notebook as one HTML page that needs `../plotly.min.js` and no network."""
-    from nbconvert import HTMLExporter
-
-    html, _ = HTMLExporter(template_name="lab").from_notebook_node(_static(notebook), {"metadata": {"name": name}})
-    # Before anything else in the head: loaded after require.js, plotly.js would register with it and define no global.
-    html = html.replace("<head>", '<head>\n<script src="../plotly.min.js"></script>', 1)
-    return re.sub(r'href="(\d\d_[\w-]+)\.ipynb', r'href="\1.html', html)
-
-
-def _static(notebook):
-    """A copy whose figures draw without the notebook server; widgets without state are shown by what else there is."""
-    import copy
-
-    notebook = copy.deepcopy(notebook)
-    notebook.metadata.pop("widgets", None)
-    for cell in _code_cells(notebook):
-        for output in cell.outputs:
-            data = output.get("data", {})
-            if PLOTLY_MIME in data:
-                data["text/html"] = figure_html(data.pop(PLOTLY_MIME), data.pop("image/svg+xml", ""))
-    return notebook
-
-
-def figure_html(figure: dict, still: str = "") -> str:
-    """A plotly figure as a <div> and a script, for a page that loads plotly.js; `still`, an SVG, without scripts."""
-    import plotly.io
-
-    config = figure.get("config", {})
-    figure = {key: figure[key] for key in ("data", "layout", "frames") if key in figure}
-    alt = escape((figure.get("layout", {}).get("meta") or {}).get("alt", "a figure"))
-    live = plotly.io.to_html(figure, config=config, include_plotlyjs=False, full_html=False, validate=False)
-    return f'<div role="img" aria-label="{alt}">{live}</div><noscript>{still}</noscript>'
 
 
 def _copy_plotly(out: Path) -> None:
@@ -202,16 +207,16 @@ def _copy_plotly(out: Path) -> None:
     shutil.copyfile(Path(plotly.__file__).parent / "package_data" / "plotly.min.js", out / "plotly.min.js")
 
 
-def _write_index(out: Path, executed: list[Executed], waiting: list[str], runs: list[RunFolder], smoke: bool) -> None:
+def _write_index(out: Path, executed: list[Executed], others: list[Listed], runs: list[RunFolder], smoke: bool) -> None:
     report = None
     if runs:
-        report = write_report(runs, out / "report.html").name
+        report = write_report(runs, out / "report.html", index="index.html").name
     headlines = [(run.name, run.summary["headline"]) for run in runs if run.summary.get("headline")]
     made = datetime.now().astimezone().isoformat(sep=" ", timespec="minutes")
     html = page(
         "index.html.j2",
-        executed=executed,
-        waiting=waiting,
+        notebooks=sorted([*executed, *others], key=lambda notebook: notebook.name),
+        failed=[notebook for notebook in executed if notebook.error],
         report=report,
         headlines=headlines,
         smoke=smoke,

@@ -3,31 +3,46 @@
 The renderer casts one ray a pixel against oriented boxes, so occlusion is exact, and it needs nothing but NumPy. The
 picture carries the cues a small network can use and real film has in its own way: every category has one colour, each
 wall its own tint (so that a view tells where it looks), the floor a half-metre grid (so that depth can be read), and a
-lamp at the camera lets far things fade. Video files go through PyAV.
+lamp at the camera lets far things fade. Video files are `vsr_kit.video_files`' business.
 Left out: shadows, textures, reflections, motion blur, rolling shutter, doors and anything but boxes.
 """
 
 from __future__ import annotations
 
-import colorsys
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from vsr_kit.rooms import CATEGORIES, Box, Room
+from vsr_kit.colors import WALL_COLORS, category_color, object_colors
+from vsr_kit.rooms import Box, Room
+from vsr_kit.video_files import Video, read_mp4, read_video, sample_frame_indices, write_mp4
+
+__all__ = [
+    "CameraPath",
+    "Clip",
+    "Video",
+    "camera_walk",
+    "category_color",
+    "first_appearance",
+    "object_colors",
+    "read_mp4",
+    "read_video",
+    "render",
+    "sample_frame_indices",
+    "visible_objects",
+    "write_mp4",
+]
 
 CAMERA_HEIGHT_M = 1.75
 PITCH_DEG = -26.0
 FOV_DEG = 90.0
 SWEEP_DEG = 140.0
+LEAST_PIXELS = 12  # of a frame: an object that covers fewer is not seen in it
 _NEAR_M = 0.05
-_ENCODING = {"crf": "12", "preset": "veryslow", "tune": "animation"}  # mean error below one grey level
 _FACE_SHADE = np.array([0.82, 0.94, 1.08], dtype=np.float32)
 _LAMP_REACH_M = 11.0
-# Tints of the walls at the low and high end of the shell's first and second axis, paler than any object.
-_WALLS = np.array([[200, 168, 160], [160, 196, 170], [166, 172, 206], [204, 200, 156]], dtype=np.float32)
+_WALLS = np.array(WALL_COLORS, dtype=np.float32)  # at the low and high end of the shell's first and second axis
 _FLOOR = np.array([112, 112, 112], dtype=np.float32)
 _FLOOR_ODD = np.array([136, 136, 136], dtype=np.float32)
 _CEILING = np.array([236, 236, 236], dtype=np.float32)
@@ -105,21 +120,6 @@ def render(room: Room, path: CameraPath, size_px: int = 112) -> Clip:
     views = [_render_frame(room, path, f, size_px, colors) for f in range(len(path))]
     frames, ids, depth = (np.stack(part) for part in zip(*views, strict=True))
     return Clip(frames, ids, depth, path)
-
-
-def category_color(category: str) -> tuple[float, float, float]:
-    """One colour for each category, 0 to 255: twelve hues, full and pale. Unknown names hash to a hue between them."""
-    known = category in CATEGORIES
-    index = CATEGORIES.index(category) if known else sum(category.encode()) % 24
-    hue = ((index % 12) + (0.0 if known else 0.5)) / 12
-    return tuple(255 * c for c in colorsys.hsv_to_rgb(hue, 1.0 if index < 12 else 0.5, 0.92))
-
-
-def object_colors(room: Room) -> np.ndarray:
-    """Colours of all boxes, shape (N, 3): the category's, with a brightness of each object's own."""
-    shade = [0.84 + 0.16 * ((31 * i + len(room.boxes)) % 7) / 6 for i in range(len(room.boxes))]
-    tints = [np.multiply(category_color(box.category), s) for box, s in zip(room.boxes, shade, strict=True)]
-    return np.array(tints, np.float32).reshape(-1, 3)
 
 
 def _camera_axes(path: CameraPath, frame: int) -> np.ndarray:
@@ -208,13 +208,13 @@ def _screen_window(box: Box, eye: np.ndarray, axes: np.ndarray, fov_deg: float, 
     return None if left >= right or top >= bottom else (slice(top, bottom), slice(left, right))
 
 
-def visible_objects(clip: Clip, min_pixels: int = 12) -> tuple[int, ...]:
+def visible_objects(clip: Clip, min_pixels: int = LEAST_PIXELS) -> tuple[int, ...]:
     """Indices of the boxes that cover at least `min_pixels` pixels in some frame."""
     seen = [int(i) for i in np.unique(clip.object_ids_FHW) if i >= 0]
     return tuple(i for i in seen if _pixels(clip, i).max() >= min_pixels)
 
 
-def first_appearance(clip: Clip, index: int, min_pixels: int = 12) -> int | None:
+def first_appearance(clip: Clip, index: int, min_pixels: int = LEAST_PIXELS) -> int | None:
     """First frame in which box `index` covers at least `min_pixels` pixels; None where it never does."""
     frames = np.flatnonzero(_pixels(clip, index) >= min_pixels)
     return int(frames[0]) if len(frames) else None
@@ -222,78 +222,3 @@ def first_appearance(clip: Clip, index: int, min_pixels: int = 12) -> int | None
 
 def _pixels(clip: Clip, index: int) -> np.ndarray:
     return (clip.object_ids_FHW == index).sum(axis=(1, 2))
-
-
-def sample_frame_indices(total: int, num_frames: int) -> np.ndarray:
-    """Uniform frame indices, first and last included, as qwen-vl-utils takes them for Qwen2-VL, to the last rounding.
-
-    (The sampler inside transformers steps by `total / num_frames` instead and never takes the last frame.)
-    """
-    if total < 1 or num_frames < 1:
-        raise ValueError(f"cannot take {num_frames} of {total} frames: both must be at least 1")
-    place, last = np.arange(num_frames, dtype=np.float32), np.float32(total - 1)
-    step = last / np.float32(max(num_frames - 1, 1))
-    from_the_end = last - step * (num_frames - 1 - place)  # torch.linspace fills its second half backwards, in float32
-    return np.where(place < max(num_frames // 2, 1), step * place, from_the_end).round().astype(int)
-
-
-def write_mp4(path: str | Path, frames_FHW3: np.ndarray, fps: int = 4) -> None:
-    """Write uint8 frames as H.264 (4:4:4, near lossless, so that small pictures keep their colours)."""
-    import av
-
-    frames = np.asarray(frames_FHW3)
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or len(frames) == 0:
-        got = f"shape {frames.shape} and type {frames.dtype}"
-        raise ValueError(f"frames have {got}: give uint8 of shape (F, H, W, 3) with F of at least 1")
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt, stream.options = "yuv444p", _ENCODING
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
-        container.mux(stream.encode())
-
-
-def read_mp4(path: str | Path, num_frames: int | None = None, max_side_px: int | None = None) -> np.ndarray:
-    """Read a video as uint8 frames, shape (F, H, W, 3).
-
-    Args:
-        path: any file PyAV can read.
-        num_frames: sample so many frames uniformly; only these are kept in memory.
-        max_side_px: shrink frames whose longer side is above it.
-    """
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            said = container.streams.video[0].frames  # the header's word; some containers leave it at 0
-        frames, total = _decode(path, _wanted(said, num_frames), max_side_px)
-        if num_frames is not None and total != said:
-            frames, total = _decode(path, _wanted(total, num_frames), max_side_px)
-    except (OSError, IndexError, av.error.FFmpegError) as error:
-        raise ValueError(f"{path}: not readable as video ({error}); write one with write_mp4, say") from error
-    if not total:
-        raise ValueError(f"{path}: holds no frame; write it again with write_mp4")
-    picked = range(total) if num_frames is None else sample_frame_indices(total, num_frames)
-    return np.stack([frames[i] for i in picked])
-
-
-def _wanted(total: int, num_frames: int | None) -> set[int] | None:
-    """Indices of the frames to keep; None for all. Of an unknown total none are kept, the frames are just counted."""
-    if num_frames is None:
-        return None
-    return set(sample_frame_indices(total, num_frames).tolist()) if total else set()
-
-
-def _decode(path: str | Path, wanted: set[int] | None, max_side_px: int | None) -> tuple[dict[int, np.ndarray], int]:
-    """Wanted frames by index, and how many frames there are."""
-    import av
-
-    frames, total = {}, 0
-    with av.open(str(path)) as container:
-        for total, frame in enumerate(container.decode(video=0), 1):
-            if wanted is None or total - 1 in wanted:
-                shrink = min(1.0, (max_side_px or math.inf) / max(frame.width, frame.height))
-                width, height = max(1, round(frame.width * shrink)), max(1, round(frame.height * shrink))
-                frames[total - 1] = frame.to_ndarray(format="rgb24", width=width, height=height)
-    return frames, total

@@ -231,9 +231,24 @@ def encode_clip(model, processor, frames_FHW3: np.ndarray) -> ClipFeatures:
     return encode_clips(model, processor, [frames_FHW3])[0]
 
 
+def _refuse_special(processor, texts: list) -> None:
+    """No text may say what only the chat template may: where a turn ends, where a picture stands."""
+    special = [token.content for token in processor.tokenizer.added_tokens_decoder.values() if token.special]
+    for text in texts:
+        if found := [token for token in special if isinstance(text, str) and token in text]:
+            raise ValueError(
+                f"a message holds the special token {found[0]!r}: it would be taken for a command, remove it"
+            )
+
+
 def chat_text(processor, messages: list[dict], with_video: bool, add_generation_prompt: bool = True) -> str:
-    """The chat template's text, one `<|video_pad|>` for the clip; without a clip its block is left out altogether."""
+    """The chat template's text, one `<|video_pad|>` for the clip; without a clip its block is left out altogether.
+
+    Raises:
+        ValueError: not one video block for a clip, or a text that holds a special token of the tokenizer.
+    """
     blocks = [b for m in messages if not isinstance(m["content"], str) for b in m["content"]]
+    _refuse_special(processor, [m["content"] for m in messages] + [b.get("text") for b in blocks])
     if with_video and sum(b["type"] == "video" for b in blocks) != 1:
         raise ValueError(f"a clip needs exactly one {{'type': 'video'}} block in the messages, got {messages}")
     if not with_video:

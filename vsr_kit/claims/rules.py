@@ -59,6 +59,7 @@ class Claim:
         caveat: what the miniature cannot tell, or what its recipe builds in.
         needs: the variants whose runs are the evidence, beside the base's answers; see `vsr_kit.study.VARIANTS`.
         scale: what it would take where the miniature cannot answer; empty where it can.
+        only: which part of what it says the rule decides, where that is not all of it; a verdict tells it.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Claim:
     caveat: str
     needs: tuple[str, ...] = ()
     scale: str = ""
+    only: str = ""
 
 
 def gain_rule(low: float, high: float) -> str:

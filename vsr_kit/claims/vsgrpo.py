@@ -52,6 +52,7 @@ VSGRPO: tuple[Claim, ...] = (
             "The room to gain is built in: the base was tuned on labels of which a stated share is random. The size of "
             "the gain is therefore a property of the recipe; the paper's 12.1 is shown beside it, never as a target."
         ),
+        only="whether it gains at all, not by how much",
     ),
     Claim(
         name="grpo-beats-sft",
@@ -68,6 +69,7 @@ VSGRPO: tuple[Claim, ...] = (
             "and at equal seconds stands beside it and is no part of the rule."
         ),
         needs=("grpo-vanilla", "sft"),
+        only="which gains more, not by how much",
     ),
     Claim(
         name="sft-beats-dpo",
@@ -85,6 +87,7 @@ VSGRPO: tuple[Claim, ...] = (
             "DPO tuned like that; dpo-lower-rate, the grid's second best, stands beside it and is no part of the rule."
         ),
         needs=("sft", "dpo-corrupted"),
+        only="which gains more, not by how much",
     ),
     Claim(
         name="corrupted-answers-hold-dpo-back",
@@ -188,6 +191,7 @@ VSGRPO: tuple[Claim, ...] = (
             "shown; the answers do not follow from them."
         ),
         needs=("grpo-vanilla", "grpo-think", "grpo-observe"),
+        only="which is better, not by how much",
     ),
     Claim(
         name="chains-win-on-direction",

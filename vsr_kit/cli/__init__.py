@@ -18,23 +18,45 @@ import typer
 from typer.core import TyperGroup
 
 from vsr_kit import __version__
+from vsr_kit.characters import one_line, printable
 from vsr_kit.cli import benching, claiming, course, questions, reproducing, studies
+from vsr_kit.cli.terminal import guard
 from vsr_kit.damage import Damaged, in_a_line
 
 
 class _Group(TyperGroup):
-    """Typer takes every EOFError for Ctrl-D and says no more than "Aborted."; here it is a file that ends too early."""
+    """Typer's group of commands, with two habits mended.
+
+    Typer shows what was typed as it was typed, and a terminal must not obey it. And it takes every EOFError for Ctrl-D
+    and says no more than "Aborted."; here it is a file that ends too early.
+    """
+
+    def make_context(self, *args, **extra):
+        try:
+            return super().make_context(*args, **extra)
+        except Exception as error:
+            _make_printable(error)
+            raise
 
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
         except EOFError as error:
             raise Damaged(f"a file ends too early ({in_a_line(error)}); vsr --debug shows which") from error
+        except Exception as error:
+            _make_printable(error)
+            raise
+
+
+def _make_printable(error: Exception) -> None:
+    """Escape what was typed wrongly in the message of an error about it."""
+    if hasattr(error, "format_message"):
+        error.message = printable(error.message)
 
 
 app = typer.Typer(
-    name="vsr",
     cls=_Group,
+    name="vsr",
     help="Visual-spatial reasoning by R1-Zero-like training: rooms, clips, questions, scores, QLoRA GRPO, a course.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -71,16 +93,25 @@ def options(
 
 def main() -> None:
     """Entry point of the `vsr` script: errors become one line and exit code 2."""
+    _print_anything()
+    guard()
     debug = "--debug" in sys.argv
     try:
         app()
     except (ValueError, OSError, ImportError) as error:  # with a remedy
         if debug:
             raise
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {one_line(error)}", err=True)
         sys.exit(2)
     except Exception as error:
         if debug:
             raise
-        typer.echo(f"error: {in_a_line(error)} ({type(error).__name__}; vsr --debug shows where)", err=True)
+        typer.echo(f"error: {one_line(in_a_line(error))} ({type(error).__name__}; vsr --debug shows where)", err=True)
         sys.exit(2)
+
+
+def _print_anything() -> None:
+    """A terminal that knows no "…" (ASCII, Latin-1) shows a question mark; it is no reason to stop."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")

@@ -90,9 +90,11 @@ def show_sharing(result: dict) -> None:
     from rich.console import Console
     from rich.markup import escape
 
+    from vsr_kit.characters import printable
+
     console = Console()
     where = f"{', '.join(result['devices'])}, {result['quantize'] or '/'.join(result['dtypes'])}"
-    console.print(escape(f"{result['shape']['name']} on {where}, threads: {result['threads'][0]}"))
+    console.print(escape(printable(f"{result['shape']['name']} on {where}, threads: {result['threads'][0]}")))
     for name, case in result["cases"].items():
         console.print(_table(f"{name}: {case['about']}", case))
         for target in case["targets"]:

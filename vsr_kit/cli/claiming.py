@@ -19,8 +19,8 @@ def claims(
 ) -> None:
     """Print what the papers claim and what the answers say of it: verdicts are recomputed, never stored.
 
-    A claim that needs a damaged file is not judged; the file is named, and the exit code is 2.
-
+    Every verdict names the model and the rooms it speaks of: nothing here has seen Qwen2-VL-2B or a real video. A claim
+    that needs a damaged file is not judged; the file is named, and the exit code is 2.
     Each claim's rule was written before its runs; `vsr_kit/claims` has measurement and rule in full.
     """
     from vsr_kit.claims import CLAIMS
@@ -46,11 +46,10 @@ def claims(
 
 def _tell(known, verdict, damaged: str | None) -> None:
     """A claim in a few lines; without its runs, what would make them, and with a broken file, which."""
-    from vsr_kit.results.verdicts import NOT_JUDGED, NOT_RUN
+    from vsr_kit.results.verdicts import NOT_JUDGED, NOT_RUN, not_run
 
-    without = NOT_JUDGED if damaged else NOT_RUN
-    head = str(verdict).split("\n")[-1] if verdict else f"{known.name}: {without.upper()}"
-    typer.echo(head)
+    unjudged = NOT_JUDGED.upper() if damaged else NOT_RUN.upper() + not_run(known).removeprefix(NOT_RUN)
+    typer.echo(str(verdict).split("\n")[-1] if verdict else f"{known.name}: {unjudged}")
     more = "" if known.needs else " --geometry arkitscenes_meta_info_val.json"  # no runs: asked of released geometry
     missing = [damaged or f"run it with: vsr reproduce --only {known.name}{more}"]
     measured = str(verdict).split("\n")[:-1] if verdict else missing
@@ -61,14 +60,17 @@ def _tell(known, verdict, damaged: str | None) -> None:
 
 
 def _record(known, verdict, damaged: str | None) -> dict:
-    from vsr_kit.results.verdicts import NOT_JUDGED, NOT_RUN
+    from vsr_kit.results.reach import reach_of
+    from vsr_kit.results.verdicts import NOT_JUDGED, NOT_RUN, not_run
 
-    words = ("says", "source", "measured", "rule", "caveat", "needs", "scale")
+    words = ("says", "source", "measured", "rule", "caveat", "needs", "scale", "only")
     stated = {name: getattr(known, name) for name in words}
     if damaged:
         return {"verdict": NOT_JUDGED, "damaged": damaged, "found": {}, **stated}
     if verdict is None:
-        return {"verdict": NOT_RUN, "found": {}, **stated}
+        reach = asdict(reach_of(known, {}, {}))
+        return {"verdict": NOT_RUN, "words": not_run(known), "reach": reach, "elsewhere": [], "found": {}, **stated}
     found = {name: asdict(finding) for name, finding in verdict.found.items()}
+    stated |= {"words": verdict.words, "reach": asdict(verdict.reach), "elsewhere": list(verdict.elsewhere)}
     limits = {"by_student": verdict.by_student, "runs": verdict.runs, "preliminary": bool(verdict.missing)}
     return {"verdict": verdict.verdict, "found": found, **limits, **stated}

@@ -6,13 +6,14 @@ them to be worked through; `vsr test` proves the checkout. Left out: a server; t
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from vsr_kit.characters import printable
 
 Out = Annotated[Path, typer.Option(help="Folder of the site; its index.html is what to look at.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The smoke budget: every cell runs, the numbers mean nothing.")]
@@ -53,13 +54,15 @@ def _build(notebooks: list[Path], out: Path, smoke: bool, cell_timeout: int) -> 
         bar = progress.add_task("", total=1)
 
         def on_start(path: Path, cells: int) -> None:
-            progress.reset(bar, total=cells, description=path.stem)
+            progress.reset(bar, total=cells, description=printable(path.stem))
 
         def on_done(done) -> None:
             state = "FAILED" if done.error else "ran"
-            console.print(f"{done.name}: {state}, {done.cells} code cells, {done.seconds:.0f} s", highlight=False)
+            console.print(
+                f"{printable(done.name)}: {state}, {done.cells} code cells, {done.seconds:.0f} s", highlight=False
+            )
             if done.error:
-                console.print(done.error, markup=False, highlight=False, soft_wrap=True)
+                console.print(printable(done.error), markup=False, highlight=False, soft_wrap=True)
 
         site = build_site(
             notebooks,
@@ -83,42 +86,33 @@ def _tell(console, site, smoke: bool) -> None:
         caveat = " (smoke budget: these numbers mean nothing)" if smoke else ""
         console.print(f"measured{caveat}:", highlight=False)
     for name, what, value in measured:
-        console.print(f"  {name}: {what}: {value}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"look at {site.index}", markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(f"  {name}: {what}: {value}"), markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(f"look at {site.index}"), markup=False, highlight=False, soft_wrap=True)
 
 
 def lab(
     notebook: Annotated[str, typer.Argument(help="The notebook to open, by the start of its name.")] = "00",
     browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
 ) -> None:
-    """Open JupyterLab on the first notebook.
+    """Open JupyterLab on the first notebook of your own copy of the course.
 
-    From an installed wheel, the notebooks are copied to ./vsr-notebooks first and stay yours to edit.
+    The notebooks are copied to ./vsr-notebooks, where what you edit is never overwritten; their runs go to ./runs.
     """
     from importlib.util import find_spec
 
+    from vsr_kit.copies import OWN_COPY, kernel_environment, update_copy
+    from vsr_kit.runs import runs_root
     from vsr_kit.site import course_notebooks
 
     if find_spec("jupyterlab") is None:
         raise ValueError("JupyterLab is not installed; pip install 'vsr-kit[lab]'")
-    (opened,) = course_notebooks([notebook])[:1]
-    opened = _own_copy(opened)
-    words = [sys.executable, "-m", "jupyterlab", str(opened), *([] if browser else ["--no-browser"])]
-    raise typer.Exit(subprocess.run(words).returncode)
-
-
-def _own_copy(notebook: Path) -> Path:
-    """The notebook itself in a checkout; else a copy of the whole course, which never overwrites an edited one."""
-    from vsr_kit.shipped import checkout
-
-    if checkout() is not None:
-        return notebook
-    folder = Path("vsr-notebooks")
-    folder.mkdir(exist_ok=True)
-    for path in notebook.parent.glob("*.ipynb"):
-        if not (folder / path.name).exists():
-            shutil.copyfile(path, folder / path.name)
-    return folder / notebook.name
+    shipped = course_notebooks([notebook])[0]
+    for line in update_copy(OWN_COPY):
+        typer.echo(line)
+    runs = runs_root().resolve()
+    typer.echo(f"{OWN_COPY}/ is your own copy of the course; its runs go to {runs}, and vsr report shows the newest")
+    words = [sys.executable, "-m", "jupyterlab", f"{OWN_COPY}/{shipped.name}", *([] if browser else ["--no-browser"])]
+    raise typer.Exit(subprocess.run(words, env=kernel_environment(runs)).returncode)
 
 
 def test(

@@ -30,10 +30,11 @@ def evaluate(settings: dict, harness: str, seed: int, name: str, resume: Path | 
         num_frames=settings["frames"],
         size_px=settings["size"],
         seed=seed,
+        skip_broken=settings.get("skip_broken_clips", False),
         progress=True,
     )
-    for line in asked.skipped:
-        typer.echo(f"skipped {line}", err=True)
+    for line in asked.told():
+        typer.echo(line, err=True)
     clips = {"own": lambda: asked.clips, "wrong": lambda: other_clips(asked.clips, seed), "none": lambda: None}
     shown = clips[settings["clip"]]()
     loaded, checkpoint = load(settings)

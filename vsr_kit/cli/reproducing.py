@@ -25,7 +25,10 @@ def reproduce(
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Runs at once, one thread each; one a core if left out.")] = None,
     geometry: Annotated[
-        Path | None, typer.Option(help="VSI-Bench's arkitscenes_meta_info_val.json, to ask about real rooms, too.")
+        list[Path] | None,
+        typer.Option(
+            help="VSI-Bench's arkitscenes_meta_info_val.json or scannetpp_…, to ask about real rooms, too; or both."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the runs and what they may take; run nothing.")
@@ -39,16 +42,16 @@ def reproduce(
     from vsr_kit.study.reproduce import check, finished, plan, reproduce
 
     folder = out or runs_root() / "study"
-    units = plan(only or (), seeds, first_seed)
+    units, files = plan(only or (), seeds, first_seed), tuple(geometry) if geometry else None
     if dry_run:
-        check(units, folder, workers, geometry)
+        check(units, folder, workers, files)
         for unit in units:
-            done = " (done)" if finished(unit, folder, geometry) else ""
+            done = " (done)" if finished(unit, folder, files) else ""
             typer.echo(f"{unit.name}: about {unit.seconds / 60:.0f} min on one core{done}")
         typer.echo(f"{len(units)} units, about {sum(u.seconds for u in units) / 3600:.1f} core-hours, into {folder}")
         return
     try:
-        failed = reproduce(units, folder, workers, geometry)
+        failed = reproduce(units, folder, workers, files)
     except KeyboardInterrupt:
         typer.echo(f"stopped; the same command goes on with {folder}", err=True)
         raise typer.Exit(130) from None
@@ -65,21 +68,23 @@ def _tell(folder: Path) -> None:
     """Verdicts on what the folder holds, and how its gains compare with the shipped study's."""
     from vsr_kit.results import verdicts
     from vsr_kit.results.compared import repeated
+    from vsr_kit.results.reach import rooms_asked
     from vsr_kit.results.trained import trained_runs
 
     for verdict in verdicts(folder).values():
         if verdict.found:
             typer.echo(str(verdict))
-    compared = repeated(folder)
+    compared, on = repeated(folder), rooms_asked()
     known = {run for name in compared for run in trained_runs(None, name)}
     own_runs = {run for name in compared for run in trained_runs(folder, name)}
     if own_runs & known:
         typer.echo(
-            "Against the shipped study: your runs have the seeds of shipped ones, so on like hardware each should land "
-            "very close to its own; the intervals are where runs with new seeds may land (--first-seed 6 makes such)."
+            f"Against the shipped study ({on}): your runs have the seeds of shipped ones, so on like hardware each "
+            "should land very close to its own; the intervals are where runs with new seeds may land (--first-seed 6 "
+            "makes such)."
         )
     elif own_runs:
-        typer.echo("Against the shipped study: your seeds are new, and 95 of 100 such means should lie inside.")
+        typer.echo(f"Against the shipped study ({on}): your seeds are new, and 95 of 100 such means should lie inside.")
     for name, (own, expected) in compared.items():
         where = "inside" if expected.holds(own) else "OUTSIDE"
         typer.echo(

@@ -46,8 +46,11 @@ def train(profile: str, changes: dict, settings: dict, seed: int, name: str, res
         num_frames=chosen.num_frames,
         size_px=chosen.size_px,
         seed=seed,
+        skip_broken=settings.get("skip_broken_clips", False),
         progress=_main_process(),
     )
+    for line in asked.told() if _main_process() else ():
+        typer.echo(line, err=True)
     check(task, chosen, asked.rows)  # before there is a folder
     run = _run_folder(name, {**settings, "profile": asdict(chosen)}, seed, chosen.model, resume)
     how = {"seconds": settings["seconds"], "resume": resume is not None}

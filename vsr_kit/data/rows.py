@@ -1,27 +1,26 @@
 """Rows: plain dicts with VSI-Bench's fields, made from rooms, read from a file, or loaded from the benchmark.
 
 Everything downstream takes rows, so procedural rooms, the benchmark's geometry, its own questions and a user's file all
-look alike. Reading is strict: a row that breaks a rule is named by line and field, since a question that cannot be
-scored would otherwise count as answered wrongly.
+look alike. Reading is strict (`vsr_kit.data.checks`), and nothing is made that would not be read again.
 Left out: VSI-100k, of which no file was ever released; `make_rows(..., phrasing="vsi-100k")` makes its like.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from vsr_kit.questions import CHOICE_TYPES, NUMERIC_TYPES, PHRASINGS, QUESTION_TYPES, make_questions
+from vsr_kit.data.checks import check_row, check_rows
+from vsr_kit.data.records import read_records
+from vsr_kit.questions import QUESTION_TYPES, Rules, make_questions
 from vsr_kit.rooms import Room
 from vsr_kit.videos import Clip
 
 HUB_ID = "nyu-visionx/VSI-Bench"
-FIELDS = ("id", "dataset", "scene_name", "question_type", "question", "options", "ground_truth")
 
 
 def make_rows(
@@ -32,6 +31,7 @@ def make_rows(
     clips: Mapping[str, Clip] | None = None,
     max_per_type: int | None = None,
     labels: str | None = None,
+    rules: Rules | str | None = None,
 ) -> list[dict]:
     """Ask every room (`vsr_kit.questions.make_questions`) and return rows with VSI-Bench's fields.
 
@@ -44,6 +44,10 @@ def make_rows(
         max_per_type: most questions of one type from one room.
         labels: `closest` or `centre`, what distances measure; the phrasing's own by default. Ids do not tell: rows
             of one id under two choices are one question with two truths, so keep them in separate files.
+        rules: a rule set or its name; by default the study's for procedural rooms, the benchmark's for all others.
+
+    A question that `check_row` would refuse is left out: a size that rounds to nothing, a name that no answer can give
+    back ("cabinet, tall" among words that commas part).
     """
     rooms, rows = list(rooms), []
     check_names(rooms)
@@ -51,8 +55,16 @@ def make_rows(
         if clips is not None and room.name not in clips:
             raise ValueError(f"no clip of room {room.name!r} among {len(clips)}: film it, or leave `clips` out")
         clip = None if clips is None else clips[room.name]
-        rows += [q.to_row() for q in make_questions(room, phrasing, seed, types, clip, max_per_type, labels=labels)]
+        asked = make_questions(room, phrasing, seed, types, clip, max_per_type, labels=labels, rules=rules)
+        rows += [row for row in (question.to_row() for question in asked) if _would_be_read(row)]
     return rows
+
+
+def _would_be_read(row: dict) -> bool:
+    try:
+        return bool(check_row(row, ""))
+    except ValueError:
+        return False
 
 
 def check_names(rooms: Iterable[Room]) -> None:
@@ -100,70 +112,12 @@ def write_rows(path: str | Path, rows: Iterable[dict]) -> None:
 def read_rows(path: str | Path) -> list[dict]:
     """Read a questions.jsonl: one row with VSI-Bench's fields a line, `phrasing` filled in where it is missing.
 
+    Gzipped lines, one JSON list, parquet, and a pipe are read as well; see `vsr_kit.data.records`.
+
     Raises:
-        ValueError: naming line, field, rule and remedy of the first row that breaks one.
+        ValueError: naming line, field, rule and remedy of the first row that breaks one (`vsr_kit.data.checks`).
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"no file {path}: give a questions.jsonl, or write one with `vsr build`")
-    rows = []
-    for number, line in enumerate(_text(path).split("\n"), 1):  # splitlines would cut at U+2028 inside a question, too
-        if line.strip():
-            where = f"{path}, line {number}"
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{where}: not JSON ({error}); write one object a line") from None
-            rows.append(check_row(record, where))
-    return rows
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from None
-
-
-def check_row(record: object, where: str) -> dict:
-    """Return the row, numbers as text and `phrasing` filled in; ValueError names `where`, field, rule and remedy."""
-    if not isinstance(record, dict):
-        raise ValueError(f"{where}: is a {type(record).__name__}, must be an object with {', '.join(FIELDS)}")
-    if missing := [field for field in FIELDS if field not in record and field != "options"]:
-        raise ValueError(f"{where}: field {missing[0]!r} is missing; a row needs {', '.join(FIELDS)}")
-    row = dict(record) | {"options": record.get("options") or None}
-    if isinstance(row["ground_truth"], (int, float)) and not isinstance(row["ground_truth"], bool):
-        row["ground_truth"] = str(row["ground_truth"])
-    for field in ("dataset", "scene_name", "question_type", "question", "ground_truth"):
-        if not isinstance(row[field], str) or not row[field]:
-            raise ValueError(f"{where}: field {field!r} is {row[field]!r}, must be text that is not empty")
-    kind, options = row["question_type"], row["options"]
-    if kind not in QUESTION_TYPES:
-        raise ValueError(f"{where}: field 'question_type' is {kind!r}, must be one of {', '.join(QUESTION_TYPES)}")
-    row.setdefault("phrasing", "vsi-100k" if kind in CHOICE_TYPES and options is None else "vsi-bench")
-    _check_answer(row, where)
-    return row
-
-
-def _check_answer(row: dict, where: str) -> None:
-    """Rules that tie options, phrasing and ground truth together."""
-    answer, options = row["ground_truth"], row["options"]
-    if row["phrasing"] not in PHRASINGS:
-        raise ValueError(f"{where}: field 'phrasing' is {row['phrasing']!r}, must be one of {', '.join(PHRASINGS)}")
-    if row["question_type"] in NUMERIC_TYPES:
-        try:
-            good = math.isfinite(float(answer))
-        except ValueError:
-            good = False
-        if not good:
-            raise ValueError(f"{where}: field 'ground_truth' is {answer!r}, must be a number such as 3 or 1.5, no unit")
-    elif row["phrasing"] == "vsi-bench":
-        letters = [str(option)[:1] for option in options] if isinstance(options, list) else []
-        if letters != list("ABCDEFGH"[: len(letters)]) or answer not in letters:
-            raise ValueError(
-                f"{where}: field 'options' is {options!r} and 'ground_truth' {answer!r}: options must read 'A. …', "
-                "'B. …' in order and the ground truth be one of their letters; or set phrasing to vsi-100k"
-            )
+    return check_rows(read_records(path, "a questions.jsonl, or write one with `vsr build`"))
 
 
 def load_vsi_bench(source: str | Path = HUB_ID, split: str = "test", config: str | None = None) -> list[dict]:
@@ -172,21 +126,33 @@ def load_vsi_bench(source: str | Path = HUB_ID, split: str = "test", config: str
     Args:
         source: a hub id (needs the network once; `datasets` caches it), or a local file or folder.
         split, config: as `datasets.load_dataset` takes them; `config="debiased"` leaves out what can be guessed.
-    """
-    from datasets import load_dataset
 
+    Raises:
+        ValueError: naming source, line or row, field, rule and remedy; also where there is no row at all.
+    """
     path = Path(source)
-    if path.is_file():
-        kind = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}.get(path.suffix)
-        if kind is None:
-            raise ValueError(f"{path}: is no .jsonl, .json or .parquet file; give one of these, or a hub id")
-        table = load_dataset(kind, data_files=str(path), split="train")
+    if path.exists() and not path.is_dir():
+        rows = read_rows(path)
     else:
-        try:
-            table = load_dataset(str(source), config, split=split)
-        except (ConnectionError, FileNotFoundError) as error:
-            raise ValueError(
-                f"{source} cannot be loaded ({error}): it needs the network once; offline, give a local copy of the "
-                "data set's parquet or jsonl"
-            ) from error
-    return [check_row(record, f"{source}, row {i}") for i, record in enumerate(table)]
+        rows = check_rows(
+            (f"{source}, row {i}", record) for i, record in enumerate(_from_hub(source, split, config), 1)
+        )
+    if not rows:
+        raise ValueError(f"{source}: holds no row; give a hub id, or a copy of the data set's parquet or jsonl")
+    return rows
+
+
+def _from_hub(source: str | Path, split: str, config: str | None) -> Iterable[dict]:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetGenerationError
+
+    try:
+        return load_dataset(str(source), config, split=split)
+    except (ConnectionError, FileNotFoundError) as error:
+        raise ValueError(
+            f"{source} cannot be loaded ({error}): it needs the network once; offline, give a local copy of the "
+            "data set's parquet or jsonl"
+        ) from error
+    except (DatasetGenerationError, StopIteration) as error:
+        why = error.__cause__ or error.__context__ or "it is empty"
+        raise ValueError(f"{source}: a file of it is damaged ({why}); give the file itself to see the line") from error

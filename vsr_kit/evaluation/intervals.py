@@ -37,6 +37,7 @@ class Interval:
         seeds: how many runs each side has, 1 for a model that was not trained here; a pair whose runs are the same
             networks counts as one side.
         student: low and high of Student's interval over seeds and rooms, None where no side has several seeds.
+        datasets: that the rooms come from.
     """
 
     mean: float
@@ -46,6 +47,7 @@ class Interval:
     rooms: int
     seeds: tuple[int, ...]
     student: tuple[float, float] | None = None
+    datasets: tuple[str, ...] = ()
 
     @property
     def band(self) -> tuple[float, float, float, int]:
@@ -120,16 +122,20 @@ def gap_change(
     harness: str = "lenient",
     resamples: int = RESAMPLES,
     seed: int = 0,
+    same_rows: bool = True,
 ) -> dict[str, Interval]:
     """Intervals of (own - other) after minus (own - other) before: did a gap, such as to a wrong clip, grow?
 
     Args:
         after, before: pairs (own, other) of sets; set i of own and of other comes from the same network.
+        same_rows: all answered the same rows; else own and other are about different ones, such as two data sets, and
+            only after and before are paired. Counts of questions and rooms are those of own.
     """
     terms = []
     for sign, group, (own, other) in ((1.0, 0, after), (-1.0, 1, before)):
         terms += [_Term(sign, _scored(own, harness), group), _Term(-sign, _scored(other, harness), group)]
-    _check_pairs([table for term in terms for table in term.tables])
+    for part in (terms,) if same_rows else (terms[0::2], terms[1::2]):
+        _check_pairs([table for term in part for table in term.tables])
     return _bootstrap(terms, resamples, seed)
 
 
@@ -273,7 +279,8 @@ def _percentiles(
             reach = np.nan if reach_C is None else 100 * float(reach_C[columns[name]])
             student = None if np.isnan(reach) else (mean - reach, mean + reach)
             low, high = min(mean, float(low)), max(mean, float(high))
-            found[name] = Interval(mean, low, high, len(rooms), len(set(rooms)), seeds, student)
+            datasets = tuple(sorted({dataset for dataset, _ in rooms}))
+            found[name] = Interval(mean, low, high, len(rooms), len(set(rooms)), seeds, student, datasets)
     return found
 
 

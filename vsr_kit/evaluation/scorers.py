@@ -87,7 +87,7 @@ HARNESSES = tuple(_SCORERS)
 
 def _first_word(prediction: str) -> str:
     # in this order: a line break inside stays, and "3.\n" keeps its full stop
-    return prediction.split(" ")[0].rstrip(".").strip()
+    return prediction.partition(" ")[0].rstrip(".").strip()
 
 
 def _first_word_match(row: Mapping, prediction: str) -> Score:

@@ -15,6 +15,8 @@ from html import escape
 
 import plotly.graph_objects as go
 
+from vsr_kit.characters import drawable
+
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
 _CONFIG = {"displaylogo": False, "displayModeBar": False, "responsive": False}
 
@@ -41,8 +43,8 @@ class Figure(go.Figure):
         return figure_svg(self, self.alt)
 
     def _repr_mimebundle_(self, include=None, exclude=None, **_) -> dict:
-        live = json.loads(self.to_json()) | {"config": _CONFIG}
-        return {PLOTLY_MIME: live, "image/svg+xml": self.to_svg(), "text/plain": self.alt}
+        live = json.loads(drawable(json.dumps(json.loads(self.to_json()), ensure_ascii=False))) | {"config": _CONFIG}
+        return {PLOTLY_MIME: live, "image/svg+xml": self.to_svg(), "text/plain": drawable(self.alt)}
 
     def _repr_html_(self) -> None:  # plotly's would carry its script
         return None
@@ -76,10 +78,10 @@ class Html:
     alt: str = ""
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
-        return {"text/html": self.markup, "text/plain": self.alt or "a table"}
+        return {"text/html": self.__html__(), "text/plain": drawable(self.alt or "a table")}
 
     def __html__(self) -> str:
-        return self.markup
+        return drawable(self.markup)
 
 
 def show(fig: go.Figure, alt: str | None = None) -> Figure:

@@ -11,16 +11,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from vsr_kit.characters import drawable
+
 STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; color: #1b1f24;
-       max-width: 920px; margin: 0 auto; padding: 2rem 1rem 5rem; }
+:root { color-scheme: light dark; --page: #ffffff; --ink: #1b1f24; --soft: #57606a; --line: #e4e8ec; --link: #0550ae; }
+@media (prefers-color-scheme: dark) {
+:root { --page: #0d1117; --ink: #e6edf3; --soft: #9198a1; --line: #30363d; --link: #6cb6ff; }
+}
+body { font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; color: var(--ink);
+       background: var(--page); max-width: 920px; margin: 0 auto; padding: 2rem 1rem 5rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .4rem; }
-h2 { font-size: 1.25rem; margin: 2.6rem 0 .6rem; padding-bottom: .3rem; border-bottom: 1px solid #e4e8ec; }
-p { max-width: 44rem; } nav { color: #57606a; } nav a { color: inherit; margin-right: 1.1rem; }
+h2 { font-size: 1.25rem; margin: 2.6rem 0 .6rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line); }
+p { max-width: 44rem; } nav { color: var(--soft); } nav a { color: var(--link); margin-right: 1.1rem; }
 figure { margin: 1.2rem 0; overflow-x: auto; } svg, img { max-width: 100%; height: auto; }
-.wide { overflow-x: auto; margin: 1.2rem 0; } td, th { border-bottom: 1px solid #e4e8ec; } pre { font-size: 12px; }
-a:focus { outline: 2px solid #0067a5; outline-offset: 2px; }
+.wide { overflow-x: auto; margin: 1.2rem 0; } td, th { border-bottom: 1px solid var(--line); } pre { font-size: 12px; }
+a:focus { outline: 2px solid var(--link); outline-offset: 2px; }
 @media print { h2 { break-after: avoid; } figure, table { break-inside: avoid; } }
 """
 
@@ -44,7 +49,7 @@ def report_page(title: str, sections: Iterable[Section | tuple[str, Sequence]], 
     sections = [s if isinstance(s, Section) else Section(s[0], tuple(s[1])) for s in sections]
     links = "".join(f'<a href="#s{i}">{escape(s.title)}</a>' for i, s in enumerate(sections, 1))
     body = "\n".join(_section(i, section) for i, section in enumerate(sections, 1))
-    return (
+    return drawable(
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n"

@@ -107,7 +107,7 @@ def _open(
     wide, tall = (high - low) * scale
     asked = ", ".join(dict.fromkeys(room.boxes[i].category for i in chosen))
     about, outlined = (f" Asked about: {asked}.", f" · outlined: {asked}") if asked else ("", "")
-    objects = ", ".join(f"{n} {c}" for c, n in room.counts.items())
+    objects = ", ".join(f"{n} {c}" for c, n in room.drawn_counts.items())
     fig = canvas(
         title or room.name,
         source,

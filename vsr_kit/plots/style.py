@@ -1,7 +1,9 @@
 """One look for every figure: the palette, the names of tasks, and how text and numbers are written.
 
 The story: ink on white, one colour-blind safe palette, one colour for each prompt mode everywhere. Every figure says
-where its numbers come from, in one of two words (`SOURCES`). Left out: dark mode, and fonts that must be downloaded.
+where its numbers come from, in one of two words (`SOURCES`). Figures stay white cards in a dark theme; in HTML a
+background never comes without the colour of its text, nor that without a background (`PANEL`, `MARK`, `WARN`): what the
+theme would put in the other's place is unknown. Left out: dark figures, and fonts that must be downloaded.
 """
 
 from __future__ import annotations
@@ -10,10 +12,16 @@ import math
 from collections.abc import Iterable
 from html import escape
 
+from vsr_kit.characters import drawable
+
 SOURCES = ("measured now", "shipped")
 WIDTH_PX = 880
 FONT = "system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"
 INK, SOFT, FAINT, LINE, BACK = "#1b1f24", "#57606a", "#8c959f", "#e4e8ec", "#f6f8fa"
+# Pairs of background and text for inline styles, legible on any page (contrast of at least 4.5).
+PANEL = f"background:{BACK}; color:{INK}"
+MARK = f"background:#ffe9a8; color:{INK}"
+WARN = "background:#fdeee6; color:#8f3300"
 # Okabe and Ito's palette, darkened where it would not be legible as text on white.
 BLUE, ORANGE, GREEN, PURPLE, GOLD, SKY = "#0067a5", "#c94f00", "#00805d", "#a0447f", "#a07000", "#3d8fc9"
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, GOLD, SKY)
@@ -62,7 +70,7 @@ def color_of(name: str, index: int) -> str:
 
 def plain(text: object, limit: int | None = None) -> str:
     """Any text as plotly shows it verbatim: one line, cut at `limit` characters, its angle brackets no tags."""
-    line = " ".join(str(text).split())
+    line = " ".join(drawable(str(text)).split())
     if limit is not None and len(line) > limit:
         line = line[: limit - 1].rstrip() + "…"
     return escape(line, quote=False)

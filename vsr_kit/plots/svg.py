@@ -14,6 +14,7 @@ from html import escape
 
 import plotly.graph_objects as go
 
+from vsr_kit.characters import drawable
 from vsr_kit.plots.elements import bare, number, pen, tag, text_at
 from vsr_kit.plots.marks import default, draw_trace
 from vsr_kit.plots.style import FONT, INK, LINE, SOFT, nice_ticks, padded, text_width, tick_label
@@ -41,7 +42,7 @@ def figure_svg(fig: go.Figure, alt: str) -> str:
     name, wide, high = escape(" ".join(alt.split())), number(page.width), number(page.height)
     size = f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{name}" font-family="{FONT}">'
-    return f"{head}<title>{name}</title>{''.join(parts)}</svg>"
+    return drawable(f"{head}<title>{name}</title>{''.join(parts)}</svg>")
 
 
 class _Page:

@@ -13,12 +13,12 @@ from statistics import mean
 
 from vsr_kit.plots.display import Html
 from vsr_kit.plots.scores import Row, Score, read_score
-from vsr_kit.plots.style import check_source, task_name, task_order
+from vsr_kit.plots.style import PANEL, check_source, task_name, task_order
 
 _CELL = 'style="text-align:right; padding:3px 7px; white-space:nowrap; font-variant-numeric:tabular-nums"'
 _NAME = 'style="text-align:left; padding:3px 10px"'
 _SMALL = 'style="font-size:11px"'
-_GROUP = 'style="text-align:left; padding:10px 10px 3px; background:#f6f8fa"'
+_GROUP = f'style="text-align:left; padding:10px 10px 3px; {PANEL}"'
 
 
 def score_table(

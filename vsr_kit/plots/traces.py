@@ -14,18 +14,18 @@ from html import escape
 
 from vsr_kit.plots.display import Html
 from vsr_kit.plots.groups import reward_terms, term_name
-from vsr_kit.plots.style import check_source, task_name
+from vsr_kit.plots.style import MARK, PANEL, WARN, check_source, task_name
 from vsr_kit.prompts import parse_answer
 
 _TOP = 'style="text-align:left; vertical-align:top; padding:5px 10px"'
-_HEAD = 'style="text-align:left; padding:10px; background:#f6f8fa; border-top:2px solid #8c959f"'
+_HEAD = f'style="text-align:left; padding:10px; border-top:2px solid #8c959f; {PANEL}"'
 _TEXT = (
-    'style="white-space:pre-wrap; overflow-wrap:anywhere; margin:0; font-size:12px; max-width:460px; '
-    'background:transparent"'
+    'style="white-space:pre-wrap; word-break:normal; overflow-wrap:break-word; margin:0; font-size:12px; '
+    'max-width:460px; background:transparent"'
 )
-_MARK = 'style="background:#ffe9a8"'
+_MARK = f'style="{MARK}"'
 _SMALL = 'style="font-size:11px"'
-_WARN = 'style="color:#a33b00"'
+_WARN = f'style="{WARN}"'
 _MOST_CHARACTERS = 4000
 
 

@@ -6,14 +6,14 @@ for free and the vision tower is first taught with. Filming is resumable; a half
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from vsr_kit.data import film
-from vsr_kit.journals import read_json
+from vsr_kit.journals import read_json, replace, write_json
+from vsr_kit.pretrain.folder import reserve
 from vsr_kit.rooms import Room
 
 MOST_BOXES = 32
@@ -42,19 +42,36 @@ class ClipStore:
     def _array(self, name: str, shape: tuple[int, ...], dtype) -> np.ndarray:
         path = self.folder / name
         if not path.exists():
-            np.lib.format.open_memmap(path, "w+", dtype, shape).flush()
-        array = np.lib.format.open_memmap(path, "r+")
-        if array.shape != shape:
+            (self.folder / "filmed.json").unlink(missing_ok=True)  # nothing is filmed in a file that is new
+            replace(path, lambda beside: self._new(beside, shape, dtype))
+        try:
+            np.lib.format.open_memmap(path, "r")  # a file that is too short is filled up in silence by "r+"
+            array = np.lib.format.open_memmap(path, "r+")
+        except ValueError as error:
+            raise ValueError(f"{path} is not whole ({error}): remove it, the rooms are filmed anew") from None
+        reserve(path, self.folder)
+        if array.dtype != dtype or array.shape != shape:
             raise ValueError(
                 f"{path} has shape {array.shape}, this recipe needs {shape}: use another folder or remove it"
             )
         return array
 
+    def _new(self, path: Path, shape: tuple[int, ...], dtype) -> None:
+        try:
+            np.lib.format.open_memmap(path, "w+", dtype, shape).flush()
+            reserve(path, self.folder)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
     @property
     def filmed(self) -> int:
         """How many rooms, from the first, are on disk."""
         path = self.folder / "filmed.json"
-        return read_json(path, {"filmed": int})["filmed"] if path.exists() else 0
+        count = read_json(path, {"filmed": int})["filmed"] if path.exists() else 0
+        if not 0 <= count <= len(self.rooms):
+            raise ValueError(f"{path} does not say how many rooms are filmed: remove it, they are filmed anew")
+        return count
 
     def film_all(self) -> None:
         """Film what is missing; a progress bar tells how far it is."""
@@ -65,7 +82,7 @@ class ClipStore:
             if i % 100 == 99 or i == len(self.rooms) - 1:
                 self.frames_NFHW3.flush()
                 self.cover_NVB.flush()
-                (self.folder / "filmed.json").write_text(json.dumps({"filmed": i + 1}))
+                write_json(self.folder / "filmed.json", {"filmed": i + 1})
 
 
 def token_cover(object_ids_FHW: np.ndarray) -> np.ndarray:

@@ -140,7 +140,8 @@ def draw_rows(room: Room, seen: Collection[int], rng: np.random.Generator, count
     """Draw `count` questions about a room, the tasks equally often, both phrasings."""
     by_task: dict[str, list[dict]] = {}
     for phrasing in ("vsi-bench", "vsi-100k"):
-        for question in make_questions(room, phrasing, int(rng.integers(2**31)), seen=seen, max_per_type=4):
+        found = make_questions(room, phrasing, int(rng.integers(2**31)), seen=seen, max_per_type=4, rules="study")
+        for question in found:
             if question.question_type != "route_planning":
                 by_task.setdefault(task_of(question.question_type), []).append(question.to_row())
     tasks = sorted(by_task)

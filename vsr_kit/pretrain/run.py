@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,11 @@ from torch import nn
 from transformers import Qwen2VLForConditionalGeneration
 
 from vsr_kit.checkpoints import build_config, build_tokenizer, save_checkpoint
+from vsr_kit.journals import write_json
+from vsr_kit.locks import held
 from vsr_kit.pretrain.batches import Grounding, LessonEncoder, lesson_loss
 from vsr_kit.pretrain.clips import ClipStore
+from vsr_kit.pretrain.folder import CHECKPOINTS, RECIPE, as_recorded, check, checkpoint_folders, digest
 from vsr_kit.pretrain.grounding import category_of_token
 from vsr_kit.pretrain.lessons import AnswerPool, Lesson, draw_rows, question_lesson, sight_lessons
 from vsr_kit.pretrain.recipe import Recipe, Stage
@@ -43,19 +48,53 @@ def pretrain(out: str | Path, recipe: Recipe | None = None, work: str | Path | N
         recipe: the numbers; the shipped miniature's by default.
         work: films, logs and resume states (about 5 GB at the default recipe); `<out>-work` by default.
         fuse: compile the small operations (needs a C++ compiler; a minute once, then half as long a step).
+
+    Raises:
+        ValueError: if `work` was begun with another recipe or by another number of processes, if somebody is writing
+            there, or if `out` holds anything that it did not write.
+        OSError: if the disk is full, or too small for the films.
     """
     recipe, out = recipe or Recipe(), Path(out)
+    work = Path(work or f"{out}-work")
     if "RANK" in os.environ and not dist.is_initialized():
         dist.init_process_group("gloo")
-    school = School(recipe, Path(work or f"{out}-work"), fuse)
-    if rank() == 0:
-        school.store.film_all()
+    with ExitStack() as kept:
+        if rank() == 0:
+            kept.enter_context(held(out))
+            kept.enter_context(held(work))
+        school = _open_school(out, recipe, work, fuse)
+        return _teach(school, out)
+
+
+def _clean(out: Path) -> Path:
+    return out.with_name(f"{out.name}-clean")
+
+
+def _open_school(out: Path, recipe: Recipe, work: Path, fuse: bool) -> School:
+    """The school with its rooms filmed; the first process makes the files, the others wait for them."""
+    check(work, {"recipe": recipe, "processes": world()})  # before the rooms are made
+    if rank() > 0:
+        dist.barrier()
+        school = School(recipe, work, fuse)
+        dist.barrier()
+        return school
+    folders = checkpoint_folders(work, (out, _clean(out)))
+    school = School(recipe, work, fuse)
+    write_json(work / CHECKPOINTS, folders)
     if dist.is_initialized():
         dist.barrier()
+    school.store.film_all()
+    if dist.is_initialized():
+        dist.barrier()
+    return school
+
+
+def _teach(school: School, out: Path) -> Path:
+    recipe = school.recipe
     school.teach_sight()
     school.teach_answers("look", recipe.look)
     school.teach_answers("clean", recipe.clean)
-    school.save(out.with_name(f"{out.name}-clean"))
+    school.save(_clean(out))
     school.teach_answers("diffuse", recipe.diffuse)
     return school.save(out)
 
@@ -67,8 +106,9 @@ class School:
         self.recipe, self.work = recipe, work
         work.mkdir(parents=True, exist_ok=True)
         self.rooms = make_rooms(recipe.num_rooms, recipe.rooms_seed, "pretrain")
-        self.store = ClipStore(work / "clips", self.rooms, recipe.num_frames, recipe.size_px)
         tokenizer = build_tokenizer(corpus(self.rooms[:_CORPUS_ROOMS], recipe.seed), recipe.vocab_size)
+        self._hold_to_recipe(tokenizer)
+        self.store = ClipStore(work / "clips", self.rooms, recipe.num_frames, recipe.size_px)
         config = build_config(tokenizer, recipe.text | {"vocab_size": recipe.vocab_size}, recipe.vision)
         torch.manual_seed(recipe.seed)
         self.model = Qwen2VLForConditionalGeneration(config)
@@ -79,6 +119,14 @@ class School:
         self.pool = AnswerPool([q.to_row() for room in self.rooms[:_POOL_ROOMS] for q in _all_questions(room)])
         self.category_of_token = category_of_token(tokenizer, recipe.vocab_size)
         quicken(self.model, fuse)
+
+    def _hold_to_recipe(self, tokenizer) -> None:
+        """Refuse a work folder that was begun with anything else; note it in a new one."""
+        rooms, words = digest(room.to_dict() for room in self.rooms), digest([tokenizer.get_vocab()])
+        identity = {"recipe": self.recipe, "processes": world(), "rooms": rooms, "tokenizer": words}
+        check(self.work, identity)
+        if rank() == 0 and not (self.work / RECIPE).exists():
+            write_json(self.work / RECIPE, as_recorded(identity))
 
     def teach_sight(self) -> None:
         """Stage one: the vision tower and its throw-away heads."""
@@ -127,7 +175,15 @@ class School:
         fresh = Qwen2VLForConditionalGeneration(copy.deepcopy(self.model.config))
         fresh.load_state_dict(weights)
         fresh.set_attn_implementation("sdpa")
-        save_checkpoint(out, fresh.to(torch.bfloat16), self.processor)
+        staged = out / ".unfinished"
+        try:
+            shutil.rmtree(staged, ignore_errors=True)
+            save_checkpoint(staged, fresh.to(torch.bfloat16), self.processor)
+            (out / "config.json").unlink(missing_ok=True)  # no checkpoint until every file of it is in place
+            for path in sorted(staged.iterdir(), key=lambda path: path.name == "config.json"):
+                os.replace(path, out / path.name)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
         return out
 
     def _draw_clips(self, rng: np.random.Generator, count: int) -> list[int]:
@@ -148,7 +204,8 @@ class School:
 
 
 def _all_questions(room):
-    return [q for phrasing in ("vsi-bench", "vsi-100k") for q in make_questions(room, phrasing, max_per_type=4)]
+    both = (make_questions(room, phrasing, max_per_type=4, rules="study") for phrasing in ("vsi-bench", "vsi-100k"))
+    return [question for found in both for question in found]
 
 
 def corpus(rooms, seed: int) -> Iterator[str]:

@@ -27,10 +27,13 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.models.qwen2_vl import modeling_qwen2_vl
 
 from vsr_kit.damage import reading
+from vsr_kit.journals import append_lines, read_json, read_lines, replace
+from vsr_kit.pretrain.folder import RECIPE, must_agree
 from vsr_kit.pretrain.grounding import WATCH
 from vsr_kit.pretrain.recipe import Stage
 
-SAVE_EVERY = 100
+SAVE_EVERY = 100  # a multiple of LOG_EVERY, so that a resumed stage logs means over as many steps
+LOG_EVERY = 25
 _FUSED: dict = {}
 
 
@@ -54,7 +57,10 @@ def run_stage(
     optimizer = torch.optim.AdamW(groups, weight_decay=stage.weight_decay, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, stage))
     state_path, log_path = folder / f"{name}.pt", folder / f"{name}.jsonl"
-    first = _resume(state_path, model, optimizer, schedule)
+    recipe = read_json(folder / RECIPE) if (folder / RECIPE).exists() else {}
+    first = _resume(state_path, recipe, model, optimizer, schedule)
+    if rank() == 0:
+        _cut_log(log_path, first)
     started, seen = time.time(), []
     bar = tqdm(
         range(first, stage.steps), initial=first, total=stage.steps, desc=name, mininterval=5, disable=rank() > 0
@@ -71,15 +77,14 @@ def run_stage(
             optimizer.step()
         schedule.step()
         seen.append(read | {"loss": float(loss.detach()), "grad_norm": norm})
-        if step % 25 == 24 and rank() == 0:
+        if (step + 1) % LOG_EVERY == 0 and rank() == 0:
             line = {key: round(float(np.mean([s[key] for s in seen])), 4) for key in seen[0]}
             line |= {"step": step + 1, "seconds": round(time.time() - started, 1)}
             bar.set_postfix({key: line[key] for key in list(line)[:4]})
-            with log_path.open("a") as log:
-                log.write(json.dumps(line) + "\n")
+            append_lines(log_path, [line])
             seen = []
         if rank() == 0 and (step % SAVE_EVERY == SAVE_EVERY - 1 or step == stage.steps - 1):
-            _save(state_path, model, optimizer, schedule, step + 1)
+            _save(state_path, recipe, model, optimizer, schedule, step + 1)
 
 
 def rank() -> int:
@@ -106,22 +111,37 @@ def _rate(step: int, stage: Stage) -> float:
     return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / stage.steps))))
 
 
-def _resume(path: Path, model: nn.Module, optimizer, schedule) -> int:
+def _resume(path: Path, recipe: dict, model: nn.Module, optimizer, schedule) -> int:
     if not path.exists():
         return 0
-    with reading(path, f"restore it from a copy, or remove {path} to do the stage again"):
+    remedy = f"restore it from a copy, or remove {path} to do the stage again"
+    with reading(path, remedy):
         state = torch.load(path, weights_only=True)
+        made_by = state["recipe"]
+    must_agree(made_by, recipe, path)
+    with reading(path, remedy):
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         return int(state["step"])
 
 
-def _save(path: Path, model: nn.Module, optimizer, schedule, step: int) -> None:
+def _save(path: Path, recipe: dict, model: nn.Module, optimizer, schedule, step: int) -> None:
     """Write beside, then rename: a kill leaves the old state or the new one."""
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-    torch.save(state | {"step": step}, path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").replace(path)
+    try:
+        replace(path, lambda beside: torch.save(state | {"step": step, "recipe": recipe}, beside))
+    except BaseException:
+        path.with_name(f".{path.name}.part").unlink(missing_ok=True)
+        raise
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Leave a stage's log as it was when the state at `step` was saved: what came after comes again."""
+    lines = read_lines(path)
+    kept = [line for line in lines if isinstance(line, dict) and line.get("step", 0) <= step]
+    if path.exists():
+        replace(path, lambda beside: beside.write_text("".join(json.dumps(line) + "\n" for line in kept)))
 
 
 def bf16_products() -> torch.autocast:

@@ -1,71 +1,99 @@
-"""Numbers as models write them: digits or words, with or without a unit.
+"""Numbers as models write them, in digits or words, with or without a unit.
 
-`find_numbers` reads what a person would read: `1,234.5`, `.5`, `1e2`, `twenty-one`, `two and a half`, `150 cm`. A unit
-of the dimension asked for is converted (`150 cm` is 1.5 where metres are asked for); any other unit is ignored.
-`lmms_eval_number` reads what lmms-eval reads, quirks included, because scores are compared with it.
-Left out: fractions (`1/2` counts as two numbers), Roman numerals, feet with inches, decimal commas, other languages.
+`find_numbers` reads what a person would read, in the unit a question asks for:
+
+- digits: `1,234.5`, `.5`, `1e2`; a mixed fraction (`1½`, `2 1/2`), and a plain one with a unit behind it (`1/2 m`);
+- words: `twenty-one`, `hundred and fifty`, `one point five`, `point five`, `two and a half`, `three quarters`;
+- a unit behind the number or before it, markup or not between them (`150 (cm)`, `Distance (cm): 150`), is converted if
+  it has the dimension asked for and ignored otherwise; units that continue each other are one (`6'2"`, `1 m 50 cm`);
+- a tolerance (`± 0.2 m`, `give or take 1`) belongs to the number before it and is no number of its own.
+
+What a float cannot hold is no number.
+Left out: thirds and the like in words, Roman numerals, decimal commas (`1,5` is two numbers), other languages.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-_UNITS = "one two three four five six seven eight nine".split()
-_TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-NUMBER_WORDS = (
-    {"zero": 0, "hundred": 100, "thousand": 1000}
-    | {word: i for i, word in enumerate([*_UNITS, *_TEENS], 1)}
-    | {word: 10 * i for i, word in enumerate(_TENS, 2)}
-)
+from vsr_kit.prompts.number_words import NUMBER_WORDS, ONES, TEENS, TENS, lmms_eval_number, words_value
+from vsr_kit.prompts.units import UNIT_AFTER, UNIT_BEFORE, asked_unit, mark_unit, unit_of
 
-# unit -> (dimension, size in metres or square metres); longer spellings first, since the first that fits is taken
-_LENGTH_OR_AREA = [
-    (r"square[ -](?:meter|metre)s?|sq\.? ?m(?:eters?|etres?)?\.?|m²|m\^2|m2|sqm", ("area", 1.0)),
-    (r"square[ -](?:foot|feet)|sq\.? ?(?:ft|feet|foot)\.?|ft²|ft\^2|ft2|sqft", ("area", 0.09290304)),
-    (r"square[ -]centi(?:meter|metre)s?|cm²|cm\^2|cm2", ("area", 1e-4)),
-    (r"milli(?:meter|metre)s?|mm", ("length", 1e-3)),
-    (r"centi(?:meter|metre)s?|cms?", ("length", 1e-2)),
-    (r"meters?|metres?|m", ("length", 1.0)),
-    (r"inch(?:es)?", ("length", 0.0254)),  # not "in": it is a preposition far more often
-    (r"feet|foot|ft", ("length", 0.3048)),
-]
-_ASKED = {
-    "object_abs_distance": ("length", 1.0),
-    "object_size_estimation": ("length", 0.01),
-    "room_size_estimation": ("area", 1.0),
-}
+__all__ = ["Mention", "canonical_number", "find_numbers", "find_quantities", "lmms_eval_number", "words_value"]
 
-_UNIT, _TEEN, _TEN = ("|".join(words) for words in (_UNITS, _TEENS, _TENS))
+_PARTS = {"half": 2, "halve": 2, "quarter": 4, "fourth": 4, "fifth": 5, "eighth": 8, "tenth": 10}
+
+_UNIT, _TEEN, _TEN = ("|".join(words) for words in (ONES, TEENS, TENS))
 _BELOW_100 = rf"(?:(?:{_TEN})(?:[ -](?:{_UNIT}))?|{_TEEN}|{_UNIT}|zero)"
-_BELOW_1000 = rf"(?:(?:(?:{_UNIT})|a) hundred(?:(?: and)? {_BELOW_100})?|{_BELOW_100})"
-_WORDS = rf"(?P<words>(?:(?:{_BELOW_1000}|a) thousand(?:(?: and)? {_BELOW_1000})?|{_BELOW_1000}))(?![\w-])"
-_POINT = rf"(?: point(?P<decimals>(?: (?:{_UNIT}|zero))+)\b)?"
-# possessive (++), so that "21st" is not read as 2
-_DIGITS = (
-    r"(?P<digits>(?<!\w)(?<!\d\.)[-+]?(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)(?:\.\d++)?(?:e[-+]?\d++)?"
-    r"|(?<![\w.])[-+]?\.\d++)(?!(?:st|nd|rd|th|d)\b)"  # 1st, 2nd, 3D are no quantities
-)
-_MEASURE = "|".join(f"(?P<unit{i}>{spelling})" for i, (spelling, _) in enumerate(_LENGTH_OR_AREA))
+_BELOW_1000 = rf"(?:(?:(?:{_UNIT}|a) )?hundred(?:(?: and)? {_BELOW_100})?|{_BELOW_100})"
+_WORDS = rf"(?:(?:{_BELOW_1000}|a) thousand(?:(?: and)? {_BELOW_1000})?|{_BELOW_1000}|thousand)(?![\w-])"
+_SPOKEN = rf"(?: point(?P<decimals>(?: (?:{_UNIT}|zero|oh)\b)+|(?: (?:{_TEN})(?:[ -](?:{_UNIT}))?\b)| \d{{1,9}}\b))?"
 _NUMBER = re.compile(
-    rf"(?:{_DIGITS}|(?<![\w-]){_WORDS}{_POINT})(?P<half> and a half\b)?(?: ?-?(?:{_MEASURE})(?![\w²^]))?",
+    # 3/2 as a fraction, alone or mixed: 1 1/2; \u2044 is what typographic and LaTeX fractions became
+    r"(?<![\w.,/])(?<!\d )(?:(?P<whole>\d{1,6})(?: and |"
+    r"[ -]))?(?P<num>\d{1,6}) ?(?P<bar>[⁄/]) ?"
+    r"(?P<den>\d{1,6})(?![\d/])(?: of an?\b)?"
+    # digits: possessive (++), so that no digit is read twice
+    r"|(?P<digits>(?<![\w^])(?<!\d\.)(?:(?<![+/±])[-+])?(?:\d++(?:,\d++)*+(?:\.\d++)?|(?<![\w.])\.\d++)(?:e[-+]?\d++)?)"
+    r"(?: point (?P<after_point>\d{1,9})\b)?"
+    # words
+    rf"|(?<![\w-])(?:(?P<some>half(?= an? | of | ?-?[cm])|(?:an?|{_UNIT})[ -](?P<part>half|halves|quarters?|fourths?|"
+    r"fifths?|eighths?|tenths?))\b(?: of)?(?: an?\b)?"
+    rf"|(?P<words>{_WORDS}){_SPOKEN}|(?P<lead>oh |nought |naught |nil )?"
+    rf"point(?P<only_point>(?: (?:{_UNIT}|zero)\b)+| \d{{1,9}}\b)"
+    r"|(?<!of )(?P<one>an?)(?= (?:centi|milli|deci)?(?:met(?:er|re)|foot|yard)\b))",
     re.IGNORECASE | re.ASCII,  # ASCII, or "ſix" would match "six" and not be found among the words
 )
+_MORE = re.compile(r" and (?P<some>a |one |three )?(?P<part>half|quarters?)\b(?! of)", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?:e[-+]?\d+)?\Z", re.IGNORECASE)
+_ORDINAL = re.compile(r"(?:st|nd|rd|th|d)\b", re.IGNORECASE)  # 1st, 2nd, 3D are no quantities
+_NO_PART = re.compile(r"[ -](?:thirds?|sixths?|sevenths?|ninths?|twelfths?)\b", re.IGNORECASE)
 # "the one by the door" names a thing
 _PRONOUN = re.compile(r"\b(?:the|this|that|each|every|any|no|another|other|last|first|which|next) $", re.IGNORECASE)
+_BEFORE_POINT = re.compile(r"(?:\A|[^\w\s]\s*|\b(?:is|be|of|about|around|approximately|roughly|nearly|almost) )\Z")
+_TOLERANCE = re.compile(
+    r"[\s(\[,;]*(?:±|\+ ?/? ?-|(?:plus|\+)(?: or |/| ?)(?:minus|-)|give or take|"
+    r"(?:with )?(?:in|an? )?(?:error|tolerance|uncertainty|margin)(?: of error)?(?: of)?:?)[\s\w]{0,7}",
+    re.IGNORECASE,
+)
+_CONTINUED = re.compile(r",? ?(?:and )?")
+_LOOK_BACK = 60
 
 
 @dataclass(frozen=True)
 class Mention:
-    """One candidate answer in a text: its canonical value, and the span it was read from."""
+    """One candidate answer in a text.
+
+    Attributes:
+        value: in canonical form; empty for what can be no answer but stands beside one, like an endless number.
+        start, end: the span it was read from.
+        in_words: whether it is a number spelled in words.
+        dimension: of the unit it came with (`length`, `area`, `volume`); None without one.
+        size: of that unit, in metres or square metres.
+        converted: whether it came with a unit of the dimension asked for.
+    """
 
     value: str
     start: int
     end: int
+    in_words: bool = False
+    dimension: str | None = None
+    size: float | None = None
+    converted: bool = False
+
+
+@dataclass(frozen=True)
+class _Quantity:
+    number: float
+    start: int
+    end: int
+    in_words: bool = False
+    dimension: str | None = None
+    size: float | None = None
 
 
 def find_numbers(text: str, question_type: str) -> list[Mention]:
@@ -74,16 +102,21 @@ def find_numbers(text: str, question_type: str) -> list[Mention]:
     Number words count only where the text has no digits, since chains use them loosely ("one of them").
 
     Args:
-        text: with plain hyphens and single spaces.
+        text: as `vsr_kit.prompts.markup.plain` writes it: plain hyphens, single spaces, no markup.
         question_type: decides the unit: metres, centimetres, square metres, or none for counts.
     """
-    found = list(_NUMBER.finditer(text))
-    if any(match["digits"] for match in found):
-        found = [match for match in found if match["digits"]]
-    else:
-        found = [m for m in found if m["words"].lower() != "one" or not _PRONOUN.search(text[: m.start()][-12:])]
-    values = [(_value_of(match) * _factor(match, question_type), match) for match in found]
-    return [Mention(canonical_number(v), match.start(), match.end()) for v, match in values if math.isfinite(v)]
+    found = [mention for mention in find_quantities(text, question_type) if mention.value]
+    return [mention for mention in found if not mention.in_words] or found
+
+
+def find_quantities(text: str, question_type: str) -> list[Mention]:
+    """Find all numbers of a text, in digits and words, endless ones (with an empty value) too; see `find_numbers`."""
+    found: list[_Quantity] = []
+    for match in _NUMBER.finditer(text):
+        for quantity in _quantities(match, text):
+            if not found or quantity.start >= found[-1].end:  # else it is part of a unit, as in m^2
+                _add(quantity, found, text)
+    return [_mention(quantity, question_type) for quantity in found]
 
 
 def canonical_number(value: float) -> str:
@@ -91,54 +124,147 @@ def canonical_number(value: float) -> str:
     return np.format_float_positional(float(f"{value:.10g}"), trim="-")
 
 
-def words_value(words: list[str]) -> int:
-    """Add up English number words: `["three", "hundred", "twenty", "one"]` is 321."""
-    total, current = 0, 0
-    for value in (NUMBER_WORDS[word] for word in words):
-        if value == 1000:
-            total, current = total + max(current, 1) * 1000, 0
-        else:
-            current = max(current, 1) * 100 if value == 100 else current + value
-    return total + current
-
-
-def lmms_eval_number(text: str) -> float | None:
-    """Read the first digit or number word anywhere in a text, as lmms-eval (0.7.3, MIT) does for VSI-Bench.
-
-    Its quirks are kept: `.5` is 5, `1,234` is 1, `3-4` is 3, `one, two` is 3, and no unit is looked at.
-    """
-    text = text.strip().lower()
-    digits = re.search(r"-?\d+(?:\.\d+)?", text)
-    tokens = list(re.finditer(r"[a-z]+", text))
-    first = next((i for i, token in enumerate(tokens) if token[0] in NUMBER_WORDS), None)
-    if digits and (first is None or digits.start() < tokens[first].start()):
-        return float(digits[0])
-    if first is None:
-        return None
-    words = []
-    for token in tokens[first:]:
-        if token[0] in NUMBER_WORDS:
-            words.append(token[0])
-        elif token[0] != "and":
-            break
-    return float(words_value(words))
-
-
-def _value_of(match: re.Match) -> float:
+def _quantities(match: re.Match, text: str) -> list[_Quantity]:
+    """What a match of `_NUMBER` holds: one number, several where commas or a slash only list them, or none."""
+    start, end = match.span()
+    if match["bar"]:
+        return _fraction(match, text)
     if match["digits"]:
-        value = float(match["digits"].replace(",", ""))
+        return _digits(match, text)
+    if match["words"]:
+        loose = match["words"].lower() == "one" and _PRONOUN.search(text, max(0, start - 12), start)
+        return [] if loose or _NO_PART.match(text, end) else [_Quantity(_words(match), start, end, in_words=True)]
+    if match["only_point"]:
+        return _only_point(match, text)
+    number = 1.0 if match["one"] else _part(match)
+    unit = UNIT_AFTER.match(text, end)
+    several = match["some"] and match["part"] and match["some"].lower()[:2] not in ("a ", "a-", "an")
+    return [_Quantity(number, start, end, in_words=True)] if number and (unit or several) else []
+
+
+def _fraction(match: re.Match, text: str) -> list[_Quantity]:
+    start, end = match.span()
+    top, bottom, whole = int(match["num"]), int(match["den"]), int(match["whole"] or 0)
+    proper = bottom > 0 and (match["bar"] == "⁄" or top < bottom)
+    if proper and (match["bar"] == "⁄" or match["whole"] or UNIT_AFTER.match(text, end)):
+        return [_Quantity(whole + top / bottom, start, end)]
+    names = [name for name in ("whole", "num", "den") if match[name]]
+    return [_Quantity(float(match[name]), *match.span(name)) for name in names]
+
+
+def _digits(match: re.Match, text: str) -> list[_Quantity]:
+    start, end = match.span("digits")
+    run = match["digits"]
+    if _ORDINAL.match(text, end):
+        run = run.rpartition(",")[0]
+        if not run:
+            return []
+    if match["after_point"] and run.isdigit():
+        return [_Quantity(float(f"{run}.{match['after_point']}"), start, match.end())]
+    if "," not in run or _THOUSANDS.match(run):
+        return [_Quantity(_float(run.replace(",", "")), start, start + len(run))]
+    found = []
+    for part in run.split(","):
+        found.append(_Quantity(_float(part), start, start + len(part)))
+        start += len(part) + 1
+    return found
+
+
+def _only_point(match: re.Match, text: str) -> list[_Quantity]:
+    start, end = match.span()
+    lead = (match["lead"] or "").strip().lower()
+    if lead and lead != "oh":
+        return []
+    if lead or _BEFORE_POINT.search(text, max(0, start - 20), start) or start == 0:
+        return [_Quantity(_decimals(match["only_point"]), start, end, in_words=True)]
+    words = match["only_point"].lower().split()  # "at this point five chairs"
+    if words[0].isdigit():
+        return [_Quantity(float(words[0]), match.start("only_point") + 1, end)]
+    return [_Quantity(float(words_value(words)), match.start("only_point") + 1, end, in_words=True)]
+
+
+def _words(match: re.Match) -> float:
+    value = float(words_value([w for w in re.findall(r"[a-z]+", match["words"].lower()) if w in NUMBER_WORDS]))
+    return value + _decimals(match["decimals"]) if match["decimals"] else value
+
+
+def _decimals(words: str) -> float:
+    """0.25 for "two five", "twenty-five" and "25"."""
+    if words.strip().isdigit():
+        return float(f"0.{words.strip()}")
+    values = [NUMBER_WORDS.get(word, 0) for word in re.findall(r"[a-z]+", words.lower())]
+    digits = str(sum(values)) if values[0] >= 20 else "".join(map(str, values))
+    return float(f"0.{digits}")
+
+
+def _part(match: re.Match) -> float | None:
+    """0.75 for "three quarters"; None for a plural that is none ("two quarter")."""
+    if not match["part"]:
+        return 0.5
+    some = re.match(r"[a-z]+", match["some"].lower())[0]
+    count = NUMBER_WORDS.get(some, 1)
+    plural = match["part"].lower().endswith("s")
+    return count / _PARTS[match["part"].lower().removesuffix("s")] if plural == (count > 1) else None
+
+
+def _add(quantity: _Quantity, found: list[_Quantity], text: str) -> None:
+    """Append a number with its unit, or put it into the one before it: a tolerance, or feet and their inches."""
+    quantity = _with_unit(_with_more(quantity, text), text)
+    last = found[-1] if found else None
+    if last is None or quantity.start - last.end > 40:
+        found.append(quantity)
+        return
+    gap = text[last.end : quantity.start]
+    if _TOLERANCE.fullmatch(gap):
+        if last.dimension is None and quantity.dimension:
+            found[-1] = replace(last, dimension=quantity.dimension, size=quantity.size)
+    elif _continues(last, quantity) and _CONTINUED.fullmatch(gap):
+        total = last.number + quantity.number * quantity.size / last.size
+        found[-1] = replace(last, number=total, end=quantity.end)
     else:
-        value = float(words_value([w for w in re.findall(r"[a-z]+", match["words"].lower()) if w in NUMBER_WORDS]))
-        if match["decimals"]:
-            digits = "".join(str(NUMBER_WORDS[word]) for word in match["decimals"].lower().split())
-            value += float(f"0.{digits}")
-    return value + 0.5 if match["half"] else value
+        found.append(quantity)
 
 
-def _factor(match: re.Match, question_type: str) -> float:
-    """What to multiply a number by to get from the unit it is stated in to the one asked for."""
-    stated = next((size for i, (_, size) in enumerate(_LENGTH_OR_AREA) if match[f"unit{i}"]), None)
-    asked = _ASKED.get(question_type)
-    if stated is None or asked is None or stated[0] != asked[0]:
-        return 1.0
-    return stated[1] / asked[1]
+def _continues(large: _Quantity, small: _Quantity) -> bool:
+    if large.dimension != "length" or small.dimension != "length" or not large.number.is_integer():
+        return False
+    return small.size < large.size and 0 <= small.number * small.size < large.size
+
+
+def _with_more(quantity: _Quantity, text: str) -> _Quantity:
+    """Add "and a half" or "and three quarters"."""
+    more = _MORE.match(text, quantity.end)
+    if not more or not (more["some"] or more["part"].lower() == "half"):
+        return quantity
+    count = 3 if (more["some"] or "").lower() == "three " else 1
+    added = count / _PARTS[more["part"].lower().removesuffix("s")]
+    return replace(quantity, number=quantity.number + added, end=more.end())
+
+
+def _with_unit(quantity: _Quantity, text: str) -> _Quantity:
+    after = UNIT_AFTER.match(text, quantity.end)
+    if after and not (quantity.in_words and after[after.lastgroup].lower() == "in"):  # "I see one in"
+        dimension, size = unit_of(after)
+        found = replace(quantity, end=after.end(), dimension=dimension, size=size)
+        return _with_more(found, text)  # two meters and a half
+    if mark := mark_unit(text, quantity.start, quantity.end):
+        return replace(quantity, end=quantity.end + 1, dimension="length", size=mark)
+    start = max(0, quantity.start - _LOOK_BACK)
+    before = UNIT_BEFORE.search(text[start : quantity.start])
+    if before and before.group(before.lastgroup).lower() != "in":
+        dimension, size = unit_of(before)
+        return replace(quantity, dimension=dimension, size=size)
+    return quantity
+
+
+def _mention(quantity: _Quantity, question_type: str) -> Mention:
+    asked = asked_unit(question_type)
+    convert = asked is not None and quantity.dimension == asked[0]
+    value = quantity.number * (quantity.size / asked[1] if convert else 1.0)
+    # rounding to ten digits may lift the largest floats to infinity
+    spelled = canonical_number(value) if math.isfinite(value) and math.isfinite(float(f"{value:.10g}")) else ""
+    return Mention(spelled, quantity.start, quantity.end, quantity.in_words, quantity.dimension, quantity.size, convert)
+
+
+def _float(digits: str) -> float:
+    return float(digits) if len(digits) < 1000 else math.inf

@@ -1,31 +1,42 @@
 """`parse_answer`: what did the model answer, and if nothing can be read, why not?
 
 How vsGRPO read answers out of chains is not stated, and VSI-Bench's own scorer sees only the first word. So this reader
-is ours, and its rules are few:
+is ours. One sentence stands above its rules: a text that does not say one thing is unread.
 
-1. The last `<answer>` holds the answer. It may lack its closing tag; it may not hold two different answers.
-2. Without one, text after `</think>` or `</observe>` counts, and thoughts alone are no answer. A chain that is never
-   closed was cut off before its answer.
-3. In what remains, the first candidate after the last "answer is", "answer:" or "option is" counts, else the last
-   candidate of all. Candidates are numbers, or the options by letter or by text, whichever the row asks for.
-4. Two different candidates joined as alternatives ("3 or 4", "3-4", "A, B", "B) the text of A") are ambiguous.
+1. Where to look. The last `<answer>` holds the answer; it may lack its closing tag. Without one, text after `</think>`
+   or `</observe>` counts, and thoughts alone are no answer: a chain that is never closed was cut off before its answer.
+   In what remains, the text after the last "answer is", "answer:" or "option is" counts, else all of it; what another
+   turn ("User: …") adds is cut off.
+2. What stands there. Markup is taken off (`markup`), and candidates are found: numbers, with units however they are
+   spelled and wherever they stand (`numbers`, `units`), or the options by letter or by text (`choices`).
+3. Which of them is meant. What is no answer is left out (`left_out`): numbers of frames, steps and per cent, a list's
+   own numbers, what is denied or compared with, remarks in brackets. What is left must agree (`candidates`): hedges
+   ("3 or maybe 4", "2~3", "A, B", "B) the text of A") and bounds ("at least 3") are ambiguous.
 
 The ground truth is never looked at. Any text is read without an error: failures come back as a reason, so that parse
-failures and wrong answers can be counted apart.
-Left out: judging by a model, negation ("not A"), and answers in other languages than English.
+failures and wrong answers can be counted apart. Time grows with the length of a text and no faster: only the last
+`LONGEST_TEXT` characters of a completion are looked at, as if the last tag before them stood at their beginning, and of
+these the `LONGEST_ANSWER` behind the statement, or the last ones; a tag that holds more is ambiguous.
+
+Why no library reads the numbers: see the measurement in `numbers`.
+Left out: judging by a model, conditions, and answers in other languages than English but for Chinese units.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 
-from vsr_kit.prompts.numbers import Mention, canonical_number, find_numbers
+from vsr_kit.prompts.candidates import settle
+from vsr_kit.prompts.choices import Choice, answer_choices, find_choices, find_phrase, same_words
+from vsr_kit.prompts.markup import plain
+from vsr_kit.prompts.numbers import Mention, canonical_number, find_quantities
 from vsr_kit.prompts.templates import has_options
 from vsr_kit.questions import NUMERIC_TYPES, QUESTION_TYPES
+
+__all__ = ["REASONS", "SOURCES", "Choice", "Parsed", "answer_choices", "parse_answer", "same_answer", "same_words"]
 
 EMPTY = "empty"
 TRUNCATED = "truncated"
@@ -35,21 +46,21 @@ NOT_A_NUMBER = "not a number"
 NOT_AN_OPTION = "not an option"
 REASONS = (EMPTY, TRUNCATED, NO_ANSWER, AMBIGUOUS, NOT_A_NUMBER, NOT_AN_OPTION)
 SOURCES = ("answer_tag", "statement", "bare", "last_candidate")
+# Characters. Training caps completions at 384 tokens, about 1,500 characters; an answer itself has a few dozen.
+LONGEST_TEXT, LONGEST_ANSWER = 50_000, 2000
 
-_TAG = re.compile(r"< ?(/?) ?(think|observe|answer) ?>", re.IGNORECASE)
+_TAG = re.compile(r"<\s?(/?)\s?(think|observe|answer)\s?>", re.IGNORECASE)
 _STATEMENT = re.compile(
-    r"\b(?:answer|option|choice)\b(?: to (?:the|this|your) question)?[*_ ]{0,3}(?:(?:is|would be|should be)\b|[:=])",
+    r"\b(?:answer|option|choice)\b(?: to (?:the|this|"
+    r"your) question)?(?P<unit> ?\(?in [a-z² ]{1,20}?\)?)?[*_\"'`$ \u00a0]{0,4}"
+    r"(?:(?:is|would be|should be)\b|[:=])",
     re.IGNORECASE,
 )
-_JOINED = re.compile(r"[ ,;/&-]*(?:\b(?:or|and|to|by|x|vs)\b ?|× ?)?(?:\b(?:the|an?)\b ?)?", re.IGNORECASE)
-_SEPARATOR = r"[\W_]+"
-_FILLER = re.compile(r"\W|\b(?:the|to|an?|option|about|approximately|around|roughly)\b", re.IGNORECASE)
-_SPELLING = {ord(dash): "-" for dash in "−–—‐‑‒﹣－"} | {ord(space): " " for space in "\t\u00a0\u2007\u2009\u202f"}
-_SIDES = {
-    "object_rel_direction_easy": ("left", "right"),
-    "object_rel_direction_medium": ("left", "right", "back"),
-    "object_rel_direction_hard": ("front-left", "front-right", "back-left", "back-right"),
-}
+_OTHER_TURN = re.compile(
+    r"(?:\n\s{0,8}(?:user|human|question|assistant|system|q)\s?:|<\|(?:im_end|im_start|endoftext)\|>)", re.IGNORECASE
+)
+_SO_STATED = re.compile(r"\W|\b(?:so|the|final|correct|my|and|then|that|or|therefore|thus|is|a|best)\b", re.IGNORECASE)
+_BARE_FILLER = re.compile(r"\W|\b(?:the|to|an?|option|about|approximately|around|roughly)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -70,55 +81,32 @@ class Parsed:
     source: str | None
 
 
-@dataclass(frozen=True)
-class Choice:
-    """One option: the label it is recorded by (a letter, or the word itself without letters), and its text."""
-
-    label: str
-    text: str
-
-
 def parse_answer(text: str, row: Mapping) -> Parsed:
     """Read the answer to a row's question out of a completion; the module's docstring states the rules.
 
     Args:
         text: what the model wrote, in any format.
-        row: its `question_type`, `options` and, where there are no options, `question` are looked at.
+        row: its `question_type`, `options` and, where there are no options, `question` and `objects` are looked at.
 
     Raises:
         ValueError: if the row's question type is unknown; never because of the text.
     """
-    kind, find, nothing = _reader(row)
-    segment, source, reason = _answer_segment(_plain(text))
+    kind, nothing = _asked(row)
+    text = _end_of(text)
+    segment, source, reason = _answer_segment(text)
     if reason:
         return Parsed(None, reason, kind, None)
-    mentions = find(segment)
+    readable = plain(segment)
+    readable = readable[-LONGEST_ANSWER:] if source == "last_candidate" else readable[:LONGEST_ANSWER]
+    mentions = _find(readable, row, kind)
     if not mentions:
         return Parsed(None, nothing, kind, None)
-    picked = 0 if source == "statement" else len(mentions) - 1
-    rivals = mentions if source == "answer_tag" else _joined_to(picked, mentions, segment)
-    if len({rival.value for rival in rivals}) > 1:
-        return Parsed(None, AMBIGUOUS, kind, None)
-    if source == "last_candidate" and _is_bare(segment, mentions):
+    answer, ambiguous = settle(readable, mentions, source, lettered=kind != "number")
+    if answer is None or (source == "statement" and _stated_before(text, answer, row, kind)):
+        return Parsed(None, AMBIGUOUS if answer or ambiguous else nothing, kind, None)
+    if source == "last_candidate" and "\\" not in segment and _is_bare(readable, mentions):
         source = "bare"
-    return Parsed(mentions[picked].value, None, kind, source)
-
-
-def answer_choices(row: Mapping) -> tuple[Choice, ...]:
-    """List what a row lets one choose from: its options, else the words its question names; empty for numbers.
-
-    Rows without options (VSI-100k's) offer the directions of their level, or the objects in brackets in the question.
-    Empty, too, where neither is found: then any short phrase is an answer.
-    """
-    if row["question_type"] in NUMERIC_TYPES:
-        return ()
-    if has_options(row):
-        return tuple(_lettered(str(option), i) for i, option in enumerate(row["options"]))
-    words = _SIDES.get(row["question_type"])
-    if words is None:
-        bracketed = re.search(r"\(([^()]*,[^()]*)\)", row["question"])
-        words = bracketed[1].split(",") if bracketed else ()
-    return tuple(Choice(same_words(word), word.strip()) for word in words)
+    return Parsed(answer.value, None, kind, source)
 
 
 def same_answer(value: str, ground_truth: str, kind: str) -> bool:
@@ -130,53 +118,84 @@ def same_answer(value: str, ground_truth: str, kind: str) -> bool:
     return same_words(value) == same_words(ground_truth)
 
 
-def same_words(text: str) -> str:
-    """Spell a phrase the one way phrases are compared: lower case, words apart by one space, no punctuation."""
-    return " ".join(re.findall(r"[^\W_]+", text.lower()))
+def _asked(row: Mapping) -> tuple[str, str]:
+    """What a row asks for, and the reason if it is not found."""
+    question_type = row["question_type"]
+    if question_type not in QUESTION_TYPES:
+        raise ValueError(f"unknown question_type {question_type!r}: VSI-Bench has {', '.join(QUESTION_TYPES)}")
+    if question_type in NUMERIC_TYPES:
+        return "number", NOT_A_NUMBER
+    return "letter" if has_options(row) else "word", NOT_AN_OPTION
 
 
-def _plain(text: str) -> str:
-    return re.sub(r" {2,}", " ", text.translate(_SPELLING))
+def _find(text: str, row: Mapping, kind: str) -> list[Mention]:
+    if kind == "number":
+        return find_quantities(text, row["question_type"])
+    choices = answer_choices(row)
+    return find_choices(text, choices) if choices else find_phrase(text)
+
+
+def _end_of(text: str) -> str:
+    """The end of a text that is looked at, behind the last tag of the part that is not."""
+    text = text.strip()
+    if len(text) <= LONGEST_TEXT:
+        return text
+    start = len(text) - LONGEST_TEXT
+    left = text[:start].lower()
+    tags = [f"<{slash}{name}>" for name in ("think", "observe", "answer") for slash in ("", "/")]
+    last = max(tags, key=left.rfind)
+    return (last if last in left else "") + text[start:]
 
 
 def _answer_segment(text: str) -> tuple[str, str, str | None]:
     """Cut out the part of a completion that holds the answer: (part, source, reason why there is none)."""
-    if not text.strip():
+    if not text:
         return "", "", EMPTY
-    tags = [(match[1] + match[2].lower(), match) for match in _TAG.finditer(text)]
+    tags = [(match[1] + match[2].lower(), match) for match in _TAG.finditer(text)] if "<" in text else []
     answers = [match for name, match in tags if name == "answer"]
     if answers:
         return _tagged_answer(text, answers[-1].end(), tags)
     chain = [(name, match) for name, match in tags if "answer" not in name]
     if chain and not chain[-1][0].startswith("/"):
         return "", "", TRUNCATED
-    rest = _TAG.sub(" ", text[chain[-1][1].end() :] if chain else text)
-    if not rest.strip():
+    rest = _TAG.sub(" ", text[chain[-1][1].end() :]) if tags and chain else _TAG.sub(" ", text) if tags else text
+    rest = rest.strip()
+    if not rest:
         return "", "", NO_ANSWER
-    statements = list(_STATEMENT.finditer(rest))
-    if not statements:
-        return rest, "last_candidate", None
-    stated = rest[statements[-1].end() :]
-    return stated, "statement", None if stated.strip() else TRUNCATED
+    turn = _OTHER_TURN.search(rest)
+    if turn and turn.start():
+        rest = rest[: turn.start()]
+    statement = None
+    for statement in _STATEMENT.finditer(rest):  # noqa: B007, the last one is wanted
+        pass
+    if statement is None:
+        return rest[-LONGEST_ANSWER:], "last_candidate", None
+    stated = rest[statement.start("unit") if statement["unit"] else statement.end() :].strip()[:LONGEST_ANSWER]
+    return stated, "statement", None if rest[statement.end() :].strip() else TRUNCATED
 
 
 def _tagged_answer(text: str, start: int, tags: list) -> tuple[str, str, str | None]:
     closing = next((match for name, match in tags if name == "/answer" and match.start() >= start), None)
-    held = _TAG.sub(" ", text[start : closing.start() if closing else len(text)])
-    if held.strip():
+    held = _TAG.sub(" ", text[start : closing.start() if closing else len(text)]).strip()
+    if len(held) > LONGEST_ANSWER:
+        return "", "", AMBIGUOUS
+    if held:
         return held, "answer_tag", None
     return "", "", EMPTY if closing else TRUNCATED
 
 
-def _joined_to(picked: int, mentions: list[Mention], text: str) -> list[Mention]:
-    """The run of mentions, around the picked one, that are strung together as alternatives."""
-    joined = [bool(_JOINED.fullmatch(text[a.end : b.start])) for a, b in pairwise(mentions)]
-    first = last = picked
-    while first > 0 and joined[first - 1]:
-        first -= 1
-    while last < len(joined) and joined[last]:
-        last += 1
-    return mentions[first : last + 1]
+def _stated_before(text: str, answer: Mention, row: Mapping, kind: str) -> bool:
+    """Whether the statement right before the last one states another answer ("The answer is 2. The answer is 3.")."""
+    statements = list(_STATEMENT.finditer(text))
+    if len(statements) < 2:
+        return False
+    between = plain(text[statements[-2].end() : statements[-1].start()][:200])
+    mentions = _find(between, row, kind)
+    values = {mention.value for mention in mentions}
+    if len(values) != 1 or values == {answer.value}:
+        return False
+    edges = [Mention("", 0, 0), *mentions, Mention("", len(between), len(between))]
+    return not _SO_STATED.sub("", " ".join(between[a.end : b.start] for a, b in pairwise(edges)))
 
 
 def _is_bare(text: str, mentions: list[Mention]) -> bool:
@@ -184,57 +203,4 @@ def _is_bare(text: str, mentions: list[Mention]) -> bool:
     if len({mention.value for mention in mentions}) > 1:
         return False
     edges = [Mention("", 0, 0), *mentions, Mention("", len(text), len(text))]
-    return not _FILLER.sub("", " ".join(text[a.end : b.start] for a, b in pairwise(edges)))
-
-
-def _reader(row: Mapping) -> tuple[str, Callable[[str], list[Mention]], str]:
-    """What a row asks for, the function that finds candidates for it, and what to say if there is none."""
-    question_type = row["question_type"]
-    if question_type not in QUESTION_TYPES:
-        raise ValueError(f"unknown question_type {question_type!r}: VSI-Bench has {', '.join(QUESTION_TYPES)}")
-    if question_type in NUMERIC_TYPES:
-        return "number", lambda text: find_numbers(text, question_type), NOT_A_NUMBER
-    choices = answer_choices(row)
-    find = (lambda text: _find_choices(text, choices)) if choices else _find_phrase
-    return "letter" if has_options(row) else "word", find, NOT_AN_OPTION
-
-
-def _lettered(option: str, place: int) -> Choice:
-    match = re.match(r"\s*\(?([A-Za-z])\s*[.):]\s*(.*)", option, re.DOTALL)
-    return Choice(match[1].upper(), match[2].strip()) if match else Choice(chr(ord("A") + place), option.strip())
-
-
-def _find_phrase(text: str) -> list[Mention]:
-    """With nothing to choose from, a phrase of at most four words up to the end of its clause."""
-    match = re.search(r"[^\s.,;:!?*][^.,;:!?*\n]*", text)
-    words = re.sub(r"^(?:the|an?) ", "", same_words(match[0])) if match else ""
-    return [Mention(words, match.start(), match.end())] if words and len(words.split()) <= 4 else []
-
-
-def _find_choices(text: str, choices: tuple[Choice, ...]) -> list[Mention]:
-    found = []
-    for match in _choice_pattern(choices).finditer(text):
-        name = match.lastgroup  # "text2" is the third option's text; every other group holds a letter
-        label = choices[int(name[4:])].label if name.startswith("text") else match[name].upper()
-        found.append(Mention(label, *match.span()))
-    return found
-
-
-@lru_cache(maxsize=4096)
-def _choice_pattern(choices: tuple[Choice, ...]) -> re.Pattern:
-    """A pattern of the options' texts, longest first, and of their letters; one, since "plan B" holds no letter."""
-    texts = sorted(((same_words(c.text), i) for i, c in enumerate(choices)), key=lambda text: -len(text[0]))
-    spelled = [rf"(?P<text{i}>{_SEPARATOR.join(map(re.escape, text.split()))})" for text, i in texts if text]
-    by_text = rf"(?i:(?<![\w-])(?:{'|'.join(spelled)})(?:e?s)?(?![\w-]))" if spelled else r"(?!)"
-    upper = "".join(choice.label for choice in choices if len(choice.label) == 1)
-    if not upper:
-        return re.compile(by_text)
-    both = upper + upper.lower()
-    return re.compile(
-        rf"{by_text}|[(\[] ?(?P<bracketed>[{both}]) ?[)\]]"
-        rf"|\A[\W_]*(?P<leading>(?![Aa] \w)[{both}])(?![\w'-])[.):]?"
-        rf"|\b(?:[Oo]ption|[Cc]hoice|[Ll]etter) (?P<named>[{both}])(?![\w'])[.):]?"
-        rf"|(?<![\w'])(?P<marked>[{upper}])(?=[.):,;!?*\]}}]|\s*\Z|\s*\n)[.):]?"
-        # "A" before a word is an article, unless the word is one of these
-        rf"|(?<![\w'])(?P<plain>(?!A (?!(?:is|was|because|since|or|and|as)\b))[{upper}])(?![\w'])"
-    )
+    return not _BARE_FILLER.sub("", " ".join(text[a.end : b.start] for a, b in pairwise(edges)))

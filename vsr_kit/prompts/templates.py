@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vsr_kit.strict import CONTROL_TOKEN, shown
+
 MODES = ("vanilla", "think", "observe")
 USES = ("eval", "train")
 
@@ -46,14 +48,27 @@ def user_text(row: Mapping, mode: str = "vanilla", use: str = "eval") -> str:
         use: `eval` or `train`; the paper words the prompts differently.
 
     With the paper's prompts, the prompt of the mode takes the place of the benchmark's, for choices and numbers alike.
+
+    Raises:
+        ValueError: question or options hold a control token, which would end the user's turn or ask for a picture.
     """
     options = ["Options:", *row["options"]] if has_options(row) else []
+    if token := CONTROL_TOKEN.search("\n".join([row["question"], *options])):
+        rule = "which chat models read as a command and not as text; take it out"
+        raise ValueError(f"row {row.get('id')!r}: question or options hold {token[0]!r}, {rule}")
     return "\n".join([_OPENING, row["question"], *options, _prompt(row, mode, use)])
 
 
 def has_options(row: Mapping) -> bool:
-    """Whether a row offers lettered options; None and any empty sequence mean that it does not."""
-    return row.get("options") is not None and len(row["options"]) > 0
+    """Whether a row offers lettered options; None and any empty sequence mean that it does not.
+
+    Raises:
+        ValueError: for anything that is no sequence of options, such as NaN or a text (`data.check_row` mends some).
+    """
+    options = row.get("options")
+    if options is not None and (isinstance(options, (str, bytes, Mapping)) or not hasattr(options, "__len__")):
+        raise ValueError(f"row {row.get('id')!r}: options are {shown(options)}, must be a list of texts, or None")
+    return options is not None and len(options) > 0
 
 
 def chat_messages(row: Mapping, mode: str = "vanilla", use: str = "eval") -> list[dict]:

@@ -20,18 +20,25 @@ from vsr_kit.questions.records import (
     Question,
     task_of,
 )
+from vsr_kit.questions.rules import BENCHMARK_RULES, RULES, STUDY_RULES, Rules, get_rules, rules_for
 
 __all__ = [
+    "BENCHMARK_RULES",
     "CHOICE_TYPES",
     "HELD_OUT_TYPES",
     "LABELS",
     "NUMERIC_TYPES",
     "PHRASINGS",
     "QUESTION_TYPES",
+    "RULES",
+    "STUDY_RULES",
     "TASKS",
     "TRAINED_TASKS",
     "TRAINED_TYPES",
     "Question",
+    "Rules",
+    "get_rules",
     "make_questions",
+    "rules_for",
     "task_of",
 ]

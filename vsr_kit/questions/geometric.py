@@ -1,10 +1,10 @@
 """From a room to its questions: ground truths from geometry, and the rules that drop what is ambiguous.
 
-Rules taken from the benchmark: an object is asked about by name only if its category occurs once; a count of one is
-not asked; distances within 15 cm of each other (30 cm in rooms above 40 m²) are not compared; directions near a class
-border are dropped. Rules of ours, where it is silent: touching pairs have no distance question; options must differ
-from each other by the same margin; where a clip is given, everything a question names must be seen in it, and a count
-is asked only if every instance is.
+The numbers are a rule set's (rules.py): how near is too near, which distances are not compared, which directions lie
+too near a border. The same in every set: an object is asked about by name only if its category occurs once, by its
+count and by its boxes; a count is the stated one, and a count of one is not asked; where a clip is given, everything a
+question names must be seen in it, and a category that occurs several times counts as seen only if every instance of it
+is, as many as its count says.
 """
 
 from __future__ import annotations
@@ -17,17 +17,13 @@ from itertools import combinations, permutations
 
 import numpy as np
 
+from vsr_kit.questions.nearest import ranked, relative_distance
 from vsr_kit.questions.records import LABELS, PHRASINGS, QUESTION_TYPES, Question
+from vsr_kit.questions.rules import STUDY_RULES, Rules, get_rules
 from vsr_kit.questions.templates import VSI_100K, VSI_BENCH
 from vsr_kit.rooms import Room, pairwise_distances
 from vsr_kit.videos import Clip, visible_objects
 
-TOUCHING_M = 0.1
-CLOSE_CALL_M = 0.15
-CLOSE_CALL_LARGE_ROOM_M = 0.30
-LARGE_ROOM_M2 = 40.0
-BORDER_DEG = 12.0
-STANDING_ROOM_M = 0.4  # least plan distance between two objects of a direction question
 _OWN_LABELS = {"vsi-bench": "closest", "vsi-100k": "centre"}
 
 # A draft is (question_type, template fields, objects, answer, wrong answers or None).
@@ -43,6 +39,7 @@ def make_questions(
     max_per_type: int | None = None,
     seen: Collection[int] | None = None,
     labels: str | None = None,
+    rules: Rules | str | None = None,
 ) -> list[Question]:
     """Ask everything that can be asked of a room.
 
@@ -59,9 +56,11 @@ def make_questions(
             own change truths, never draws: the same questions come with the same ids and options, less those that are
             ambiguous by the other labels as well (touching pairs, close calls). None is added, so a pair too close for
             VSI-Bench's words is not asked with centre labels either.
+        rules: a rule set or its name, `benchmark` or `study`; None takes the study's for procedural rooms and the
+            benchmark's for all others (`rules_for`).
 
     Raises:
-        ValueError: for an unknown phrasing, question type or choice of labels.
+        ValueError: for an unknown phrasing, question type, choice of labels or rule set.
     """
     if phrasing not in PHRASINGS:
         raise ValueError(f"unknown phrasing {phrasing!r}: choose one of {', '.join(PHRASINGS)}")
@@ -74,9 +73,10 @@ def make_questions(
         if name not in QUESTION_TYPES:
             raise ValueError(f"unknown question_type {name!r}: VSI-Bench has {', '.join(QUESTION_TYPES)}")
     rng = np.random.default_rng([seed, *room.name.encode()])
-    if seen is None:
-        seen = range(len(room.boxes)) if clip is None else visible_objects(clip)
-    scene = _Scene(room, phrasing, clip, rng, set(seen))
+    if seen is None and clip is not None:
+        seen = visible_objects(clip)
+    rules = get_rules(rules, room.dataset)
+    scene = _Scene(room, phrasing, clip, rng, seen, rules)
     questions = []
     for name in types or templates:
         if name not in templates or (name == "obj_appearance_order" and clip is None):
@@ -87,7 +87,7 @@ def make_questions(
         questions += [_finish(scene, draft, templates, i) for i, draft in enumerate(drafts)]
     if labels in (None, scene.labels):
         return questions
-    other = _Scene(room, phrasing, clip, rng, set(seen), labels)
+    other = _Scene(room, phrasing, clip, rng, seen, rules, labels)
     return [kept for question in questions if (kept := _relabelled(other, question)) is not None]
 
 
@@ -100,14 +100,21 @@ class _Scene:
         phrasing: str,
         clip: Clip | None,
         rng: np.random.Generator,
-        seen: set[int],
+        seen: Collection[int] | None,
+        rules: Rules,
         labels: str | None = None,
     ) -> None:
-        self.room, self.phrasing, self.clip, self.rng = room, phrasing, clip, rng
-        self.hidden = {box.category for i, box in enumerate(room.boxes) if i not in seen}
-        self.index = {b.category: i for i, b in enumerate(room.boxes) if room.counts[b.category] == 1 and i in seen}
+        self.room, self.phrasing, self.clip, self.rng, self.rules = room, phrasing, clip, rng, rules
+        if phrasing == "vsi-100k":  # the paper's questions are the same by every set
+            tolerance = rules.room_size_tolerance
+            self.rules = replace(STUDY_RULES, name=rules.name, room_size_tolerance=tolerance)
+        unsure = {name for name, count in room.counts.items() if count != room.drawn_counts.get(name, 0)}
+        within = set(range(len(room.boxes)) if seen is None else seen)
+        unseen = {box.category for i, box in enumerate(room.boxes) if i not in within}
+        self.whole = {box.category for box in room.boxes} - unseen - unsure  # every instance has a box that is seen
+        self.countable = self.whole if seen is not None else set(room.counts)  # unseen, a count is taken as stated
+        self.index = {b.category: i for i, b in enumerate(room.boxes) if b.category in room.unique and i in within}
         self.names = sorted(self.index)
-        self.margin_m = CLOSE_CALL_LARGE_ROOM_M if room.floor_area_m2 > LARGE_ROOM_M2 else CLOSE_CALL_M
         self.labels = labels or _OWN_LABELS[phrasing]
 
     @cached_property
@@ -117,6 +124,16 @@ class _Scene:
     def distance(self, a: str, b: str) -> float:
         return float(self.distances_m[self.index[a], self.index[b]])
 
+    def options(self, target: str) -> dict[str, float]:
+        """What may be offered as nearest to the target, and how far it is: of several instances the nearest counts."""
+        if not self.rules.nearest_instance:
+            return {name: self.distance(target, name) for name in self.names if name != target}
+        found: dict[str, float] = {}
+        for box, distance in zip(self.room.boxes, self.distances_m[self.index[target]].tolist(), strict=True):
+            if box.category in self.whole and box.category != target:
+                found[box.category] = min(distance, found.get(box.category, math.inf))
+        return dict(sorted(found.items()))
+
     @cached_property
     def plan(self) -> dict[str, tuple[float, float]]:
         return {name: self.room.boxes[i].center[:2] for name, i in self.index.items()}
@@ -125,7 +142,8 @@ class _Scene:
         """Counter-clockwise turn from facing `b` to facing `c`, standing at `a`; None where two of them coincide."""
         (ax, ay), (bx, by), (cx, cy) = self.plan[a], self.plan[b], self.plan[c]
         ux, uy, wx, wy = bx - ax, by - ay, cx - ax, cy - ay
-        if min(math.hypot(ux, uy), math.hypot(wx, wy), math.hypot(cx - bx, cy - by)) < STANDING_ROOM_M:
+        nearest = min(math.hypot(ux, uy), math.hypot(wx, wy), math.hypot(cx - bx, cy - by))
+        if nearest < self.rules.standing_room_m:
             return None
         return math.degrees(math.atan2(ux * wy - uy * wx, ux * wx + uy * wy))
 
@@ -142,45 +160,40 @@ def _finish(scene: _Scene, draft: Draft, templates: dict[str, str], number: int)
     name = scene.room.name
     text = templates[kind].format(**fields)
     ident = f"{name}/{scene.phrasing}/{kind}/{number}"
-    return Question(ident, scene.room.dataset, name, kind, text, options, answer, scene.phrasing, objects)
+    rules = scene.rules.name
+    return Question(ident, scene.room.dataset, name, kind, text, options, answer, scene.phrasing, objects, rules)
 
 
 def _relabelled(scene: _Scene, question: Question) -> Question | None:
     """The same question with the truth of the scene's labels; None where these make it ambiguous."""
     if question.question_type == "object_abs_distance":
         distance = scene.distance(*question.objects)
-        return replace(question, ground_truth=_metres(distance)) if distance >= TOUCHING_M else None
+        near = distance < scene.rules.least_distance_m
+        return None if near else replace(question, ground_truth=_metres(distance))
     if question.question_type != "object_rel_distance":
         return question
     target, *picked = question.objects
-    ranked = _ranked(scene, target, picked)
-    if ranked is None:
+    ranking = ranked(scene, scene.options(target), picked)
+    if ranking is None:
         return None
-    letters = [option[0] for option in question.options or () if option[3:] == ranked[0]]
-    return replace(question, ground_truth=letters[0] if letters else ranked[0])
+    letters = [option[0] for option in question.options or () if option[3:] == ranking[0]]
+    return replace(question, ground_truth=letters[0] if letters else ranking[0])
 
 
 def _metres(distance: float) -> str:
     return f"{distance:.1f}"
 
 
-def _ranked(scene: _Scene, target: str, names: list[str]) -> list[str] | None:
-    """The names from near to far; None where two of them are about as far."""
-    ranked = sorted(names, key=lambda name: scene.distance(target, name))
-    gaps = np.diff([scene.distance(target, name) for name in ranked])
-    return None if gaps.min() < scene.margin_m else ranked
-
-
 def _counting(scene: _Scene) -> Iterator[Draft]:
     for category, count in sorted(scene.room.counts.items()):
-        if count >= 2 and category not in scene.hidden:
+        if count >= 2 and category in scene.countable:
             yield "object_counting", {"category": category}, (category,), str(count), None
 
 
 def _abs_distance(scene: _Scene) -> Iterator[Draft]:
     for a, b in combinations(scene.names, 2):
         distance = scene.distance(a, b)
-        if distance >= TOUCHING_M:
+        if distance >= scene.rules.least_distance_m:
             if scene.rng.random() < 0.5:
                 a, b = b, a
             yield "object_abs_distance", {"a": a, "b": b}, (a, b), _metres(distance), None
@@ -193,20 +206,8 @@ def _object_size(scene: _Scene) -> Iterator[Draft]:
 
 
 def _room_size(scene: _Scene) -> Iterator[Draft]:
-    yield "room_size_estimation", {}, (), f"{scene.room.floor_area_m2:.1f}", None
-
-
-def _rel_distance(scene: _Scene) -> Iterator[Draft]:
-    for target in scene.names:
-        others = [name for name in scene.names if name != target]
-        if len(others) < 4:
-            continue
-        picked = [others[i] for i in scene.rng.permutation(len(others))[:4]]
-        ranked = _ranked(scene, target, picked)
-        if ranked is None:
-            continue
-        fields = {"category": target, "options": ", ".join(picked)}
-        yield "object_rel_distance", fields, (target, *picked), ranked[0], ranked[1:]
+    if scene.rules.shows_its_size(scene.room):
+        yield "room_size_estimation", {}, (), f"{scene.room.floor_area_m2:.1f}", None
 
 
 def _direction(kind: str, sides: tuple[str, ...], borders_deg: tuple[float, ...]):
@@ -215,7 +216,7 @@ def _direction(kind: str, sides: tuple[str, ...], borders_deg: tuple[float, ...]
     def ask(scene: _Scene) -> Iterator[Draft]:
         for a, b, c in permutations(scene.names, 3):
             turn = scene.turn_deg(a, b, c)
-            if turn is None or min(abs(abs(turn) - border) for border in borders_deg) < BORDER_DEG:
+            if turn is None or min(abs(abs(turn) - border) for border in borders_deg) < scene.rules.border_deg:
                 continue
             answer = side_of(kind, turn)
             wrong = [side for side in sides if side != answer]
@@ -251,7 +252,7 @@ _ASK = {
     "object_abs_distance": _abs_distance,
     "object_size_estimation": _object_size,
     "room_size_estimation": _room_size,
-    "object_rel_distance": _rel_distance,
+    "object_rel_distance": relative_distance,
     "object_rel_direction_easy": _direction("object_rel_direction_easy", ("left", "right"), (0.0, 180.0)),
     "object_rel_direction_medium": _direction("object_rel_direction_medium", ("left", "right", "back"), (0.0, 135.0)),
     "object_rel_direction_hard": _direction("object_rel_direction_hard", _QUADRANTS, (0.0, 90.0, 180.0)),

@@ -36,6 +36,7 @@ class Question:
         ground_truth: a number as text, an option's letter, or an open word.
         phrasing: `vsi-bench` or `vsi-100k`.
         objects: the categories asked about, in the order of the question.
+        rules: the name of the rule set it was asked by.
     """
 
     id: str
@@ -47,10 +48,16 @@ class Question:
     ground_truth: str
     phrasing: str
     objects: tuple[str, ...]
+    rules: str = "study"
 
     def to_row(self) -> dict:
-        """VSI-Bench's fields, plus `phrasing` and `objects`; lists instead of tuples, so that JSON keeps them."""
+        """VSI-Bench's fields, plus `phrasing` and `objects`; lists instead of tuples, so that JSON keeps them.
+
+        `rules` stands there too, but not where they are the study's: its rows are older than the field.
+        """
         row = asdict(self)
         row["options"] = list(self.options) if self.options else None
         row["objects"] = list(self.objects)
+        if self.rules == "study":
+            del row["rules"]
         return row

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vsr_kit.data import make_rows, split_rooms
 from vsr_kit.evaluation import Interval
-from vsr_kit.questions import TRAINED_TYPES
+from vsr_kit.questions import STUDY_RULES, TRAINED_TYPES
 from vsr_kit.study import (
     PER_TYPE_AND_ROOM,
     TRAIN_ROOMS,
@@ -58,7 +58,7 @@ def training_answers(phrasing: str, folder: Path | str | None = None) -> list[di
 @cache
 def _from_geometry(phrasing: str, count: int) -> tuple[dict, ...]:
     rooms = split_rooms(count, "train")
-    return tuple(make_rows(rooms, phrasing, 0, TRAINED_TYPES, max_per_type=PER_TYPE_AND_ROOM))
+    return tuple(make_rows(rooms, phrasing, 0, TRAINED_TYPES, max_per_type=PER_TYPE_AND_ROOM, rules=STUDY_RULES))
 
 
 def one_mean(bands: Bands) -> Bands:

@@ -9,8 +9,9 @@ from vsr_kit.claims import CLAIMS
 from vsr_kit.evaluation import Interval
 from vsr_kit.results.compared import compared
 from vsr_kit.results.prompting import cot_table, lines_to_beat
+from vsr_kit.results.reach import rooms_asked
 from vsr_kit.results.trained import trained_runs
-from vsr_kit.results.verdicts import NOT_RUN, Verdict, verdicts
+from vsr_kit.results.verdicts import Verdict, not_run, verdicts
 
 _TRAINED = {
     "grpo-vanilla": "**GRPO, vanilla prompt**",
@@ -33,7 +34,7 @@ def study_summary(folder: Path | str | None = None) -> str:
         "base, another room's clip": lines["wrong_clip"],
         "base, no video": lines["no_video"],
     }
-    table = ["| | six trained tasks, % | 95 % interval |", "|---|---|---|"]
+    table = [f"| {rooms_asked(folder)} | six trained tasks, % | 95 % interval |", "|---|---|---|"]
     table += [f"| {name} | {_mean(bands).mean:.1f} | {_range(_mean(bands))} |" for name, bands in rows.items()]
     return "\n".join(table)
 
@@ -41,10 +42,10 @@ def study_summary(folder: Path | str | None = None) -> str:
 def ledger(folder: Path | str | None = None) -> str:
     """Markdown: every claim, what was found, and the verdict; a claim whose runs are not there says so."""
     found = verdicts(folder)
-    table = ["| claim | found | verdict |", "|---|---|---|"]
+    table = ["| claim | found | verdict, and what it speaks of |", "|---|---|---|"]
     for known in CLAIMS:
         verdict = found.get(known.name)
-        cells = (_found(verdict), _verdict(verdict)) if verdict else ("", NOT_RUN)
+        cells = (_found(verdict), _verdict(verdict)) if verdict else ("", not_run(known))
         table.append(f"| `{known.name}`: {escape(known.says, quote=False)} | {' | '.join(cells)} |")
     return "\n".join(table)
 
@@ -54,8 +55,8 @@ def _found(verdict: Verdict) -> str:
 
 
 def _verdict(verdict: Verdict) -> str:
-    judged, _, limits = verdict.words.partition("; ")
-    return f"**{judged}**" + (f"; {limits}" if limits else "")
+    reach, limits = verdict.reach, f"; {verdict.limits}" if verdict.limits else ""
+    return f"**{verdict.verdict} on {reach.model}**, {', '.join(filter(None, (reach.rooms, reach.runs)))}{limits}"
 
 
 def _mean(bands: dict[str, Interval]) -> Interval:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vsr_kit.damage import NUMBER, Damaged, expect
@@ -66,22 +66,35 @@ def trained_runs(folder: Path | str | None = None, of: str = "grpo-vanilla") -> 
     return tuple(known.run_name(seed) for seed, passes in about.items() if all(answered(c, folder) for c in passes))
 
 
+def asked_runs(conditions: Sequence[Condition], folder: Path | str | None = None) -> tuple[str, ...]:
+    """Those runs of GRPO with vanilla prompts that a study asked all of some conditions, whoever these name."""
+    runs = trained_runs(folder)
+    return tuple(run for run in runs if all(answered(replace(c, model=run), folder) for c in conditions))
+
+
 def variant_answers(
-    of: str, folder: Path | str | None = None, questions: str = BENCH, mode: str | None = None, clip: str = "own"
+    of: str,
+    folder: Path | str | None = None,
+    questions: str = BENCH,
+    mode: str | None = None,
+    clip: str = "own",
+    runs: Sequence[str] | None = None,
 ) -> list[list[dict]]:
-    """What the runs of a variant answered, one list for each; asked in their own mode unless told otherwise.
+    """What a variant's runs, or some of them, answered, one list for each; in their own mode unless told otherwise.
 
     Raises:
         FileNotFoundError: if the folder holds no run of the variant, or lacks some of these answers.
     """
-    runs = trained_runs(folder, of)
+    runs = trained_runs(folder, of) if runs is None else runs
     if not runs:
         raise FileNotFoundError(f"{study_folder(folder)} holds no answers of {of}; vsr reproduce makes them")
     return [said(Condition(questions, run, mode or variant(of).mode, clip=clip), folder) for run in runs]
 
 
-def trained_answers(folder: Path | str | None = None, questions: str = BENCH) -> Answers:
-    """All answers a comparison needs.
+def trained_answers(
+    folder: Path | str | None = None, questions: str = BENCH, runs: Sequence[str] | None = None
+) -> Answers:
+    """All answers a comparison needs, of all runs unless some are named.
 
     Raises:
         FileNotFoundError: if the folder holds the answers of no trained run, or lacks some of the others.
@@ -89,16 +102,18 @@ def trained_answers(folder: Path | str | None = None, questions: str = BENCH) ->
     return Answers(
         base=said(Condition(questions), folder),
         base_wrong=said(Condition(questions, clip="wrong"), folder),
-        own=variant_answers("grpo-vanilla", folder, questions),
-        wrong=variant_answers("grpo-vanilla", folder, questions, clip="wrong"),
+        own=variant_answers("grpo-vanilla", folder, questions, runs=runs),
+        wrong=variant_answers("grpo-vanilla", folder, questions, clip="wrong", runs=runs),
     )
 
 
-def grpo_table(folder: Path | str | None = None, questions: str = BENCH) -> BeforeAfter:
-    """What GRPO changed, over seeds and rooms. Raises as `trained_answers` does."""
-    found = trained_answers(folder, questions)
+def grpo_table(
+    folder: Path | str | None = None, questions: str = BENCH, runs: Sequence[str] | None = None
+) -> BeforeAfter:
+    """What GRPO changed, over seeds and rooms; of all runs unless some are named. Raises as `trained_answers` does."""
+    found = trained_answers(folder, questions, runs)
     return BeforeAfter(
-        runs=trained_runs(folder),
+        runs=trained_runs(folder) if runs is None else tuple(runs),
         before=one_mean(intervals(found.base)),
         after=one_mean(intervals(found.own)),
         change=one_mean(differences(found.own, found.base)),

@@ -3,7 +3,8 @@
 The story: `vsr_kit.claims` was written before any run and knows no data; `measured` knows which answers and curves its
 names mean; here the two meet. Differences are in points. Rules take the bootstrap's intervals, as was written down
 before the runs; since those are too narrow with few seeds, the same rule is asked a second time with Student's, and a
-verdict that changes says so. A verdict on fewer runs than its claim asks for is marked as preliminary.
+verdict that changes says so. A verdict on fewer runs than its claim asks for is marked as preliminary, and none is
+told without the model and the rooms it was measured on.
 Left out: storing a verdict anywhere.
 """
 
@@ -17,6 +18,8 @@ from vsr_kit.claims import CLAIMS, Claim, Count, Finding, claim
 from vsr_kit.damage import Damaged
 from vsr_kit.evaluation import Interval
 from vsr_kit.results.measured import MEASURED
+from vsr_kit.results.reach import Reach, reach_of, rooms_in_words
+from vsr_kit.results.real_rooms import elsewhere
 from vsr_kit.results.trained import trained_runs
 from vsr_kit.study import variant
 
@@ -33,12 +36,14 @@ class Verdict:
         found: what was measured, by name.
         verdict: by the claim's rule, from the bootstrap's intervals.
         runs: for each variant that the claim needs, how many runs are there and how many it asks for.
+        elsewhere: the same on real rooms, where they were asked about; one line each, and no part of the rule.
     """
 
     claim: Claim
     found: dict[str, Finding]
     verdict: str
     runs: dict[str, tuple[int, int]] = field(default_factory=dict)
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def by_student(self) -> str:
@@ -51,15 +56,33 @@ class Verdict:
         return ", ".join(f"{have} of {asked} runs of {of}" for of, (have, asked) in self.runs.items() if have < asked)
 
     @property
+    def reach(self) -> Reach:
+        """The model, the rooms and the runs it speaks of."""
+        return reach_of(self.claim, self.found, self.runs)
+
+    @property
+    def limits(self) -> str:
+        """What limits it: what was asked of a claim that says more, intervals that disagree, missing runs."""
+        parts = [f"asked was {self.claim.only}"] if self.claim.only else []
+        if self.by_student != self.verdict:
+            parts.append(f"by Student's intervals {self.by_student.split(':')[0]}")
+        return "; ".join([*parts, f"preliminary: {self.missing}"] if self.missing else parts)
+
+    @property
     def words(self) -> str:
-        """The verdict, and what limits it: intervals that disagree, runs that are not there."""
-        other = "" if self.by_student == self.verdict else f"; by Student's intervals {self.by_student.split(':')[0]}"
-        return self.verdict + other + (f"; preliminary: {self.missing}" if self.missing else "")
+        """The verdict as it may be quoted: on which model and rooms, and what limits it."""
+        return f"{self.verdict} on {self.reach}" + (f"; {self.limits}" if self.limits else "")
 
     def __str__(self) -> str:
         lines = [_line(name, band) for name, band in self.found.items()]
-        verdict, _, limits = self.words.partition("; ")
-        return "\n".join([*lines, f"{self.claim.name}: {verdict.upper()}" + (f"; {limits}" if limits else "")])
+        lines += [f"elsewhere, no part of the rule: {line}" for line in self.elsewhere]
+        told = self.words.removeprefix(self.verdict)
+        return "\n".join([*lines, f"{self.claim.name}: {self.verdict.upper()}{told}"])
+
+
+def not_run(known: Claim) -> str:
+    """What stands for the verdict on a claim whose runs are not there, with what they would be about."""
+    return f"{NOT_RUN} on {reach_of(known, {}, {})}"
 
 
 def stated(name: str) -> str:
@@ -80,7 +103,7 @@ def verdict(name: str, folder: Path | str | None = None) -> Verdict:
     known = claim(name)
     found = MEASURED[name](folder)
     runs = {of: (len(trained_runs(folder, of)), len(variant(of).seeds)) for of in known.needs}
-    return Verdict(known, found, known.decide(found), runs)
+    return Verdict(known, found, known.decide(found), runs, tuple(elsewhere(name, folder)))
 
 
 def verdicts(folder: Path | str | None = None, damaged: dict[str, str] | None = None) -> dict[str, Verdict]:
@@ -110,7 +133,8 @@ def _line(name: str, found: Finding) -> str:
         return f"{words}: {found.k} of {found.of} runs"
     if name in SCORES:
         return (
-            f"{words}: {found.mean:.1f} % ({found.low:.1f} to {found.high:.1f}; {found.n} pairs, {found.rooms} rooms)"
+            f"{words}: {found.mean:.1f} % ({found.low:.1f} to {found.high:.1f}; {found.n} pairs, "
+            f"{rooms_in_words([found])})"
         )
     student = "" if found.student is None else "; Student's {:+.1f} to {:+.1f}".format(*found.student)
     return f"{words}: {found.mean:+.1f} points ({found.low:+.1f} to {found.high:+.1f}{student}; {_basis(found)})"
@@ -120,7 +144,7 @@ def _basis(found: Interval) -> str:
     """What an interval rests on, in words."""
     several = [str(count) for count in found.seeds if count > 1]
     seeds = f", {several[0] if len(set(several)) == 1 else ' and '.join(several)} seeds" if several else ""
-    return f"{found.n} questions, {found.rooms} rooms{seeds}"
+    return f"{found.n} questions, {rooms_in_words([found])}{seeds}"
 
 
 def _student(finding: Finding) -> Finding:

@@ -18,7 +18,7 @@ from vsr_kit.rewards.numeric import (
     one_minus_relative_error,
     paper_numeric,
 )
-from vsr_kit.rewards.tags import TAGGED_MODES, check_mode, tag_names, thoughts, words
+from vsr_kit.rewards.tags import TAGGED_MODES, check_mode, has_words, tag_counts, tag_names, thoughts, words
 from vsr_kit.rewards.terms import (
     EXTRA_REWARDS,
     LENGTH_TARGET,
@@ -43,11 +43,13 @@ __all__ = [
     "check_mode",
     "exact",
     "format_reward",
+    "has_words",
     "length_reward",
     "make_reward_funcs",
     "mra",
     "one_minus_relative_error",
     "paper_numeric",
+    "tag_counts",
     "tag_names",
     "text_reward",
     "thought_reward",

@@ -9,17 +9,14 @@ Left out: tags with attributes, and languages that write without spaces, where a
 from __future__ import annotations
 
 import re
+from collections import Counter
+from itertools import islice
 
 from vsr_kit.prompts import MODES
 
 TAGGED_MODES = tuple(mode for mode in MODES if mode != "vanilla")
 
 _TAG = re.compile(r"< ?(/?) ?(think|observe|answer) ?>", re.IGNORECASE | re.ASCII)
-# a block that is never closed ends where the answer begins, or with the text
-_BLOCKS = {
-    mode: re.compile(rf"< ?{mode} ?>(.*?)(?:< ?/ ?{mode} ?>|(?=< ?answer ?>)|\Z)", re.IGNORECASE | re.ASCII | re.DOTALL)
-    for mode in TAGGED_MODES
-}
 _WORD = re.compile(r"[^\W_]+(?:[.'’-][^\W_]+)*")
 
 
@@ -29,9 +26,22 @@ def check_mode(mode: str) -> None:
         raise ValueError(f"unknown mode {mode!r}: choose one of {', '.join(MODES)}")
 
 
-def tag_names(text: str) -> list[str]:
-    """The tags of a text in order, a closing one with its slash: `["think", "/think", "answer", "/answer"]`."""
-    return [match[1] + match[2].lower() for match in _TAG.finditer(text)]
+def tag_names(text: str, most: int | None = None) -> list[str]:
+    """The tags of a text in order, the first `most`, a closing one with its slash: `["think", "/think", "answer"]`."""
+    return [match[1] + match[2].lower() for match in islice(_TAG.finditer(text), most)]
+
+
+def tag_counts(text: str) -> Counter[str]:
+    """How often each tag stands in a text, by the names of `tag_names`."""
+    counts: Counter[str] = Counter()
+    for (slash, name), count in Counter(_TAG.findall(text)).items():
+        counts[slash + name.lower()] += count
+    return counts
+
+
+def has_words(text: str) -> bool:
+    """Whether there is a word in a text."""
+    return _WORD.search(text) is not None
 
 
 def thoughts(text: str, mode: str) -> list[str]:
@@ -41,7 +51,19 @@ def thoughts(text: str, mode: str) -> list[str]:
         ValueError: for an unknown mode. Vanilla has no blocks: an empty list.
     """
     check_mode(mode)
-    return [_TAG.sub(" ", block) for block in _BLOCKS[mode].findall(text)] if mode in _BLOCKS else []
+    if mode not in TAGGED_MODES:
+        return []
+    held, start = [], None
+    for match in _TAG.finditer(text):
+        name = match[1] + match[2].lower()
+        if start is None and name == mode:
+            start = match.end()
+        elif start is not None and name in (f"/{mode}", "answer"):  # never closed: it ends where the answer begins
+            held.append(text[start : match.start()])
+            start = None
+    if start is not None:
+        held.append(text[start:])
+    return [_TAG.sub(" ", block) if "<" in block else block for block in held]
 
 
 def words(text: str) -> list[str]:

@@ -21,11 +21,9 @@ LENGTH_TARGET = 250
 # paid in full, so that nothing is gained by padding one, and the reward bites only where thoughts wither.
 THOUGHT_TARGET = 6
 
-# re.fullmatch with re.DOTALL, as R1-V has it, on which the paper builds
-_FORMATS = {
-    mode: re.compile(rf"<{mode}>(?P<thought>.*?)</{mode}>\s*<answer>(?P<answer>.*?)</answer>", re.DOTALL)
-    for mode in TAGGED_MODES
-}
+# what R1-V, on which the paper builds, asks for as re.fullmatch(r"<think>.*?</think>\s*<answer>.*?</answer>"), looked
+# for piece by piece: the pattern itself takes a time that grows with the square of a text's length
+_BETWEEN = {mode: re.compile(rf"</{mode}>\s*<answer>") for mode in TAGGED_MODES}
 
 
 def accuracy_reward(text: str, row: Mapping, numeric: str = "paper") -> float:
@@ -54,7 +52,7 @@ def format_reward(text: str, mode: str) -> float | None:
     Between the tags anything is paid, nothing included: that is R1-V's rule, and a way to cheat (see `CHEATS`).
     """
     check_mode(mode)
-    return float(_FORMATS[mode].fullmatch(text) is not None) if mode in _FORMATS else None
+    return float(_blocks(text, mode) is not None) if mode in _BETWEEN else None
 
 
 def length_reward(text: str, mode: str) -> float | None:
@@ -64,7 +62,7 @@ def length_reward(text: str, mode: str) -> float | None:
     The paper does not state its length reward; this is ours, with the weakness that the paper reports.
     """
     check_mode(mode)
-    return min(1.0, len(text.split("<answer>", 1)[0]) / LENGTH_TARGET) if mode in _FORMATS else None
+    return min(1.0, len(text.split("<answer>", 1)[0]) / LENGTH_TARGET) if mode in _BETWEEN else None
 
 
 def thought_reward(text: str, mode: str) -> float | None:
@@ -75,13 +73,22 @@ def thought_reward(text: str, mode: str) -> float | None:
     words does: no count of words can tell it from a thought.
     """
     check_mode(mode)
-    if mode not in _FORMATS:
+    if mode not in _BETWEEN:
         return None
-    once_each = tag_names(text) == [mode, f"/{mode}", "answer", "/answer"]
-    strict = _FORMATS[mode].fullmatch(text) if once_each else None
-    if strict is None or not strict["answer"].strip():
+    once_each = tag_names(text, most=5) == [mode, f"/{mode}", "answer", "/answer"]
+    strict = _blocks(text, mode) if once_each else None
+    if strict is None or not strict[1].strip():
         return 0.0
-    return min(1.0, len(set(words(strict["thought"]))) / THOUGHT_TARGET)
+    return min(1.0, len(set(words(strict[0]))) / THOUGHT_TARGET)
+
+
+def _blocks(text: str, mode: str) -> tuple[str, str] | None:
+    """The thought and the answer of a text that is a block of the mode and an answer block; None if it is not."""
+    first, last = len(f"<{mode}>"), len(text) - len("</answer>")
+    if not (text.startswith(f"<{mode}>") and text.endswith("</answer>")):
+        return None
+    between = _BETWEEN[mode].search(text, first, max(first, last))
+    return (text[first : between.start()], text[between.end() : last]) if between else None
 
 
 EXTRA_REWARDS: dict[str, Callable[[str, str], float | None]] = {"length": length_reward, "thought": thought_reward}

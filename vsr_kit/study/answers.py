@@ -134,9 +134,9 @@ def questions_path(name: str, folder: Path) -> Path:
     return folder / "questions" / f"{name}.jsonl.gz"
 
 
-def pairs_path(folder: Path) -> Path:
-    """Where the distances of the released geometry's pairs are, or will be."""
-    return folder / "labels" / "arkitscenes.jsonl"
+def pairs_path(folder: Path, dataset: str = "arkitscenes") -> Path:
+    """Where the distances of the pairs of a data set's released geometry are, or will be."""
+    return folder / "labels" / f"{dataset}.jsonl"
 
 
 def write_lines(path: Path, lines: Iterable[dict]) -> None:

@@ -27,9 +27,8 @@ from vsr_kit.study.answers import (
     made_otherwise,
     manifest_entries,
     pairs_path,
-    questions_path,
 )
-from vsr_kit.study.sets import ARKITSCENES, QuestionSet
+from vsr_kit.study.sets import QuestionSet
 from vsr_kit.study.variants import Variant
 
 # What a profile is called, what is said of it, and the part of the study a variant belongs to: they change no result.
@@ -49,7 +48,7 @@ def check_leftovers(
     conditions: Iterable[Condition],
     folder: Path,
     scratch: Path,
-    real_rooms: Iterable[Room] | None = None,
+    real_rooms: Mapping[str, Iterable[Room]] | None = None,
 ) -> None:
     """Complain if the folder holds something of a study that was made otherwise than it would be today.
 
@@ -58,15 +57,15 @@ def check_leftovers(
         conditions: what is to be asked.
         folder: the study's.
         scratch: its unfinished runs.
-        real_rooms: of the geometry file that is asked about, if one is.
+        real_rooms: of the geometry files that are asked about, by data set.
 
     Raises:
         ValueError: naming the first file that differs, the setting with both values, and the remedies.
     """
     found = [told for variant, seed in runs for told in _run_differs(variant, seed, folder, scratch)]
     found += _answers_differ(conditions, folder)
-    if real_rooms is not None:
-        found += _pairs_differ(real_rooms, folder)
+    for dataset, rooms in (real_rooms or {}).items():
+        found += _pairs_differ(dataset, rooms, folder)
     if found:
         more = f" ({len(found) - 1} more files of {folder} differ, too)" if len(found) > 1 else ""
         raise ValueError(found[0] + more)
@@ -136,16 +135,16 @@ def _answers_differ(conditions: Iterable[Condition], folder: Path) -> Iterator[s
             yield told
 
 
-def _pairs_differ(rooms: Iterable[Room], folder: Path) -> Iterator[str]:
+def _pairs_differ(dataset: str, rooms: Iterable[Room], folder: Path) -> Iterator[str]:
     """Another geometry file shows in its distances, without a room being filmed."""
-    path = pairs_path(folder)
+    path = pairs_path(folder, dataset)
     if not path.exists():
         return
     then, today = read_pairs(path), distance_pairs(rooms, touching="keep")
     differ = [(a, b) for a, b in zip(then, today, strict=False) if not _same(a, b)]
     if differ or len(then) != len(today):
         was, now = differ[0] if differ else (f"{len(then)} pairs", f"{len(today)} pairs")
-        files = f"{path}, {questions_path(ARKITSCENES, folder)} and {folder}/answers/{ARKITSCENES}--*"
+        files = f"{path}, {folder}/questions/{dataset}-* and {folder}/answers/{dataset}-*"
         yield (
             f"{path}: made from another geometry file: it has {was} where this one gives {now}; give the file of then, "
             f"another --out, or remove {files}"

@@ -27,8 +27,9 @@ from vsr_kit.rooms import read_geometry
 from vsr_kit.runs import git_at_start
 from vsr_kit.seals import seal
 from vsr_kit.study.answers import Condition, answer, answers_path, pairs_path, save_questions
+from vsr_kit.study.changed import Geometry, files_by_dataset, real_conditions, real_set
 from vsr_kit.study.leftovers import check_leftovers
-from vsr_kit.study.sets import ARKITSCENES, QuestionSet, make_set
+from vsr_kit.study.sets import QuestionSet
 from vsr_kit.study.trained import load_run, train_variant
 from vsr_kit.study.variants import TUNING_SEED, VARIANTS, Variant, base_conditions, tuning_variants, variant
 
@@ -115,20 +116,18 @@ def _pass_seconds(condition: Condition) -> float:
     return _PASS if condition.mode == "vanilla" else _CHAIN_PASS
 
 
-def conditions_of(unit: Unit, geometry: Path | None = None) -> list[Condition]:
-    """What a unit is asked; with real geometry, the headline's models are asked about it, too."""
-    if unit.variant is None:
-        real = [Condition(ARKITSCENES), Condition(ARKITSCENES, clip="wrong")] if geometry else []
-        return base_conditions() + real
-    known = variant(unit.variant)
-    real = [Condition(ARKITSCENES, unit.name)] if geometry and known.name == "grpo-vanilla" else []
-    return known.conditions(unit.seed) + real
+def conditions_of(unit: Unit, geometry: Geometry | None = None) -> list[Condition]:
+    """What a unit is asked; with real geometry, the base and GRPO with vanilla prompts are asked about it, too."""
+    own = base_conditions() if unit.variant is None else variant(unit.variant).conditions(unit.seed)
+    if unit.variant not in (None, "grpo-vanilla"):
+        return own
+    return own + [c for dataset in files_by_dataset(geometry) for c in real_conditions(dataset, unit.name)]
 
 
-def finished(unit: Unit, folder: Path, geometry: Path | None = None) -> bool:
+def finished(unit: Unit, folder: Path, geometry: Geometry | None = None) -> bool:
     """Whether the folder holds everything of a unit."""
     if unit.variant is None:
-        made = geometry is None or pairs_path(folder).exists()
+        made = all(pairs_path(folder, dataset).exists() for dataset in files_by_dataset(geometry))
     else:
         made = (folder / unit.name / "summary.json").exists()
     return made and all(answers_path(c, folder).exists() for c in conditions_of(unit, geometry))
@@ -137,26 +136,27 @@ def finished(unit: Unit, folder: Path, geometry: Path | None = None) -> bool:
 # -- in a worker -------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=8)
-def _set(name: str, geometry: Path | None) -> QuestionSet:
-    return make_set(name, geometry)
+@lru_cache(maxsize=32)
+def _set(name: str, geometry: Geometry | None) -> QuestionSet:
+    return real_set(name, geometry)
 
 
-def work(unit: Unit, folder: Path, scratch: Path, geometry: Path | None = None) -> float:
+def work(unit: Unit, folder: Path, scratch: Path, geometry: Geometry | None = None) -> float:
     """Do a unit; returns the seconds it took."""
     from vsr_kit.models import load_model
 
     began = time.monotonic()
-    asked = conditions_of(unit, geometry)
+    asked = [c for c in conditions_of(unit, geometry) if not answers_path(c, folder).exists()]  # what is there stays
     for name in dict.fromkeys(condition.questions for condition in asked):  # before training: they may differ
         save_questions(_set(name, geometry), folder)
     if unit.variant is None:
         loaded = load_model("mini", quantize="nf4", quiet=True)
-        if geometry is not None:
-            _measure(geometry, pairs_path(folder))
+        for dataset, path in files_by_dataset(geometry).items():
+            _measure(path, pairs_path(folder, dataset))
     else:
         known = variant(unit.variant)
-        train_variant(known, unit.seed, _set(known.questions, None), folder, scratch)
+        if not (folder / unit.name / "summary.json").exists():
+            train_variant(known, unit.seed, _set(known.questions, None), folder, scratch)
         loaded = load_run(unit.name, folder)
     for condition in asked:
         answer(condition, _set(condition.questions, geometry), loaded, folder)
@@ -193,18 +193,16 @@ def _end_with(parent: int) -> None:
 # -- in the process that was called ------------------------------------------------------------------------------------
 
 
-def check(units: Sequence[Unit], folder: Path, workers: int | None = None, geometry: Path | None = None) -> None:
+def check(units: Sequence[Unit], folder: Path, workers: int | None = None, geometry: Geometry | None = None) -> None:
     """Complain about what can be known before anything runs; arguments as `reproduce`.
 
     Raises:
-        ValueError: for fewer workers than 1, a geometry file that is not there or is none, and for anything in the
-            folder that was made otherwise than these units would make it today.
+        ValueError: for fewer workers than 1, a geometry file that is not there or is none or that nothing is asked
+            about, and for anything in the folder that was made otherwise than these units would make it today.
     """
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}: must be at least 1; leave it out for one a core")
-    if geometry is not None and not geometry.is_file():
-        raise ValueError(f"no file {geometry}: give VSI-Bench's arkitscenes_meta_info_val.json, or leave geometry out")
-    rooms = None if geometry is None else read_geometry(geometry).rooms
+    rooms = {dataset: read_geometry(path).rooms for dataset, path in files_by_dataset(geometry).items()}
     runs = [(variant(unit.variant), unit.seed) for unit in units if unit.variant is not None]
     conditions = [condition for unit in units for condition in conditions_of(unit, geometry)]
     check_leftovers(runs, conditions, folder, folder / UNFINISHED, rooms)
@@ -214,9 +212,9 @@ def reproduce(
     units: Sequence[Unit],
     folder: Path,
     workers: int | None = None,
-    geometry: Path | None = None,
+    geometry: Geometry | None = None,
     progress: bool = True,
-    job: Callable[[Unit, Path, Path, Path | None], float] = work,
+    job: Callable[[Unit, Path, Path, Geometry | None], float] = work,
 ) -> list[str]:
     """Do what is missing of some units.
 
@@ -224,7 +222,7 @@ def reproduce(
         units: from `plan`.
         folder: the study's; unfinished runs are kept in its `unfinished/`.
         workers: processes, one thread each; as many as cores this process may use by default.
-        geometry: VSI-Bench's released ARKitScenes geometry, to ask about real rooms, too.
+        geometry: files that VSI-Bench's authors released, one a data set, to ask about real rooms, too.
         progress: draw a bar with the time left.
         job: what a worker does with a unit, by default all of it; a function of a module, since workers import it.
 

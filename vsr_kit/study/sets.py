@@ -3,6 +3,8 @@
 `train-vsi-100k`, `val-vsi-bench`, `test-vsi-bench`, … are a split and a phrasing; `train-closest` asks in VSI-100k's
 words about closest points instead of centres, `train-letters` gives its word questions options to choose from;
 `test-held-out` asks the two tasks that nobody trained.
+All of these, and `arkitscenes-vsi-bench`, are asked by the study's rules, and filmed as it filmed: their questions and
+clips never change. `arkitscenes-benchmark` and `scannetpp-benchmark` ask real rooms by the benchmark's.
 Left out: real scenes beyond the geometry a caller names.
 """
 
@@ -15,7 +17,7 @@ import numpy as np
 
 from vsr_kit.data import film, make_rows, split_rooms
 from vsr_kit.labels import as_letters
-from vsr_kit.questions import QUESTION_TYPES, TRAINED_TYPES
+from vsr_kit.questions import BENCHMARK_RULES, QUESTION_TYPES, STUDY_RULES, TRAINED_TYPES, Rules
 from vsr_kit.rooms import Room, read_geometry
 
 ROOMS = {"train": 400, "val": 120, "test": 120}
@@ -23,6 +25,8 @@ TEST_ROOMS, VAL_ROOMS, TRAIN_ROOMS = ROOMS["test"], ROOMS["val"], ROOMS["train"]
 PER_TYPE_AND_ROOM = 2
 HELD_OUT_TYPES = tuple(kind for kind in QUESTION_TYPES if kind not in TRAINED_TYPES)
 ARKITSCENES = "arkitscenes-vsi-bench"
+# Sets about real rooms, in VSI-Bench's phrasing, and the rules they are asked by.
+REAL = {ARKITSCENES: STUDY_RULES, "arkitscenes-benchmark": BENCHMARK_RULES, "scannetpp-benchmark": BENCHMARK_RULES}
 # the part of a name after the split: phrasing, types, labels
 KINDS = {
     "vsi-bench": ("vsi-bench", TRAINED_TYPES, None),
@@ -49,19 +53,23 @@ def make_set(name: str, geometry: str | Path | None = None) -> QuestionSet:
     """Film a set's rooms and ask what their clips show.
 
     Args:
-        name: `<split>-<kind>` with a split of `ROOMS` and a kind of `KINDS`, or `arkitscenes-vsi-bench`.
-        geometry: for the latter, VSI-Bench's released `arkitscenes_meta_info_val.json`.
+        name: `<split>-<kind>` with a split of `ROOMS` and a kind of `KINDS`, or one of `REAL`.
+        geometry: for the latter, VSI-Bench's released `arkitscenes_meta_info_val.json` or `scannetpp_…`.
 
     Raises:
-        ValueError: a name that is neither.
+        ValueError: a name that is neither, or a geometry of another data set than the name says.
     """
-    if name == ARKITSCENES and geometry is not None:
-        return question_set(name, list(read_geometry(geometry).rooms), "vsi-bench", seed=0)
+    if name in REAL and geometry is not None:
+        rules = REAL[name]
+        rooms = list(read_geometry(geometry, rules.walls).rooms)
+        if (found := rooms[0].dataset) != name.split("-")[0]:
+            raise ValueError(f"{geometry} holds rooms of {found!r}: question set {name!r} asks about another data set")
+        return question_set(name, rooms, "vsi-bench", rules=rules)
     split, _, kind = name.partition("-")
     if split not in ROOMS or kind not in KINDS:
         raise ValueError(
             f"no question set {name!r}: give a split ({', '.join(ROOMS)}), a dash, and one of {', '.join(KINDS)}; "
-            f"{ARKITSCENES} needs a geometry file"
+            f"{', '.join(REAL)} need a geometry file"
         )
     phrasing, types, labels = KINDS[kind]
     rooms = split_rooms(ROOMS[split] * TIMES_THE_ROOMS.get(kind, 1), split)
@@ -84,8 +92,9 @@ def question_set(
     seed: int = 0,
     types: tuple[str, ...] = TRAINED_TYPES,
     labels: str | None = None,
+    rules: Rules = STUDY_RULES,
 ) -> QuestionSet:
     """Film the rooms and ask what their clips show."""
-    filmed = {room.name: film(room) for room in rooms}
-    rows = make_rows(rooms, phrasing, seed, types, filmed, max_per_type=PER_TYPE_AND_ROOM, labels=labels)
+    filmed = {room.name: film(room, clear=rules.clear_walk) for room in rooms}
+    rows = make_rows(rooms, phrasing, seed, types, filmed, PER_TYPE_AND_ROOM, labels, rules)
     return QuestionSet(name, rows, {scene: clip.frames_FHW3 for scene, clip in filmed.items()})

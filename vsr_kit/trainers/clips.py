@@ -22,18 +22,29 @@ from datasets import Dataset
 from transformers import TrainerCallback
 
 from vsr_kit.features import FeatureStore
+from vsr_kit.journals import one_type
 from vsr_kit.prompted import EncodedPrompt, encode_prompt, give_scores
 from vsr_kit.prompts import chat_messages
 from vsr_kit.samplers import ClipSampler
 from vsr_kit.vision import core_model
 
+# What TRL's trainers and reward functions know by these names; predictions that were scored have a `prediction`, too.
+TRAINERS_OWN = {"prompt", "prompts", "completion", "completions", "completion_ids", "chosen", "rejected", "images"}
+TRAINERS_OWN |= {"image", "tools", "messages", "trainer_state", "log_extra", "log_metric", "environments"}
+
 
 def training_rows(rows: Sequence[dict], mode: str, use: str = "train") -> Dataset:
-    """Rows with VSI-Bench's fields as the data set a trainer takes: with `prompt`, the video before the text."""
+    """Rows with VSI-Bench's fields as the data set a trainer takes: with `prompt`, the video before the text.
+
+    A field whose values have several types becomes text, since a column has one; fields that a trainer takes for
+    something of its own (`TRAINERS_OWN`) are left out.
+    """
     missing = [row.get("id", i) for i, row in enumerate(rows) if "scene_name" not in row or "ground_truth" not in row]
     if missing:
         raise ValueError(f"row {missing[0]!r} lacks scene_name or ground_truth; rows need VSI-Bench's fields")
-    return Dataset.from_list([{**row, "prompt": chat_messages(row, mode, use)} for row in rows])
+    names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in TRAINERS_OWN]
+    columns = {name: one_type([row.get(name) for row in rows]) for name in names}
+    return Dataset.from_dict({**columns, "prompt": [chat_messages(row, mode, use) for row in rows]})
 
 
 class SeesClips:

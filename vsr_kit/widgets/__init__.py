@@ -8,7 +8,7 @@ Left out: training from a widget, and widget state in saved notebooks.
 """
 
 from vsr_kit.widgets.inspector import AnswerInspector
-from vsr_kit.widgets.live import LiveCurves
+from vsr_kit.widgets.live import LiveCurves, TimeLeft
 from vsr_kit.widgets.player import ClipPlayer
 
-__all__ = ["AnswerInspector", "ClipPlayer", "LiveCurves"]
+__all__ = ["AnswerInspector", "ClipPlayer", "LiveCurves", "TimeLeft"]

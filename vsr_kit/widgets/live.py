@@ -2,14 +2,14 @@
 
 The story: a trainer hands every log line to a `LiveCurves`, which redraws the figure in its place, at most once a
 second. While it grows it is a still picture, which does not flicker; TRL's closing line turns it into the interactive
-figure with its SVG, so that a saved notebook shows the whole run. Left out: controls (stop the cell to stop the run),
-and anything outside a notebook, where lines are only kept.
+figure with its SVG, so that a saved notebook shows the whole run. `TimeLeft` says early how long it will take. Left
+out: controls (stop the cell to stop the run), and figures outside a notebook, where lines are only kept.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from vsr_kit.plots import Figure, training_curves
 
@@ -69,3 +69,43 @@ class LiveCurves:
             self._handle = display(forms, raw=True, display_id=True)
         else:
             self._handle.update(forms, raw=True)
+
+
+class TimeLeft:
+    """A callable for a trainer's log lines that says once, after the first steps, how long the rest will take here."""
+
+    def __init__(self, steps: int, after: int = 4, say: Callable[[str], None] = print) -> None:
+        """Measure from the end of the first step, which has the preparations in it.
+
+        Args:
+            steps: the run's last step.
+            after: the step after which it is said; a run of no more steps says nothing.
+            say: what is done with the line.
+        """
+        self.steps, self.after, self._say = steps, after, say
+        self._first: tuple[int, float] | None = None
+        self._said = False
+
+    def __call__(self, row: Mapping) -> None:
+        """Take one log line; a resumed run is measured from the first step it does."""
+        now, step = time.monotonic(), row.get("step")
+        if "train_runtime" in row or step is None or self._said:
+            return
+        if self._first is None:
+            self._first = (step, now)
+        done = step - self._first[0]
+        if done >= self.after - 1 and step < self.steps:
+            self._said = True
+            pace = (now - self._first[1]) / done
+            self._say(
+                f"{self.steps - step} steps to go at {pace:.2f} s each here: {duration((self.steps - step) * pace)}"
+            )
+
+
+def duration(seconds: float) -> str:
+    """A time ahead in words, as roughly as it is known."""
+    if seconds < 90:
+        return f"about {max(5, 5 * round(seconds / 5))} seconds"
+    if seconds < 90 * 60:
+        return f"about {round(seconds / 60)} minutes"
+    return f"about {seconds / 3600:.1f} hours"
