@@ -39,8 +39,10 @@ from vsr_kit.locks import Lock
 from vsr_kit.provenance import git_state, hardware, versions
 from vsr_kit.recorded import RecordedRun
 from vsr_kit.run_files import read_metrics, read_rollouts
+from vsr_kit.seals import seal, unseal
 
 JOURNALS = ("attempts.jsonl", "metrics.jsonl", "rollouts.jsonl", "predictions.jsonl")
+SEALED = ("config.json", "versions.json", "summary.json", "metrics.jsonl", "rollouts.parquet", "predictions.jsonl")
 git_at_start = cache(git_state)  # the code this process runs: the checkout may move on while it works
 
 
@@ -151,6 +153,7 @@ class RunFolder(RecordedRun):
     def _note_resume(self) -> None:
         """Make the journals fit to be appended to, and write the event of this attempt."""
         event, self._resumed = self._resumed, None
+        unseal(self.path)
         for name in JOURNALS:
             drop_torn_line(self.path / name)
         rows = read_metrics(self.path)
@@ -218,10 +221,11 @@ class RunFolder(RecordedRun):
         summary = self.summary
         for key, value in {"scores": scores, "headline": headline}.items():
             summary[key] = {**summary.get(key, {}), **(value or {})}
+        unseal(self.path)
         write_json(self.path / "summary.json", {**summary, **extra})
 
     def finish(self, stopped: str | None = None) -> None:
-        """Turn the journal of rollouts into rollouts.parquet, refresh versions.json and mark the run finished.
+        """Turn the journal of rollouts into rollouts.parquet, refresh versions.json, mark the run finished and seal it.
 
         stopped: why the training broke, see training.Trained; the run's status is then `broken`. A run whose training
         was interrupted is only closed, with a word: it can be gone on with.
@@ -236,6 +240,7 @@ class RunFolder(RecordedRun):
         write_json(self.path / "versions.json", {**self.versions, "hardware": hardware()})
         broken = {"status": attempts.BROKEN, "reason": stopped} if stopped else {}
         self._append("attempts.jsonl", [{"event": "finish", "attempt": self.attempt, "time": _now(), **broken}])
+        seal(self.path, [name for name in SEALED if (self.path / name).is_file()])
         self.close()
 
     def _settle_rollouts(self) -> None:
@@ -260,7 +265,9 @@ class RunFolder(RecordedRun):
     def identify(self, identity: Mapping) -> None:
         """Write down what the run is made of, see identity.py."""
         self._must_write()
-        write_json(self.path / "versions.json", {**self.versions, "identity": identity})
+        before = self.versions
+        unseal(self.path)
+        write_json(self.path / "versions.json", {**before, "identity": identity})
 
 
 def _now() -> str:
