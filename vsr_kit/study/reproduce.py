@@ -132,9 +132,8 @@ def finished(unit: Unit, folder: Path, geometry: Path | None = None) -> bool:
     if unit.variant is None:
         made = geometry is None or pairs_path(folder).exists()
     else:
-        return (folder / unit.name / "summary.json").exists() and all(
-            answers_path(c, folder).exists() for c in conditions_of(unit, geometry)
-        )
+        made = (folder / unit.name / "summary.json").exists()
+    return made and all(answers_path(c, folder).exists() for c in conditions_of(unit, geometry))
 
 
 # -- in a worker -------------------------------------------------------------------------------------------------------
@@ -274,8 +273,7 @@ def _reproduce(units, folder: Path, scratch: Path, workers, geometry, progress: 
         except BaseException:
             processes = list((pool._processes or {}).values())  # shutdown forgets them
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.terminate()
+            [process.terminate() for process in processes]
             raise
     return failed
 
