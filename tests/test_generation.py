@@ -147,5 +147,5 @@ def test_no_rows_no_answers_and_bad_settings_are_named(loaded):
     assert generate(loaded, [], CLIPS) == []
     with pytest.raises(ValueError, match="num_samples is 2 at temperature 0"):
         generate(loaded, ROWS, CLIPS, num_samples=2)
-    with pytest.raises(ValueError, match="at least 1, got 0"):
+    with pytest.raises(ValueError, match="max_new_tokens is 0: must be a whole number of at least 1"):
         generate(loaded, ROWS, CLIPS, max_new_tokens=0)

@@ -57,6 +57,8 @@ class Lock:
             _held.pop(self._key, None)
         self._file = self._key = None
 
+    close = release
+
     def __del__(self) -> None:
         self.release()
 

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
@@ -176,7 +177,7 @@ def _measure(geometry: Path, path: Path) -> None:
 def _begin(log: str, parent: int) -> None:
     """A worker's first act: one thread, its chatter into a file instead of the bar, and an end when its parent ends."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches a whole terminal; the parent ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches a whole terminal; the parent ends its workers
     stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
@@ -233,20 +234,16 @@ def reproduce(
         For each unit that failed, its name and error; the others are complete.
 
     Raises:
-        ValueError: see `check`, or another process fills the folder; nothing has run then.
+        ValueError: see `check`, or another process fills the folder; nothing ran.
     """
     check(units, folder, workers, geometry)
     scratch = folder / UNFINISHED
     scratch.mkdir(parents=True, exist_ok=True)
-    lock = Lock(scratch, str(folder))
-    try:
+    with closing(Lock(scratch, str(folder))):
         return _reproduce(units, folder, scratch, workers, geometry, progress, job)
-    finally:
-        lock.release()
 
 
 def _reproduce(units, folder: Path, scratch: Path, workers, geometry, progress: bool, job) -> list[str]:
-    """`reproduce` in a folder that nobody else fills."""
     from tqdm import tqdm
 
     sweep(folder)
@@ -276,16 +273,14 @@ def _reproduce(units, folder: Path, scratch: Path, workers, geometry, progress: 
         except BaseException:
             processes = list((pool._processes or {}).values())  # shutdown forgets them
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.terminate()
+            [process.terminate() for process in processes]
             raise
     return failed
 
 
 def _told(bar, unit: Unit, future: Future, count: int, of: int) -> list[str]:
-    error = future.exception()
     bar.set_postfix_str(f"{count} of {of} units", refresh=False)
-    if error is None:
+    if (error := future.exception()) is None:
         bar.write(f"{unit.name}: {future.result():.0f} s", file=sys.stderr)
         return []
     bar.write(f"{unit.name} FAILED: {type(error).__name__}: {error}", file=sys.stderr)

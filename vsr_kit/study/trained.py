@@ -85,7 +85,8 @@ def _run_folder(variant: Variant, seed: int, questions: QuestionSet, scratch: Pa
     """A new run folder, or the one that a killed attempt left."""
     name = variant.run_name(seed)
     for config in sorted(scratch.glob(f"*-{name}/config.json")):
-        return RunFolder.resume(config.parent), True
+        begins_again = RunFolder.open(config.parent).last_checkpoint() is None
+        return RunFolder.resume(config.parent, from_step=0 if begins_again else None), True
     settings = settings_of(variant) | {"rows": len(questions.rows)}
     checkpoint = data_samples("mini-qwen2-vl")
     return RunFolder.create(name, settings, seed=seed, root=scratch, checkpoint=checkpoint), False
