@@ -56,7 +56,7 @@ _LATEX_SIGNS = {
 }  # fmt: skip
 _LATEX_COMMAND = re.compile(r"\\(?:([a-zA-Z]{1,24})\*?|([,;:!> ()\[\]{}%$&#_\\]))")
 _HTML_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,15})(?: [^<>\n]{0,80})?/?>")
-_POWER = re.compile(r"(?<=[a-z.])(?: ?\*\*| ?\^) ?[{(]? ?([23])(?!\d) ?[})]?", re.IGNORECASE)
+_POWER = re.compile(r"(?<=[a-z.])(?:\*\*(?=[23](?![\d*]))| ?\^) ?[{(]? ?([23])(?!\d) ?[})]?", re.IGNORECASE)
 _TIMES = re.compile(r"(?<=\d) ?\*{1,2} ?(?=\d)")
 _EMPHASIS = re.compile(r"[*`$]+|(?<!\w)_+|_+(?!\w)")
 _TILDE = re.compile(r"(?<=\d)~(?=[^\W\d])")  # LaTeX's space between a number and its unit
@@ -67,6 +67,10 @@ _RUN_ON = re.compile(  # 3or4, 1m50cm
 _MANY_SPACES = re.compile(r" {2,}")
 _ODD = re.compile(r"[^\w\n .,:;!?()'\"/%+>-]|__|_\b|\b_|[^\x00-\x7f]")
 _BREAKING_TAGS = {"br", "p", "div", "li", "tr"}
+_OTHER_TAGS = set(  # any other name in angle brackets may be an answer: <chair>
+    "a b i u s em strong small big mark span font code pre tt kbd sub sup ul ol dl dt dd td th table tbody thead "
+    "center h1 h2 h3 h4 h5 h6 body html math mi mn mo mrow mfrac msup mtext mstyle del ins q cite".split()
+)
 
 
 def plain(text: str) -> str:
@@ -100,7 +104,7 @@ def _spelled_tag(match: re.Match) -> str:
     closing, name = match[1], match[2].lower()
     if name == "sup":
         return "" if closing else "^"
-    return "\n" if name in _BREAKING_TAGS else " "
+    return "\n" if name in _BREAKING_TAGS else " " if name in _OTHER_TAGS else match[0]
 
 
 def _spelled_command(match: re.Match) -> str:
