@@ -141,16 +141,16 @@ def test_the_newest_run_is_one_that_recorded_something(tmp_path):
 @pytest.mark.parametrize(
     "file, text, words",
     [
-        ("config.json", "[1, 2]", "holds no object of settings but list"),
-        ("config.json", '{"name": "x", "seed": 0, "started": "t"}', "config is None, no dict"),
-        ("config.json", '{"name": "x", "seed": "0", "started": "t", "config": {}}', "seed is '0', no int"),
-        ("versions.json", "3", "holds no object"),
-        ("summary.json", "[]", "holds no object"),
-        ("metrics.jsonl", "5\n", "line 1, is no object but 5"),
-        ("metrics.jsonl", '{"step": "two", "attempt": 1}\n', "line 1: step is 'two'"),
-        ("attempts.jsonl", '{"event": "start"}\n', "line 1: attempt is None"),
-        ("attempts.jsonl", "[]\n", "line 1, is no object"),
-        ("rollouts.jsonl", '{"step": 1}\n', "line 1: row is None"),
+        ("config.json", "[1, 2]", r"is \[1, 2\], must be an object"),
+        ("config.json", '{"name": "x", "seed": 0, "started": "t"}', "field 'config' is missing"),
+        ("config.json", '{"name": "x", "seed": "0", "started": "t", "config": {}}', "'seed' is '0', must be a whole"),
+        ("versions.json", "3", "is 3, must be an object"),
+        ("summary.json", "[]", r"is \[\], must be an object"),
+        ("metrics.jsonl", "5\n", "line 1: is 5, must be an object"),
+        ("metrics.jsonl", '{"step": "two", "attempt": 1}\n', "line 1: field 'step' is 'two', must be a whole number"),
+        ("attempts.jsonl", '{"event": "start"}\n', "line 1: field 'attempt' is missing"),
+        ("attempts.jsonl", "[]\n", r"line 1: is \[\], must be an object"),
+        ("rollouts.jsonl", '{"step": 1}\n', "line 1: field 'row' is missing"),
     ],
 )
 def test_a_record_that_is_none_is_one_line_with_its_file(run, file, text, words):

@@ -8,14 +8,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from vsr_kit import data
+from vsr_kit import data, video_files
 from vsr_kit.asking import gather
 from vsr_kit.cli import questions
 from vsr_kit.data import build, builds, clip_path, film, make_rows, read_rows
 from vsr_kit.data.builds import UNFINISHED, complete, filling, own_files, unfinished
+from vsr_kit.questions import get_rules
 from vsr_kit.rooms import load_rooms, make_rooms, save_rooms
 from vsr_kit.videos import write_mp4
 
@@ -31,9 +33,11 @@ def tree(folder: Path) -> dict[str, bytes | None]:
 
 
 def early_build(out: Path, rooms, video: bool = True) -> None:
-    """A folder as it was written before builds kept a list of their files."""
-    build(rooms, out, video=video, **SMALL)
+    """A folder as it was written before builds kept a list of their files, and a record of what their frames show."""
+    with mock.patch.dict(video_files._ENCODING, {"crf": "12"}):
+        build(rooms, out, video=video, rules="study", **SMALL)
     (out / "build.json").unlink()
+    (out / "visibility.jsonl").unlink(missing_ok=True)
 
 
 def refused(out: Path, named: str) -> None:
@@ -212,7 +216,7 @@ def test_an_earlier_build_makes_room_for_the_new_one(tmp_path, early, video):
     early_build(out, make_rooms(3, seed=1)) if early else build(make_rooms(3, seed=1), out, video=True, **SMALL)
     (out / ".DS_Store").write_text("")
     build(make_rooms(2, seed=2), out, video=video, **SMALL)
-    clips = ["procedural/room-2-00000.mp4", "procedural/room-2-00001.mp4"] if video else []
+    clips = ["procedural/room-2-00000.mp4", "procedural/room-2-00001.mp4", "visibility.jsonl"] if video else []
     found = [name for name, content in tree(out).items() if content is not None]
     assert sorted(found) == sorted([".DS_Store", "build.json", "questions.jsonl", "rooms.json", *clips])
     assert (out / "procedural").exists() is video
@@ -288,8 +292,10 @@ def build_killed_at(step: int, rooms, out: Path, monkeypatch) -> bool:
 
 def whole(out: Path, rooms) -> bool:
     """Whether `out` holds one build of `rooms`: its questions, its rooms and its clips."""
-    clips = {room.name: film(room, **SMALL) for room in rooms}
-    if load_rooms(out / "rooms.json") != rooms or read_rows(out / "questions.jsonl") != make_rows(rooms, clips=clips):
+    rows = read_rows(out / "questions.jsonl")
+    rules = get_rules(rows[0].get("rules", "study"), "")
+    clips = {room.name: film(room, **SMALL, clear=rules.clear_walk) for room in rooms}
+    if load_rooms(out / "rooms.json") != rooms or rows != make_rows(rooms, clips=clips, rules=rules):
         return False
     return not (own_files(out) ^ {name for name, content in tree(out).items() if content and UNFINISHED not in name})
 
@@ -336,7 +342,8 @@ def test_a_file_put_where_a_killed_build_goes_on_is_not_written_over(tmp_path, m
 
 
 def test_a_clip_has_the_mark_by_which_early_builds_are_known(tmp_path):
-    write_mp4(tmp_path / "a.mp4", film(make_rooms(1)[0], **SMALL).frames_FHW3)
+    with mock.patch.dict(video_files._ENCODING, {"crf": "12"}):  # as they were encoded then
+        write_mp4(tmp_path / "a.mp4", film(make_rooms(1)[0], **SMALL).frames_FHW3)
     assert builds._filmed(tmp_path / "a.mp4")
 
 

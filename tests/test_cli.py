@@ -185,4 +185,4 @@ def test_test_passes_its_arguments_on_to_pytest(monkeypatch):
     five = subprocess.CompletedProcess([], 5)
     monkeypatch.setattr(subprocess, "run", lambda words, cwd: seen.append(words) or five)
     assert vsr("test", "-k", "rooms", "--maxfail=1").exit_code == 5
-    assert seen[0][1:] == ["-m", "pytest", "-k", "rooms", "--maxfail=1"]
+    assert seen[0][1:] == ["-m", "pytest", "-n", "auto", "--dist", "worksteal", "-k", "rooms", "--maxfail=1"]

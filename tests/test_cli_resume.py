@@ -89,7 +89,7 @@ def test_a_folder_of_another_command_or_version_is_one_line(unfinished, stub, ru
         line = refused(monkeypatch, capsys, "train", "--resume", unfinished.path)
         assert words in line and "config.json" in line
     (unfinished.path / "config.json").write_text("[]")
-    assert "holds no object of settings" in refused(monkeypatch, capsys, "train", "--resume", unfinished.path)
+    assert "is [], must be an object" in refused(monkeypatch, capsys, "train", "--resume", unfinished.path)
     assert unfinished.status == "unfinished" and len(unfinished.attempts()) == 1
 
 

@@ -36,7 +36,7 @@ def copied(begun, tmp_path):
     for path in begun.parent.iterdir():
         shutil.copytree(path, tmp_path / path.name)
     noted = [str((tmp_path / name).resolve()) for name in ("mini", "mini-clean")]
-    (tmp_path / "mini-work" / "checkpoints.json").write_text(json.dumps(noted))
+    (tmp_path / "mini-work" / "checkpoints.json").write_text(json.dumps({"folders": noted}))
     return tmp_path / "mini"
 
 

@@ -76,7 +76,7 @@ READ = [
         "The answer is three, as seen in frame 12.", "<answer>three (frame 5)</answer>",
         "Answer: three. (1 of them is hidden.)", "Answer: three\n\nExplanation: frames 3-7 show the chairs.",
         "I am 90% sure there are 3", "3 (90% sure)", "3.\n\nI see 2 on the left and 1 on the right.", "3 of 4",
-        "There are three chairs.", "I can see 3 chairs in the video.",
+        "There are three chairs.", "1 here and 2 there: 3", "I can see 3 chairs in the video.",
         "There are 3 chairs in this room, based on the 32 frames.",
     ]),
     (COUNT, "4", [

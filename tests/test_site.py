@@ -1,5 +1,6 @@
 """The site and the report: cells run and are counted, failures are told, hostile text is escaped."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -233,6 +234,15 @@ def test_plotly_lies_beside_the_pages(site):
     _, _, folder = site
     assert "../plotly.min.js" in Page(folder / "notebooks" / "00_good.html").loads
     assert (folder / "plotly.min.js").stat().st_size > 1_000_000
+
+
+@pytest.mark.slow
+def test_a_kernel_ends_with_its_notebook(tmp_path):
+    path = write(tmp_path, "00_any.ipynb", new_code_cell("import os\nprint(os.getpid())"))
+    execute(path, tmp_path / "site")
+    executed = nbformat.read(tmp_path / "site" / "notebooks" / path.name, as_version=4)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(executed.cells[0].outputs[0].text), 0)
 
 
 def test_whatever_python3_means_to_jupyter_the_kernel_is_this_python(monkeypatch, tmp_path):

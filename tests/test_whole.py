@@ -309,7 +309,6 @@ NO_HUB = [
     "here/typo",
     "a b/c",
     "a/b/",
-    "..",
     "x\\y",
     "a//b",
 ]
@@ -324,6 +323,12 @@ def test_a_name_that_can_only_be_a_path_is_refused_without_asking_the_hub(made, 
         with pytest.raises((FileNotFoundError, ValueError), match="no folder|holds no") as caught:
             load_model(**how, quiet=True)
         assert repr(name) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_folder_without_a_checkpoint_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"^\.\. holds no config\.json: name a checkpoint folder"):
+        load_model("..", quiet=True)
 
 
 def test_a_file_is_no_folder(made):

@@ -102,8 +102,8 @@ class RecordedRun:
         return self._current(read_rollouts(self.path), superseded)
 
     def read_predictions(self) -> list[dict]:
-        """Rows of predictions.jsonl."""
-        return read_predictions(self.path)
+        """Rows of predictions.jsonl. Lines that were lost from a finished run are for its resume to ask again."""
+        return read_predictions(self.path, sealed=getattr(self, "attempt", None) is None)
 
     def _current(self, rows: list[dict], superseded: bool) -> list[dict]:
         if superseded or not rows:

@@ -73,9 +73,10 @@ def read_rollouts(folder: Path) -> list[dict]:
     return settled + [row for row in _lines(folder / "rollouts.jsonl", _ROLLOUT) if row["row"] > last]
 
 
-def read_predictions(folder: Path) -> list[dict]:
-    """predictions.jsonl."""
-    return _lines(folder / "predictions.jsonl", {"scene_name?": str, "prediction?": str})
+def read_predictions(folder: Path, sealed: bool = True) -> list[dict]:
+    """predictions.jsonl; not `sealed` for an evaluation that goes on, which holds every line against its question."""
+    path = folder / "predictions.jsonl"
+    return read_lines(check_seal(path) if sealed else path, {"scene_name?": str, "prediction?": str})
 
 
 def _json(path: Path, fields: Mapping) -> dict:

@@ -195,7 +195,7 @@ def _run_cells(notebook, workplace: Path, environment: dict, timeout_s: int, on_
         on_cell_executed=lambda **_: on_cell(),
     )
     try:
-        client.execute(env=environment)
+        client.execute(env=environment, cleanup_kc=True)  # the manager is ours: the kernel would outlive the notebook
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as err:
         return "\n".join(without_commands(str(err)).strip().splitlines()[-12:]) or type(err).__name__
     return None

@@ -15,6 +15,8 @@ import typer
 
 from vsr_kit.characters import printable
 
+SPREAD = ["-n", "auto", "--dist", "worksteal"]  # of pytest-xdist
+
 Out = Annotated[Path, typer.Option(help="Folder of the site; its index.html is what to look at.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The smoke budget: every cell runs, the numbers mean nothing.")]
 Timeout = Annotated[int, typer.Option(help="Seconds a single cell may take; 0 keeps the budget's own limit.")]
@@ -128,5 +130,8 @@ def test(
         raise ValueError("the tests live in the repository, not in the wheel; run vsr test from a checkout")
     if find_spec("pytest") is None:
         raise ValueError("pytest is not installed; pip install -e '.[test]'")
-    words = [sys.executable, "-m", "pytest", *(pytest_arguments or [])]
+    given = pytest_arguments or []
+    # As many processes as cores, unless told otherwise: the suite is minutes long, and its tests share nothing.
+    spread = [] if find_spec("xdist") is None or any(w.startswith(("-n", "--pdb")) for w in given) else SPREAD
+    words = [sys.executable, "-m", "pytest", *spread, *given]
     raise typer.Exit(subprocess.run(words, cwd=top).returncode)

@@ -77,7 +77,8 @@ def check(work: Path, identity: Mapping) -> None:
 
 def checkpoint_folders(work: Path, folders: Iterable[Path]) -> list[str]:
     """All checkpoint folders that this work writes, `folders` among them; ValueError where one holds others' files."""
-    known = read_json(work / CHECKPOINTS) if (work / CHECKPOINTS).exists() else []
+    noted = work / CHECKPOINTS
+    known = read_json(noted, {"folders": list})["folders"] if noted.exists() else []
     for folder in map(Path.resolve, folders):
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder} is a file: give a folder")

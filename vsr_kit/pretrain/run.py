@@ -80,7 +80,7 @@ def _open_school(out: Path, recipe: Recipe, work: Path, fuse: bool) -> School:
         return school
     folders = checkpoint_folders(work, (out, _clean(out)))
     school = School(recipe, work, fuse)
-    write_json(work / CHECKPOINTS, folders)
+    write_json(work / CHECKPOINTS, {"folders": folders})
     if dist.is_initialized():
         dist.barrier()
     school.store.film_all()

@@ -183,4 +183,12 @@ def _worked_out(text: str, group: list[Mention], *, words_too: bool) -> list[Men
         gap = gap_between(text, group[i - 1], group[i])
         if wording.equals(gap) or (words_too and wording.concludes(gap)):
             return group[i:]
-    return group
+    return group[-1:] if words_too and _adds_up(text, group) else group
+
+
+def _adds_up(text: str, group: list[Mention]) -> bool:
+    """Whether the last number, behind a colon, is the sum of those before it ("2 here, 1 there: 3")."""
+    if len(group) < 3 or not re.search(r":\W*\Z", gap_between(text, group[-2], group[-1])):
+        return False
+    numbers = [mention.value for mention in group]
+    return all(re.fullmatch(r"\d{1,6}", n) for n in numbers) and sum(map(int, numbers[:-1])) == int(numbers[-1])
