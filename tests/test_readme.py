@@ -13,8 +13,9 @@ from vsr_kit.results.compared import gains, seed_gains
 from vsr_kit.results.real_rooms import ceilings, gain_travels, real_rooms_summary, travels
 from vsr_kit.results.sharing import sharing_summary
 from vsr_kit.results.summary import ledger, study_summary
-from vsr_kit.results.travel import findings
+from vsr_kit.results.travel import findings, tried
 from vsr_kit.study import SEEDS, Condition, read_answers
+from vsr_kit.study.travel import EXPLAINS, NOT_MAIN
 
 TOP = Path(__file__).resolve().parent.parent
 README = (TOP / "README.md").read_text(encoding="utf-8")
@@ -79,6 +80,13 @@ def test_its_real_rooms_are_computed_and_told_as_they_came_out():
 
 def test_it_tells_what_the_controls_said():
     assert all(sentence in README for sentence in findings())
+    found = tried()
+    words, things = found["procedural-unknown-words"], found["scannetpp-known-things"]
+    assert words.reading == things.reading == words.by_student == things.by_student == EXPLAINS
+    assert f"turn the gain of {words.plain.mean:+.1f} into {words.gain.mean:+.1f}" in README
+    assert f"turn {things.plain.mean:+.1f} into {things.gain.mean:+.1f}" in README
+    for name in ("procedural-real-sizes", "scannetpp-made-sizes", "procedural-real-truths", "procedural-rescaled"):
+        assert found[name].reading == NOT_MAIN
 
 
 def test_every_headline_names_its_model_and_rooms():
