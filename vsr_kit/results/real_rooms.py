@@ -77,36 +77,40 @@ def untaught_percent(rows: Sequence[Mapping]) -> dict[str, float]:
     return {name: 100 * sum(flags) / len(flags) for name, flags in found.items()}
 
 
-def real_rooms_summary(folder: Path | str | None = None) -> str:
-    """Markdown: a row for each set of rooms, as the README shows it; a test holds the README to it."""
+def real_rooms_summary(folder: Path | str | None = None, found: Mapping[str, RealRooms] | None = None) -> str:
+    """Markdown: a row for each set of rooms, as the README shows it; a test holds the README to it.
+
+    found: of `real_rooms`, where it was asked already.
+    """
     lines = [
         "| rooms | questions | base | GRPO | seeds | gain | own clip minus another's: base | GRPO | best constant: of "
         "training answers | of the set itself | names a thing never taught |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for found in real_rooms(folder).values():
-        table = found.table
+    for one in (real_rooms(folder) if found is None else found).values():
+        table = one.table
         cells = [
-            found.rooms,
+            one.rooms,
             str(table.before["overall"].n),
             *(f"{bands['overall'].mean:.1f}" for bands in (table.before, table.after)),
             str(len(table.runs)),
             in_full(table.change["overall"]),
             *(_points(bands["overall"]) for bands in (table.gap_before, table.gap_after)),
-            *(f"{found.constants[name]['overall'].mean:.1f}" for name in ("training", "oracle")),
-            f"{found.untaught['overall']:.0f} %",
+            *(f"{one.constants[name]['overall'].mean:.1f}" for name in ("training", "oracle")),
+            f"{one.untaught['overall']:.0f} %",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def travels(folder: Path | str | None = None) -> list[str]:
+def travels(folder: Path | str | None = None, found: Mapping[str, RealRooms] | None = None) -> list[str]:
     """Whether GRPO's gain was found on other rooms than ours, one sentence a set; the one from elsewhere comes last.
 
-    A gain is found where the interval is above zero, a loss where it is below; else the rooms cannot tell.
+    A gain is found where the interval is above zero, a loss where it is below; else the rooms cannot tell. `found` as
+    in `real_rooms_summary`.
     """
-    found = real_rooms(folder, REAL_SETS)
-    told = [_told(one) for one in found.values()]
+    found = real_rooms(folder, REAL_SETS) if found is None else found
+    told = [_told(one) for name, one in found.items() if name in REAL_SETS]
     told += [f"{name}: not asked yet." for name in REAL_SETS if name not in found]
     elsewhere = (
         "On a third set, {rooms} other real rooms whose geometry is not in this repository and was not used while it "
