@@ -101,7 +101,8 @@ READ = [
         "1.5 ± 0.2 m", "1.5 +- 0.2 m", "<answer>1.5 ± 0.2</answer>", "1.5 m, give or take 20 cm", "$1.5 \\pm 0.2$ m",
         "150 (±20) cm", "1.5 m with an error of 0.2 m", "1.5m+/-0.2m", "1.5 m (+/- 10%)", "1.5 m ± 10 %", "1½ m",
         "one and a half", "1 1/2 meters", "150 cm (1.5 m)", "1.5 m (4.9 ft)", "1.5 m (5 feet)", "1.5 meters apart",
-        "roughly 1.5-meter", '"1.5"', 'The answer is "150 cm".', '{"answer": "150 cm"}', "Distance = 150cm",
+        "roughly 1.5-meter", '"1.5"', 'The answer is "150 cm".', '{"answer": "150 cm"}',
+        '{"answer": 150, "unit": "cm"}', "Distance = 150cm",
         "**Distance:** 1.5 m", "The distance in cm is **150**.", "The answer (in cm) is 150.",
         "The answer in centimeters is 150", "| distance | 1.5 m |", "150 <b>cm</b>", "<b>150</b> cm", "150 'cm'",
         '150 "centimeters"', "150\xa0cm", "150-cm", "150 {cm}", "150 \\mathrm{cm}", "150 \\, \\mathrm{cm}",
@@ -133,7 +134,7 @@ READ = [
         "point 5", "zero point five",
     ]),
     (DISTANCE, "0.75", [
-        "$\\frac{3}{4}$", "3/4 of a meter",
+        "$\\frac{3}{4}$", "3/4 of a meter", "3 quarters of a meter", "6 eighths of a metre",
     ]),
     (DISTANCE, "0.25", [
         "a quarter of a meter",

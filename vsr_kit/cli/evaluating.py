@@ -30,7 +30,7 @@ def evaluate(
     from vsr_kit.asking import answered_scenes, gather, other_clips
     from vsr_kit.interrupts import say_on_full_disk, say_on_stop
 
-    with say_on_stop("nothing was recorded; the same command begins anew") as stop:
+    with say_on_stop("begin again with the same command (nothing was recorded)") as stop:
         run = None
         if resume is None:
             check_name(name)

@@ -37,7 +37,7 @@ def train(
     from vsr_kit.interrupts import say_on_full_disk, say_on_stop
     from vsr_kit.questions import TRAINED_TYPES
 
-    with say_on_stop("nothing was recorded; the same command begins anew") as stop:
+    with say_on_stop("begin again with the same command (nothing was recorded)") as stop:
         work = _work(profile, changes, settings, seed, name, resume, given or {})
         if work is None:
             return

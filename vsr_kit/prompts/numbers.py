@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vsr_kit.prompts.number_words import NUMBER_WORDS, ONES, TEENS, TENS, lmms_eval_number, words_value
-from vsr_kit.prompts.units import UNIT_AFTER, UNIT_BEFORE, asked_unit, mark_unit, unit_of
+from vsr_kit.prompts.units import UNIT_AFTER, UNIT_BEFORE, UNIT_NAMED, asked_unit, mark_unit, unit_of
 
 __all__ = ["Mention", "canonical_number", "find_numbers", "find_quantities", "lmms_eval_number", "words_value"]
 
@@ -58,6 +58,9 @@ _NUMBER = re.compile(
 _MORE = re.compile(r" and (?P<some>a |one |three )?(?P<part>half|quarters?)\b(?! of)", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?:e[-+]?\d+)?\Z", re.IGNORECASE)
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|d)\b", re.IGNORECASE)  # 1st, 2nd, 3D are no quantities
+_OF_PARTS = re.compile(
+    r"[ -](?P<part>halves|quarters|fourths|fifths|eighths|tenths)\b(?: of)?(?: an?\b)?", re.IGNORECASE
+)
 _NO_PART = re.compile(r"[ -](?:thirds?|sixths?|sevenths?|ninths?|twelfths?)\b", re.IGNORECASE)
 # "the one by the door" names a thing
 _PRONOUN = re.compile(r"\b(?:the|this|that|each|every|any|no|another|other|last|first|which|next) $", re.IGNORECASE)
@@ -123,6 +126,9 @@ def find_quantities(text: str, question_type: str) -> list[Mention]:
         for quantity in _quantities(match, text):
             if not found or quantity.start >= found[-1].end:  # else it is part of a unit, as in m^2
                 _add(quantity, found, text)
+    if len(found) == 1 and found[0].dimension is None and (named := UNIT_NAMED.search(text)):
+        dimension, size = unit_of(named)
+        found[0] = replace(found[0], dimension=dimension, size=size)
     return [_mention(quantity, question_type) for quantity in found]
 
 
@@ -169,7 +175,10 @@ def _digits(match: re.Match, text: str) -> list[_Quantity]:
     if match["after_point"] and run.isdigit():
         return [_Quantity(float(f"{run}.{match['after_point']}"), start, match.end())]
     if "," not in run or _THOUSANDS.match(run):
-        return [_Quantity(_float(run.replace(",", "")), start, start + len(run))]
+        number, end = _float(run.replace(",", "")), start + len(run)
+        if parts := _OF_PARTS.match(text, end):  # 3 quarters of a meter
+            return [_Quantity(number / _PARTS[parts["part"].lower().removesuffix("s")], start, parts.end())]
+        return [] if _NO_PART.match(text, end) else [_Quantity(number, start, end)]
     found = []
     for part in run.split(","):
         found.append(_Quantity(_float(part), start, start + len(part)))

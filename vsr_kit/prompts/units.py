@@ -53,6 +53,9 @@ UNIT_BEFORE = re.compile(
     re.IGNORECASE,
 )
 
+# a field of its own, as in {"answer": 150, "unit": "cm"}
+UNIT_NAMED = re.compile(rf"\bunits?\b[\s\"':=(]{{1,6}}(?:is |are |in )?{ANY_UNIT}", re.IGNORECASE)
+
 
 def unit_of(match: re.Match) -> tuple[str, float]:
     """The dimension, and the size in metres or square metres, of the unit that one of the patterns found."""
