@@ -116,17 +116,9 @@ def gather(
     whole("num_frames", num_frames)
     whole("size_px", size_px)
     limits.seed(seed)
-    folder = Path(str(rooms))
+    if (folder := Path(str(rooms))).is_dir():
+        return _of_folder(folder, types, per_type, num_frames, seed, skip_broken, progress)
     skipped: tuple[str, ...] = ()
-    if folder.is_dir():
-        if unfinished(folder):
-            raise ValueError(f"the build in {folder} is not finished: wait for it, or run the same vsr build again")
-        rows = read_rows(folder / "questions.jsonl")
-        rows = [row for row in rows if types is None or row["question_type"] in types]
-        shown = shown_rows(rows, folder, num_frames)
-        chosen = shown if per_type is None else balanced(shown, per_type, seed)
-        kept, clips, left_out, notes = whole_clips(chosen, folder, num_frames, skip_broken, progress)
-        return Asked(kept, clips, left_out, len(rows) - len(shown), notes)
     if str(rooms).isdigit():
         picked = split_rooms(int(rooms), split, seed)
     else:
@@ -139,6 +131,18 @@ def gather(
     rows = make_rows(picked, phrasing, seed, types, filmed, per_room, rules=rules)
     chosen = rows if per_type is None else balanced(rows, per_type, seed)
     return Asked(chosen, {name: clip.frames_FHW3 for name, clip in filmed.items()}, skipped)
+
+
+def _of_folder(folder: Path, types, per_type, num_frames: int, seed: int, skip_broken: bool, progress: bool) -> Asked:
+    """What a built folder asks, as far as the sampled frames of its clips show it; arguments as `gather` takes them."""
+    if unfinished(folder):
+        raise ValueError(f"the build in {folder} is not finished: wait for it, or run the same vsr build again")
+    rows = read_rows(folder / "questions.jsonl")
+    rows = [row for row in rows if types is None or row["question_type"] in types]
+    shown = shown_rows(rows, folder, num_frames)
+    chosen = shown if per_type is None else balanced(shown, per_type, seed)
+    kept, clips, left_out, notes = whole_clips(chosen, folder, num_frames, skip_broken, progress)
+    return Asked(kept, clips, left_out, len(rows) - len(shown), notes)
 
 
 def _of_split(rooms: list, split: str) -> list:

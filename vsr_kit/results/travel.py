@@ -126,22 +126,6 @@ def _where(sets: Sets, keep: Callable[[Mapping], bool]) -> Sets:
     return tuple([[row for row in rows if keep(row)] for rows in side] for side in sets)
 
 
-def controls_summary(folder: Path | str | None = None) -> str:
-    """Markdown: every control, how the gain moved, and what that says; a test holds the README to it."""
-    lines = [
-        "| rooms | what is changed | gain with it, without | change of the gain | reading |",
-        "|---|---|---|---|---|",
-    ]
-    for one in tried(folder).values():
-        change, other = one.change, one.by_student
-        reading = one.reading + (f"; by Student's {other}" if other != one.reading else "")
-        moved = f"{change.mean:+.1f} ({change.low:+.1f} to {change.high:+.1f})"
-        gains = f"{one.gain.mean:+.1f}, {one.plain.mean:+.1f}"
-        rooms = "ScanNet++" if one.control.of == SCANNETPP else "procedural"
-        lines.append(f"| {rooms} | {one.control.changes} | {gains} | {moved} | {reading} |")
-    return "\n".join(lines)
-
-
 def findings(folder: Path | str | None = None) -> list[str]:
     """What the controls said, in sentences; one that says so where none was asked, or none explains anything."""
     runs, found = runs_asked(folder), tried(folder)
