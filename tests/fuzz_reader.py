@@ -49,8 +49,8 @@ ANSWERS = (
     "1.7976931348623157e308|9e999|-4|1/2 m|25 平方米|150厘米|３|The distance (cm): 150|at least 3|hundred and fifty"
 ).split("|")
 PIECES = (
-    "<think> </think> <observe> </observe> <answer> </answer> ** $ \\( \\text{ } { ( ) [ ] , . .. ; : = ~ - – ± +/- / | → "  # noqa: E501
-    "' \" ° % ² ½ \n \t & &nbsp; \u00a0 \u2028 \x00 ſ İ 或 cm m ft in or maybe not and to than closer because is point half "  # noqa: E501
+    "<think> </think> <observe> </observe> <answer> </answer> ** $ \\( \\text{ } { ( ) [ ] , . .. ; : = ~ - – ± +/- / | → "
+    "' \" ° % ² ½ \n \t & &nbsp; \u00a0 \u2028 \x00 ſ İ 或 cm m ft in or maybe not and to than closer because is point half "
     "hundred thousand one A B C D chair sofa left back 1e9 999 .5 0 -1 User: answer frame confidence at least"
 ).split(" ")
 WRAPPERS = [
@@ -67,8 +67,8 @@ WRAPPERS = [
 HEDGES = [
     "{a} or {b}", "{a} or maybe {b}", "{a}, possibly {b}", "{a} (or {b})", "{a}/{b}", "{a} |"
     " {b}", "{a}\n{b}", "{a} ~ {b}",
-    "{a} → {b}", "{a}, {b}", "{a}; {b}", "either {a} or {b}", "{a}, perhaps {b}", "{a} and/or {b}", "{a}, alternatively {b}",  # noqa: E501
-    "{a} but maybe {b}", "{a} or else {b}", "{a} – {b}", "{a} ... {b}", "{a}, otherwise {b}", "{a} & {b}", "{a} vs. {b}",  # noqa: E501
+    "{a} → {b}", "{a}, {b}", "{a}; {b}", "either {a} or {b}", "{a}, perhaps {b}", "{a} and/or {b}", "{a}, alternatively {b}",
+    "{a} but maybe {b}", "{a} or else {b}", "{a} – {b}", "{a} ... {b}", "{a}, otherwise {b}", "{a} & {b}", "{a} vs. {b}",
     "maybe {a}, maybe {b}", "{a} might be right, or {b}", "{a}? {b}?", "{a}, if not {b}", "{a} (possibly {b})",
 ]  # fmt: skip
 SENTENCES = [
@@ -77,8 +77,8 @@ SENTENCES = [
     "{a}. Or maybe {b}.",
     "I think {a}. It might also be {b}.",
 ]
-RANGES = ["between {a} and {b}", "from {a} to {b}", "{a} to {b}", "{a} through {b}", "{a} up to {b}", "{a}-{b}", "{a}~{b}",  # noqa: E501
-          "at least {a}, at most {b}", "{a}..{b}", "{a} {n} or {b} {n}", "{a} {n} to {b} {n}", "{a} {n}\n{b} {n}"]  # fmt: skip  # noqa: E501
+RANGES = ["between {a} and {b}", "from {a} to {b}", "{a} to {b}", "{a} through {b}", "{a} up to {b}", "{a}-{b}", "{a}~{b}",
+          "at least {a}, at most {b}", "{a}..{b}", "{a} {n} or {b} {n}", "{a} {n} to {b} {n}", "{a} {n}\n{b} {n}"]  # fmt: skip
 
 
 def mutated(rng):

@@ -123,11 +123,10 @@ def test_pages_and_tables_hold_no_such_character(tmp_path):
     answer = {"question": LABEL, "prediction": LABEL, "ground_truth": "2", "question_type": "object_counting"}
     answer |= {"options": None, "scene_name": LABEL, "id": "1", "label": LABEL, "phrasing": "vsi-bench"}
     shown = plots.traces([answer], source="shipped", title=LABEL)
-    whole = plots.report_page(LABEL, [(LABEL, [LABEL, shown])], lead=LABEL)
     executed = SimpleNamespace(name=LABEL, title=LABEL, seconds=1.0, cells=1, error=LABEL, state="failed")
     values = {"notebooks": [executed], "failed": [executed], "report": None, "headlines": [], "smoke": False}
     values["made"] = LABEL
-    for html in (whole, page("index.html.j2", **values), shown.__html__(), shown._repr_mimebundle_()["text/html"]):
+    for html in (page("index.html.j2", **values), shown.__html__(), shown._repr_mimebundle_()["text/html"]):
         assert "chair" in html and harmless(html)
         html.encode()
 

@@ -82,9 +82,9 @@ FULL = [
 
 @pytest.mark.parametrize("error", FULL, ids=lambda error: type(error).__name__)
 def test_a_full_disk_is_one_line_with_folder_and_remedy(error, tmp_path):
-    with pytest.raises(OSError, match="is full .* MB free.: free some space, then go on") as told:
-        with say_on_full_disk(tmp_path / "run", "go on with: vsr train --resume x"):
-            raise error
+    full = pytest.raises(OSError, match="is full .* MB free.: free some space, then go on")
+    with full as told, say_on_full_disk(tmp_path / "run", "go on with: vsr train --resume x"):
+        raise error
     assert str(tmp_path / "run") in str(told.value) and "\n" not in str(told.value)
 
 

@@ -208,9 +208,7 @@ def test_the_first_notebook_trains_by_steps_and_its_prose_says_how_many():
     assert "SECONDS" not in code and '"seconds":' not in code
     assert f"## 8. Train for {steps} steps" in prose(path)
     assert set(re.findall(r"(\d+) steps", prose(path))) == {steps, str(get_profile("mini").steps)}
-    assert (
-        f"after, shipped: {get_profile('mini').steps} steps" in code
-    )  # the profile's, which the study ran to its end
+    assert f"after, shipped: {get_profile('mini').steps} steps" in code  # the profile's, which the study ran to its end
 
 
 def test_prose_says_how_many_seeds_the_study_has():

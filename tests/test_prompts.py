@@ -54,7 +54,7 @@ OPEN = asked("route_planning", None, "Where to?")
 def test_the_six_prompts_are_the_papers():
     # typed from the paper a second time, so that a slip in either shows
     think = "Please think step by step and enclose your thinking process in <think> </think> tags and then provide the"
-    assert PROMPTS == {
+    assert {
         ("eval", "think"): "Let's think step by step and then answer the question using a single word or phrase.",
         ("eval", "observe"): (
             "Please observe the video first and then answer the question using a single word or phrase."
@@ -67,7 +67,7 @@ def test_the_six_prompts_are_the_papers():
             "number in <answer> </answer>."
         ),
         ("train", "vanilla"): "Please provide the short answer with one or two words or a number.",
-    }
+    } == PROMPTS
     assert set(PROMPTS) == {(use, mode) for use in USES for mode in MODES}
 
 

@@ -44,7 +44,7 @@ COMMA_KNOWN = asked(
     "object_rel_distance",
     None,
     _NAMED.format("table, cabinet, tall, tv"),
-    objects=["bed", "table", "cabinet, tall", "tv"],  # noqa: E501
+    objects=["bed", "table", "cabinet, tall", "tv"],
 )
 
 # by row and value: answers that say that one thing

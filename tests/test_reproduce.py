@@ -500,7 +500,7 @@ def vsr(*words):
 
 
 def test_a_dry_run_lists_what_there_is_to_do(tmp_path):
-    base, run = plan(["sft"], 1)
+    base, _run = plan(["sft"], 1)
     complete(base, tmp_path)
     done = vsr("reproduce", "--dry-run", "--only", "sft", "--seeds", 1, "--out", tmp_path)
     assert done.exit_code == 0, done.output

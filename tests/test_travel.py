@@ -130,7 +130,7 @@ def test_colours_change_colours_alone(changed):
 
 
 def test_things_are_called_and_coloured_otherwise(changed):
-    things, rows = changed("scannetpp-known-things")
+    things, _rows = changed("scannetpp-known-things")
     assert words(things.rows) == words(changed("scannetpp-known-words")[0].rows)
     colours = changed("scannetpp-known-colours")[0]
     assert all(np.array_equal(things.clips[r.name], colours.clips[r.name]) for r in REAL)

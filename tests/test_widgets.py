@@ -118,7 +118,7 @@ def test_frames_alone_take_a_walk_from_outside(world):
 
 
 def test_choosing_a_room_changes_everything_below(world):
-    rooms, rows, clips = world
+    _rooms, rows, _clips = world
     view = inspector(world)
     assert view.room.options == ("five", "eleven", "bare")
     assert view.row["scene_name"] == "five"
@@ -167,7 +167,7 @@ def test_choosing_a_checkpoint_shows_its_answer_alone(world):
 
 
 def test_model_text_questions_and_names_never_become_markup(world):
-    rooms, rows, clips = world
+    _rooms, rows, _clips = world
     bad = rows[0] | {"question": HOSTILE, "options": [f"A. {HOSTILE}"], "ground_truth": HOSTILE}
     view = inspector(world, {HOSTILE: {bad["id"]: HOSTILE}}, rows=[bad])
     for shown in (view.answers.value, view.static()):
@@ -201,7 +201,7 @@ def test_a_missing_clip_leaves_the_rest(world):
 
 
 def test_objects_the_geometry_does_not_know_are_left_unmarked(world):
-    rooms, rows, clips = world
+    _rooms, rows, _clips = world
     view = inspector(world, rows=[rows[0] | {"objects": ["ufo"]}, {k: v for k, v in rows[1].items() if k != "objects"}])
     assert view.player.highlight == ()
     view.question.value = 1
@@ -266,13 +266,13 @@ def test_stored_answers_come_as_mapping_or_rows_the_first_sample_counts():
 
 
 def test_a_row_that_brings_its_own_prediction_is_not_mistaken_for_an_answer(world):
-    rooms, rows, clips = world
+    _rooms, rows, _clips = world
     view = inspector(world, {"stored": {}}, rows=[rows[0] | {"prediction": "answer outdated"}])
     assert "outdated" not in view.answers.value
 
 
 def test_lines_join_what_a_question_relates(world):
-    rooms, rows, _ = world
+    rooms, _rows, _ = world
     room = rooms[0]
     names = sorted(room.unique)
     assert len(names) >= 4

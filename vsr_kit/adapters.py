@@ -69,7 +69,7 @@ def check_files(folder: Path) -> dict[str, tuple[int, ...]]:
     check_folder(folder)
     shapes, path = {}, folder / WEIGHTS
     with reading(path, _AGAIN), safe_open(path, "pt") as stream:
-        for name in stream.keys():
+        for name in stream.keys():  # noqa: SIM118 (no dict: safetensors gives no iterator over itself)
             tensor = stream.get_tensor(name)
             if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
                 raise Damaged(f"{path}: the weight {name} holds values that are no finite numbers; {_AGAIN}")

@@ -9,6 +9,7 @@ must be exact), and damage that decodes as well as the truth does, or a cut in a
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
 from dataclasses import dataclass, field
@@ -201,10 +202,8 @@ def _frames(container, stream, found: _Found):
                 yield from packet.decode()
             except av.error.FFmpegError:
                 found.damaged += 0 if found.said else 1
-    try:
+    with contextlib.suppress(av.error.FFmpegError, EOFError):
         yield from stream.decode(None)  # what the decoder still holds, where the file ended without warning
-    except (av.error.FFmpegError, EOFError):
-        pass
 
 
 def _stretch(stream, notes: dict[str, str]) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -37,20 +38,20 @@ except Exception as err:
         "need it: `pip uninstall torchvision`, or install the build that matches your torch."
     ) from err
 
-from transformers import AutoTokenizer  # noqa: E402
-from transformers import Qwen2VLProcessor as StockProcessor  # noqa: E402
-from transformers.image_processing_backends import PilBackend  # noqa: E402
-from transformers.image_processing_utils import BatchFeature  # noqa: E402
-from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, PILImageResampling  # noqa: E402
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (  # noqa: E402
+from transformers import AutoTokenizer
+from transformers import Qwen2VLProcessor as StockProcessor
+from transformers.image_processing_backends import PilBackend
+from transformers.image_processing_utils import BatchFeature
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, PILImageResampling
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
     Qwen2VLImageProcessorPil,
     smart_resize,
 )
-from transformers.processing_utils import VideosKwargs  # noqa: E402
-from transformers.video_processing_utils import VideoProcessorMixin  # noqa: E402
-from transformers.video_utils import make_batched_videos  # noqa: E402
+from transformers.processing_utils import VideosKwargs
+from transformers.video_processing_utils import VideoProcessorMixin
+from transformers.video_utils import make_batched_videos
 
-from vsr_kit.sources import NO_CODE  # noqa: E402
+from vsr_kit.sources import NO_CODE
 
 HUB_KWARGS = ("revision", "token", "local_files_only", "cache_dir", "subfolder")
 
@@ -71,7 +72,7 @@ class Qwen2VLVideoProcessor(VideoProcessorMixin, PilBackend):
     """transformers' Qwen2VLVideoProcessor in PIL and NumPy: same settings, same patch layout, same file format."""
 
     resample = PILImageResampling.BICUBIC
-    size = {"shortest_edge": 128 * 28 * 28, "longest_edge": 28 * 28 * 768}
+    size: ClassVar = {"shortest_edge": 128 * 28 * 28, "longest_edge": 28 * 28 * 768}
     image_mean = OPENAI_CLIP_MEAN
     image_std = OPENAI_CLIP_STD
     do_resize = do_rescale = do_normalize = do_convert_rgb = True
@@ -80,7 +81,7 @@ class Qwen2VLVideoProcessor(VideoProcessorMixin, PilBackend):
     patch_size, temporal_patch_size, merge_size = 14, 2, 2
     min_frames, max_frames = 4, 768
     valid_kwargs = _VideoKwargs
-    model_input_names = ["pixel_values_videos", "video_grid_thw"]
+    model_input_names: ClassVar = ["pixel_values_videos", "video_grid_thw"]
 
     def __init__(self, **kwargs):
         size = dict(kwargs.pop("size", None) or self.size)

@@ -39,10 +39,10 @@ class StopAfter(TrainerCallback):
     def __init__(self, seconds: float | None, spent: float = 0.0) -> None:
         self.seconds, self.spent = math.inf if seconds is None else seconds, spent
 
-    def on_train_begin(self, args, state, control, **kwargs):  # noqa: D102 - TrainerCallback's
+    def on_train_begin(self, args, state, control, **kwargs):
         self.began = time.monotonic()
 
-    def on_step_end(self, args, state, control, **kwargs):  # noqa: D102 - TrainerCallback's
+    def on_step_end(self, args, state, control, **kwargs):
         spent = self.spent + time.monotonic() - self.began
         if isinstance(state.stateful_callbacks, dict):
             state.stateful_callbacks["StopAfter"] = {"args": {}, "attributes": {"spent": spent}}
@@ -70,7 +70,7 @@ class StopWhenAsked(TrainerCallback):
     def __init__(self, wish, save: bool, every: int = 1) -> None:
         self.wish, self.save, self.every = wish, save, every
 
-    def on_step_end(self, args, state, control, **kwargs):  # noqa: D102 - TrainerCallback's
+    def on_step_end(self, args, state, control, **kwargs):
         if self.wish.signum is not None:
             control.should_training_stop = True
             control.should_save = self.save and state.global_step % self.every == 0
@@ -138,17 +138,17 @@ class StopWhenBroken(TrainerCallback):
         self._high = 0
         self._norms: deque[float] = deque(maxlen=_LINES)
 
-    def on_train_begin(self, args, state, control, **kwargs):  # noqa: D102 - TrainerCallback's
+    def on_train_begin(self, args, state, control, **kwargs):
         norms = [line["grad_norm"] for line in state.log_history if "loss" in line and _finite(line.get("grad_norm"))]
         self._norms.extend(norms)  # a resumed run knows what was usual; checkpoints are of states in order
 
-    def on_step_begin(self, args, state, control, model=None, **kwargs):  # noqa: D102 - TrainerCallback's
+    def on_step_begin(self, args, state, control, model=None, **kwargs):
         if self._good is None or state.global_step % self.every == 0:
             self._tried = (state.global_step, [weight.detach().cpu().clone() for weight in _trained(model)])
         if self._good is None:
             self.good_step, self._good = self._tried
 
-    def on_step_end(self, args, state, control, model=None, **kwargs):  # noqa: D102 - TrainerCallback's
+    def on_step_end(self, args, state, control, model=None, **kwargs):
         weights = _trained(model)
         if self.reason is None and not torch.stack([weight.isfinite().all() for weight in weights]).all():
             bad = sum(int((~weight.isfinite()).sum()) for weight in weights)
@@ -156,7 +156,7 @@ class StopWhenBroken(TrainerCallback):
             self._break(what, "not finite", state.global_step, model)
         return self._stopped(control)
 
-    def on_log(self, args, state, control, logs=None, model=None, optimizer=None, **kwargs):  # noqa: D102
+    def on_log(self, args, state, control, logs=None, model=None, optimizer=None, **kwargs):
         if not logs or "loss" not in logs:  # an evaluation's line, or the closing one
             return control
         if self.reason is not None:  # the weights broke in this step: its line says more
@@ -244,7 +244,7 @@ class WarnOfCollapse(TrainerCallback):
         self.window = window
         self.said: dict[str, str] = {}
 
-    def on_log(self, args, state, control, logs=None, **kwargs):  # noqa: D102 - TrainerCallback's
+    def on_log(self, args, state, control, logs=None, **kwargs):
         if logs and "reward" in logs:
             lines = [line for line in state.log_history if _finite(line.get("reward"))]
             for name, found in (("collapsed", self._collapsed(lines)), ("silent", self._silent(lines))):

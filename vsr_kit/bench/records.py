@@ -75,18 +75,18 @@ class Steps(TrainerCallback):
 
         trainer._generate_single_turn = turn_noted
 
-    def on_train_begin(self, args, state, control, **kwargs):  # noqa: D102 - TrainerCallback's
+    def on_train_begin(self, args, state, control, **kwargs):
         self.meter.take()
         reset_peak(self.machine["device"])
 
-    def on_step_begin(self, args, state, control, **kwargs):  # noqa: D102 - TrainerCallback's
+    def on_step_begin(self, args, state, control, **kwargs):
         torch.manual_seed(self.job.seed + 1000 * abs(self.left[0]))
 
-    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):  # noqa: D102 - TrainerCallback's
+    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
         grads = [p.grad.double().norm() for p in model.parameters() if p.grad is not None]
         self.grad_norm = torch.stack(grads).norm().item()
 
-    def on_step_end(self, args, state, control, **kwargs):  # noqa: D102 - TrainerCallback's
+    def on_step_end(self, args, state, control, **kwargs):
         measured = self.meter.take()
         self.tell(
             {

@@ -117,8 +117,6 @@ def _watched(rooms: list[Room], progress: bool) -> Iterable[Room]:
     return tqdm(rooms, desc="rooms", unit="room")
 
 
-
-
 def make_samples(out: str | Path) -> BuildReport:
     """Write the sample rooms that ship with the kit (data_samples/rooms): the first of the procedural test split.
 

@@ -13,7 +13,6 @@ cell to see it; `show` gives any other plotly figure the same two forms.
     tree_mask  sharing_gain                          what sees what in a packed tree; what sharing saves
     gain_by_cost                                     what a gain cost, in each currency
     reward_shapes                                    what rewards for numbers pay, near and far
-    report_page                                      all of it on one page
 
 Left out: choosing what to plot, and statistics; both come before.
 """
@@ -23,7 +22,6 @@ from vsr_kit.plots.curves import METRICS, training_curves
 from vsr_kit.plots.display import Figure, Html, Picture, show
 from vsr_kit.plots.forest import difference_forest
 from vsr_kit.plots.groups import group_figure
-from vsr_kit.plots.page import Section, report_page
 from vsr_kit.plots.payments import reward_shapes
 from vsr_kit.plots.rooms import floor_plan
 from vsr_kit.plots.scores import before_after, score_dots
@@ -39,7 +37,6 @@ __all__ = [
     "Figure",
     "Html",
     "Picture",
-    "Section",
     "before_after",
     "clip_strip",
     "difference_forest",
@@ -50,7 +47,6 @@ __all__ = [
     "paper_table",
     "parse_failures",
     "pass_at_k",
-    "report_page",
     "reward_shapes",
     "score_dots",
     "score_table",

@@ -196,12 +196,6 @@ def _dots(fig: Figure, name: str, row: Row, tasks: Sequence[str], color: str, of
     )
 
 
-def _dumbbell(fig: Figure, place: int, start: float, end: float) -> None:
-    color = "#b9d4e8" if end >= start else "#f0c9ae"
-    line = {"color": color, "width": 5}
-    fig.add_trace(go.Scatter(x=[start, end], y=[place - 0.13, place + 0.13], mode="lines", line=line, hoverinfo="skip"))
-
-
 def _change(before: Score, after: Score, difference: Score | None) -> tuple[str, str]:
     """The change in points as text, and its colour: one that its interval cannot tell from zero stays grey."""
     value = read_score(after)[0] - read_score(before)[0]

@@ -78,8 +78,7 @@ def mark_unit(text: str, start: int, end: int) -> float | None:
     if (
         mark not in ("'", '"')
         or not mark
-        or text[start - 1 : start] in ("'", '"')
-        and text[start - 2 : start - 1] in ("", " ")
+        or (text[start - 1 : start] in ("'", '"') and text[start - 2 : start - 1] in ("", " "))
     ):
         return None
     if text[end + 1 : end + 2].isalpha():

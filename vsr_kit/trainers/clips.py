@@ -136,7 +136,7 @@ class MetricsRecorder(TrainerCallback):
     def __init__(self, *sinks: Callable[[dict], None]) -> None:
         self.sinks = sinks
 
-    def on_log(self, args, state, control, logs=None, **kwargs):  # noqa: D102 - TrainerCallback's
+    def on_log(self, args, state, control, logs=None, **kwargs):
         if state.is_world_process_zero and logs:
             for sink in self.sinks:
                 sink({"step": state.global_step, **logs})

@@ -7,6 +7,7 @@ through `plots.traces`, which escapes it. Left out: editing questions, and askin
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -129,7 +130,7 @@ class AnswerInspector:
         room = self.rooms.get(scene)
         objects = [name for name in (row or {}).get("objects") or () if room is not None and name in room.counts]
         marks = {"highlight": list(dict.fromkeys(objects)), "links": linked(row, room) if row and room else ()}
-        self.player.show(self.clips[scene] if scene in self.clips else None, room, path=self.paths.get(scene), **marks)
+        self.player.show(self.clips.get(scene), room, path=self.paths.get(scene), **marks)
         self._show_answers()
 
     @property
@@ -219,7 +220,7 @@ def linked(row: Mapping, room: Room) -> list[tuple[str, str]]:
         pairs = [(names[0], other) for other in names[1:]]
     elif kind == "route_planning":
         stops = [names[0], *names[2:]] if len(names) > 2 else []
-        pairs = list(zip(stops, stops[1:], strict=False))
+        pairs = list(itertools.pairwise(stops))
     elif kind == "object_abs_distance" or kind.startswith("object_rel_direction"):
         pairs = [tuple(names[:2])]
     else:
