@@ -30,8 +30,12 @@ $(STAMP): pyproject.toml constraints.txt
 
 env: $(STAMP)
 
-run course lab build score pretrain eval train report reproduce claims bench: $(STAMP)
+run course lab build score pretrain eval train report reproduce claims: $(STAMP)
 	$(VSR) $@ $(ARGS)
+
+# Beside the package, in the checkout only.
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 # For Colab, Kaggle or any other Python: the first cell of every notebook installs a wheel that lies beside it.
 wheel: $(STAMP)
@@ -45,7 +49,7 @@ test: $(STAMP) lint
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check vsr_kit tests
+	$(BIN)/ruff format --check vsr_kit tests benchmarks
 
 clean:
 	rm -rf $(VENV) site build dist .pytest_cache .ruff_cache .hypothesis

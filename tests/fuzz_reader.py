@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 
-from vsr_kit.evaluation.scorers import score_row
+from vsr_kit.evaluation import score_row
 from vsr_kit.prompts import REASONS, SOURCES, answer_choices, parse_answer
 from vsr_kit.prompts.numbers import canonical_number
 from vsr_kit.rewards import NUMERIC_REWARDS, accuracy_reward

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tests.tiny import tiny_checkpoint
+from vsr_kit.files import SEAL, seal
 from vsr_kit.models import load_model
-from vsr_kit.seals import SEAL, seal
 
 FOREIGN = {
     "list": "[1, 2]",

@@ -2,7 +2,7 @@
 
 import torch
 
-from vsr_kit.vision import chat_inputs
+from vsr_kit.models.vision import chat_inputs
 
 
 def plain_inputs(processor, messages, frames, completion_ids) -> dict[str, torch.Tensor]:

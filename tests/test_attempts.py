@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from vsr_kit.attempts import BROKEN, FINISHED, UNFINISHED
 from vsr_kit.locks import Lock
-from vsr_kit.report import write_report
+from vsr_kit.pages.report import write_report
 from vsr_kit.runs import RunFolder, newest_run, run_folders
+from vsr_kit.runs.attempts import BROKEN, FINISHED, UNFINISHED
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_run_appears_with_its_settings_or_not_at_all(tmp_path, monkeypatch):
     def killed(*args):
         raise SystemExit
 
-    monkeypatch.setattr("vsr_kit.runs.write_json", killed)
+    monkeypatch.setattr("vsr_kit.runs.folder.write_json", killed)
     with pytest.raises(SystemExit):
         RunFolder.create("try", root=tmp_path)
     assert run_folders(tmp_path) == [] and [path.name[0] for path in tmp_path.iterdir()] == ["."]

@@ -12,14 +12,14 @@ from unittest import mock
 
 import pytest
 
-from vsr_kit import data, video_files
-from vsr_kit.asking import gather
-from vsr_kit.cli import questions
-from vsr_kit.data import build, builds, clip_path, film, make_rows, read_rows
-from vsr_kit.data.builds import UNFINISHED, complete, filling, own_files, unfinished
+from vsr_kit import data
+from vsr_kit.cli import data as commands
+from vsr_kit.data import build, clip_path, datasets, make_rows, read_rows, unfinished
+from vsr_kit.data.datasets import UNFINISHED, complete, filling, own_files
+from vsr_kit.evaluation.evaluate import load_questions
 from vsr_kit.questions import get_rules
 from vsr_kit.rooms import load_rooms, make_rooms, save_rooms
-from vsr_kit.videos import write_mp4
+from vsr_kit.videos import files, film, write_mp4
 
 SMALL = {"num_frames": 1, "size_px": 16}
 
@@ -34,7 +34,7 @@ def tree(folder: Path) -> dict[str, bytes | None]:
 
 def early_build(out: Path, rooms, video: bool = True) -> None:
     """A folder as it was written before builds kept a list of their files, and a record of what their frames show."""
-    with mock.patch.dict(video_files._ENCODING, {"crf": "12"}):
+    with mock.patch.dict(files._ENCODING, {"crf": "12"}):
         build(rooms, out, video=video, rules="study", **SMALL)
     (out / "build.json").unlink()
     (out / "visibility.jsonl").unlink(missing_ok=True)
@@ -192,9 +192,9 @@ def test_a_list_cannot_claim_files_that_no_build_writes(tmp_path):
     (out / "thesis.txt").write_text("mine")
     record = json.loads((out / "build.json").read_text())
     for name in ("thesis.txt", "../outside.mp4"):
-        record["files"][name] = builds._identity(out / name)
+        record["files"][name] = datasets._identity(out / name)
     (out / "build.json").write_text(json.dumps(record))
-    assert "../outside.mp4" not in builds._listed(out)
+    assert "../outside.mp4" not in datasets._listed(out)
     refused(out, "thesis.txt")
 
 
@@ -281,7 +281,7 @@ def build_killed_at(step: int, rooms, out: Path, monkeypatch) -> bool:
     with monkeypatch.context() as patch:
         for owner, name in [(Path, "unlink"), (Path, "rmdir"), (Path, "mkdir"), (os, "replace")]:
             patch.setattr(owner, name, counted(getattr(owner, name)))
-        patch.setattr(builds.shutil, "rmtree", counted(builds.shutil.rmtree))
+        patch.setattr(datasets.shutil, "rmtree", counted(datasets.shutil.rmtree))
         try:
             build(rooms, out, video=True, **SMALL)
         except Killed:
@@ -315,7 +315,7 @@ def test_a_kill_at_any_change_leaves_a_whole_build_or_says_that_it_is_unfinished
             states.append("unfinished")
             assert unfinished(out)
             with pytest.raises(ValueError, match="not finished.*vsr build.* again"):
-                gather(out)
+                load_questions(out)
             complete(out)  # what the next build does first
             assert whole(out, new)
         build(new, out, video=True, **SMALL)
@@ -341,9 +341,9 @@ def test_a_file_put_where_a_killed_build_goes_on_is_not_written_over(tmp_path, m
 
 
 def test_a_clip_has_the_mark_by_which_early_builds_are_known(tmp_path):
-    with mock.patch.dict(video_files._ENCODING, {"crf": "12"}):  # as they were encoded then
+    with mock.patch.dict(files._ENCODING, {"crf": "12"}):  # as they were encoded then
         write_mp4(tmp_path / "a.mp4", film(make_rooms(1)[0], **SMALL).frames_FHW3)
-    assert builds._filmed(tmp_path / "a.mp4")
+    assert datasets._filmed(tmp_path / "a.mp4")
 
 
 # ------------------------------------------------------------------------------------------- signals and full disks
@@ -383,9 +383,9 @@ def test_a_full_disk_is_one_line_and_the_old_build_is_kept(tmp_path, monkeypatch
         Path(path).write_bytes(b"half a clip")
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(data.folders, "write_mp4", full)
+    monkeypatch.setattr(datasets, "write_mp4", full)
     with pytest.raises(OSError, match="is full .*free some space, then begin again with the same command") as caught:
-        questions.build("2", out, video=True)
+        commands.build("2", out, video=True)
     assert str(out) in str(caught.value) and "\n" not in str(caught.value)
     assert tree(out) == before
 
@@ -393,5 +393,5 @@ def test_a_full_disk_is_one_line_and_the_old_build_is_kept(tmp_path, monkeypatch
 @pytest.mark.parametrize("seed", [-1, -99])
 def test_a_seed_below_zero_is_named(tmp_path, seed):
     with pytest.raises(ValueError, match=f"--seed is {seed}, must be 0 or more"):
-        questions.build("2", tmp_path / "out", seed=seed)
+        commands.build("2", tmp_path / "out", seed=seed)
     assert not list(tmp_path.iterdir())

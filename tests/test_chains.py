@@ -3,9 +3,9 @@
 import pytest
 
 from vsr_kit.data import split_rooms
-from vsr_kit.pretrain.lessons import chain_text
+from vsr_kit.miniature.lessons import chain_text
 from vsr_kit.questions import make_questions
-from vsr_kit.results import chains
+from vsr_kit.study import chains
 
 SIDES = {"easy": ["A. left", "B. right"], "medium": ["A. left", "B. right", "C. back"]}
 
@@ -20,9 +20,9 @@ def direction(level):
 
 def test_numbers_are_read_with_their_sides_and_never_from_the_answer():
     said = "<think>tv west 1.2, tv south 0.5. bed east 2.0, bed north 0.1.</think> <answer>7</answer>"
-    assert chains.stated(said) == [-1.2, -0.5, 2.0, 0.1]
-    assert chains.stated("The room is 3.7 by 4.5 meters. The answer is 12.1.") == [3.7, 4.5]
-    assert chains.stated("The answer is 12.1.") == []
+    assert chains.stated_numbers(said) == [-1.2, -0.5, 2.0, 0.1]
+    assert chains.stated_numbers("The room is 3.7 by 4.5 meters. The answer is 12.1.") == [3.7, 4.5]
+    assert chains.stated_numbers("The answer is 12.1.") == []
 
 
 NEAREST = row(
@@ -127,10 +127,10 @@ def test_counts_are_listed_answered_and_true():
     ]
     size = "<think>The room is 3.0 by 4.5 meters.</think> <answer>9</answer>"  # lists nothing to be counted
     rows.append(row("room_size_estimation", ground_truth="9", prediction=size))
-    assert chains.counted(rows) == {"listed": 2.5, "answered": 3.0, "truth": 3.5}
+    assert chains.chain_statistics(rows) == {"listed": 2.5, "answered": 3.0, "truth": 3.5}
     sampled = [{**one, "completion": one["prediction"]} for one in rows]
     for one in sampled:
         del one["prediction"]
-    assert chains.counted(sampled) == chains.counted(rows)
+    assert chains.chain_statistics(sampled) == chains.chain_statistics(rows)
     with pytest.raises(ValueError, match="no chain lists anything"):
-        chains.counted(rows[2:])
+        chains.chain_statistics(rows[2:])

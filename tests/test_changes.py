@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vsr_kit.data import film, make_rows, split_rooms
+from vsr_kit.data import make_rows, split_rooms
 from vsr_kit.questions import TRAINED_TYPES
-from vsr_kit.questions.again import in_other_words, truth_in
+from vsr_kit.questions.geometric import in_other_words, truth_in
 from vsr_kit.rooms import CATEGORIES, Box, Room, box_distance, yaw_axes
-from vsr_kit.rooms.changes import bottom_m, lifted, on_the_floor, renamed, scaled, without_others
+from vsr_kit.rooms.generator import bottom_m, lifted, on_the_floor, renamed, scaled, without_others
+from vsr_kit.videos import film
 
 ROOMS = split_rooms(12, "test")
 

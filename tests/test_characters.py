@@ -17,12 +17,12 @@ import pytest
 
 from tests import test_plots
 from vsr_kit import plots
-from vsr_kit.characters import drawable, one_line, printable, without_commands
 from vsr_kit.cli import main
 from vsr_kit.cli.terminal import Guarded, guard
 from vsr_kit.data import build, write_rows
-from vsr_kit.report import page
+from vsr_kit.pages.report import page
 from vsr_kit.rooms import make_rooms, save_rooms
+from vsr_kit.validation import drawable, one_line, printable, without_commands
 
 CONTROLS = [chr(code) for code in [*range(0x20), *range(0x7F, 0xA0)] if chr(code) not in "\n\t"]
 TURNING = [*"\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\ufeff"]

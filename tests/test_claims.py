@@ -5,8 +5,9 @@ from itertools import product
 
 import pytest
 
-from vsr_kit import claims
-from vsr_kit.claims import CLAIMS, Count, rules
+from vsr_kit import claims, recipes
+from vsr_kit.claims import Count, rules
+from vsr_kit.recipes import CLAIMS
 
 YES, NO, OPEN, SOME = claims.REPRODUCED, claims.NOT_REPRODUCED, claims.UNDECIDED, claims.SOME_RUNS
 
@@ -183,10 +184,10 @@ def test_a_claim_is_stated_in_full(known):
 
 
 def test_claims_are_looked_up_by_name():
-    assert len({known.name for known in CLAIMS}) == len(CLAIMS) == len(claims.VSGRPO) + len(claims.ASKED)
-    assert all(claims.claim(known.name) is known for known in CLAIMS)
+    assert len({known.name for known in CLAIMS}) == len(CLAIMS) == len(recipes.VSGRPO) + len(recipes.KIT_QUESTIONS)
+    assert all(recipes.claim(known.name) is known for known in CLAIMS)
     with pytest.raises(ValueError, match="unknown claim 'x': there are cot-prompts-do-not-help, grpo-lifts, "):
-        claims.claim("x")
+        recipes.claim("x")
     assert {known.name for known in CLAIMS if known.scale} == {"small-model-beats-gpt-4o", "seven-billion-near-72b"}
     assert [known.name for known in CLAIMS if not known.needs and not known.scale] == [
         "cot-prompts-do-not-help",

@@ -14,7 +14,7 @@ from vsr_kit.cli import app, main
 from vsr_kit.runs import RunFolder
 
 COMMANDS = ["build", "score", "pretrain", "eval", "train", "report", "reproduce", "claims"]
-COMMANDS += ["run", "course", "test", "lab", "bench"]
+COMMANDS += ["run", "course", "test", "lab"]
 
 
 def vsr(*words):
@@ -35,7 +35,7 @@ def test_every_command_is_there():
     assert named | {group.name for group in app.registered_groups} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "bench rooms", "bench sharing"])
+@pytest.mark.parametrize("command", [*COMMANDS])
 def test_help_says_what_a_command_does_and_what_every_option_means(command):
     done = vsr(*command.split(), "--help")
     assert done.exit_code == 0
@@ -115,24 +115,16 @@ def test_an_unknown_choice_is_named(monkeypatch, capsys, tmp_path):
     assert "vsi-1k" in told
 
 
-def test_bench_measures():
-    done = vsr("bench", "rooms", "--seconds", "0.01", "--frames", 2, "--size", 28, "--json")
-    speeds = json.loads(done.output)
-    assert speeds["clips_per_s"] > 0
-    assert speeds["questions_per_s"] > 0
-    assert (speeds["num_frames"], speeds["size_px"]) == (2, 28)
-
-
 @pytest.fixture
 def course(monkeypatch, tmp_path):
     """A course of two notebooks of our own: 00 records a run, 04 asserts what it is told to."""
     folder = tmp_path / "notebooks"
     folder.mkdir()
     live = "from vsr_kit.runs import RunFolder\nrun = RunFolder.create('live')\nrun.summarise(headline={'reward': 0.5})"
-    for name, code in (("00_a", live), ("04_b", "from vsr_kit.budget import smoke\nassert smoke(), 'full budget'")):
+    for name, code in (("00_a", live), ("04_b", "from vsr_kit.paths import smoke\nassert smoke(), 'full budget'")):
         nbformat.write(new_notebook(cells=[new_code_cell(code)]), folder / f"{name}.ipynb")
-    monkeypatch.setattr("vsr_kit.site.notebooks_folder", lambda: folder)
-    monkeypatch.setattr("vsr_kit.site.MAIN_JOB", ("00",))
+    monkeypatch.setattr("vsr_kit.pages.site.notebooks_folder", lambda: folder)
+    monkeypatch.setattr("vsr_kit.pages.site.MAIN_JOB", ("00",))
     return tmp_path / "site"
 
 

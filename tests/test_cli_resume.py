@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.test_cli_studies import SMALL, runs, stub, trainer, vsr  # noqa: F401 - fixtures
+from tests.test_cli_models import SMALL, runs, stub, trainer, vsr  # noqa: F401 - fixtures
 from vsr_kit.cli import main
 from vsr_kit.runs import RunFolder
 
@@ -127,14 +127,14 @@ def test_too_few_questions_leave_no_folder(stub, trainer, runs, monkeypatch, cap
 
 
 def test_a_training_that_broke_is_told_by_status_line_and_folder(trainer, runs, monkeypatch, stub, capsys):  # noqa: F811
-    from vsr_kit import training
+    from vsr_kit.training.run import Trained
 
     def train(profile, task, rows, clips, run, seed, **how):
         run.metrics({"step": 1, "reward": 0.5, "loss": 0.0})
         run.adapter.mkdir()
-        return training.Trained(None, run.adapter, [], 2, 6.0, 1.5, None, "loss is nan at step 2", good_step=0)
+        return Trained(None, run.adapter, [], 2, 6.0, 1.5, None, "loss is nan at step 2", good_step=0)
 
-    monkeypatch.setattr("vsr_kit.training.train", train)
+    monkeypatch.setattr("vsr_kit.training.run.train", train)
     done = vsr("train", *TRAIN)
     assert done.exit_code == 3
     assert done.output.strip().splitlines()[-1] == "the training broke: loss is nan at step 2"

@@ -115,7 +115,7 @@ def stub(monkeypatch, tmp_path):
         asked.extend(row["id"] for row in rows if clips[row["scene_name"]].shape[0])
         return [[Said] for _ in rows]
 
-    monkeypatch.setattr("vsr_kit.models.load_model", lambda *args, **kwargs: None)
+    monkeypatch.setattr("vsr_kit.models.loading.load_model", lambda *args, **kwargs: None)
     monkeypatch.setattr("vsr_kit.generation.generate", generate)
     monkeypatch.setenv("VSR_RUNS", str(tmp_path / "runs"))
     monkeypatch.chdir(tmp_path)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vsr_kit.collapse import collapsed
+from vsr_kit.training.collapse import collapsed
 
 UP, DOWN = [1.0] * 30, [0.0] * 30
 

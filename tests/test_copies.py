@@ -11,9 +11,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 from typer.testing import CliRunner
 
 from vsr_kit.cli import app
-from vsr_kit.copies import OWN_COPY, RECORD, default_runs, update_copy
+from vsr_kit.paths import OWN_COPY, RECORD, checkout, default_runs, notebooks_folder, update_copy
 from vsr_kit.runs import RunFolder, runs_root
-from vsr_kit.shipped import checkout, notebooks_folder
 
 
 @pytest.fixture

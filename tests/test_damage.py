@@ -9,17 +9,27 @@ import torch
 
 from tests.harm import FOREIGN, copied, harm, refused
 from vsr_kit import cli
-from vsr_kit.damage import Damaged, expect, in_a_line, reading
-from vsr_kit.journals import append_lines, read_gzip_lines, read_json, read_lines, read_parquet
-from vsr_kit.labels import DistancePair, read_pairs, write_pairs
+from vsr_kit.files import (
+    SEAL,
+    Damaged,
+    append_lines,
+    check_folder,
+    expect,
+    in_a_line,
+    read_gzip_lines,
+    read_json,
+    read_lines,
+    read_parquet,
+    reading,
+    seal,
+)
 from vsr_kit.models import load_model
-from vsr_kit.report import write_report
-from vsr_kit.resumable import check_trainer_checkpoint, newest
+from vsr_kit.pages.report import write_report
+from vsr_kit.paths import data_samples
 from vsr_kit.runs import RunFolder
-from vsr_kit.seals import SEAL, check_folder, seal
-from vsr_kit.shipped import data_samples
-from vsr_kit.study import Condition, read_answers
-from vsr_kit.study.answers import answers_path, questions_path, write_lines
+from vsr_kit.runs.checkpoints import check_trainer_checkpoint, newest
+from vsr_kit.study import Condition, answers_path, questions_path, read_answers, write_lines
+from vsr_kit.study.labels import DistancePair, read_pairs, write_pairs
 
 WHOLE_FILES = ("cut", "short", "empty", "garbled", "zeros", "bit", "missing", "folder")
 JSON_FILES = ("cut", "empty", "garbled", "zeros", "missing", *FOREIGN)
@@ -378,8 +388,8 @@ def test_no_error_of_a_command_is_a_traceback_or_a_bare_word(monkeypatch, capsys
     def fail(*args, **more):
         raise error
 
-    monkeypatch.setattr("vsr_kit.report.write_report", fail)
-    monkeypatch.setattr("vsr_kit.runs.RunFolder.open", lambda path: SimpleNamespace(path=path))
+    monkeypatch.setattr("vsr_kit.pages.report.write_report", fail)
+    monkeypatch.setattr("vsr_kit.runs.folder.RunFolder.open", lambda path: SimpleNamespace(path=path))
     monkeypatch.setattr("sys.argv", ["vsr", *["--debug"] * debug, "report", "x"])
     if debug:
         with pytest.raises((type(error), Damaged)):

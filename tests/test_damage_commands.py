@@ -12,8 +12,8 @@ import pytest
 from tests.harm import BYTES, copied, harm, line_told_well, make_all
 from tests.test_damage import write_run
 from vsr_kit import cli
-from vsr_kit.seals import seal
-from vsr_kit.shipped import data_samples
+from vsr_kit.files import seal
+from vsr_kit.paths import data_samples
 
 pytestmark = pytest.mark.slow
 SEEDS = range(int(os.environ.get("VSR_HARM_SEEDS", "1")))
@@ -97,8 +97,8 @@ def test_models_and_adapters(tmp_path, monkeypatch, capsys, runs):
 
 def test_a_killed_training(tmp_path, monkeypatch, capsys, runs):
     short = ("train", "--rooms", 6, "--per-room", 2, "--steps", 3, "--num-generations", 2, "--name", "t")
-    monkeypatch.setattr("vsr_kit.training._saving", lambda every: {"save_strategy": "steps", "save_steps": 1})
-    from vsr_kit import training
+    monkeypatch.setattr("vsr_kit.training.run._saving", lambda every: {"save_strategy": "steps", "save_steps": 1})
+    from vsr_kit.training import run as training
 
     class Killed(BaseException):
         pass

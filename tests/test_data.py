@@ -17,23 +17,21 @@ from vsr_kit.data import (
     balanced,
     build,
     clip_path,
-    film,
     load_clips,
     load_vsi_bench,
     make_rows,
     make_samples,
     read_rows,
-    read_visibility,
     sample_clips,
     sample_rooms,
     sample_rows,
     split_rooms,
-    visibility_of,
     write_rows,
 )
 from vsr_kit.questions import HELD_OUT_TYPES, QUESTION_TYPES
 from vsr_kit.rooms import load_rooms, make_rooms
-from vsr_kit.videos import Video, camera_walk, read_mp4, render, write_mp4
+from vsr_kit.videos import Video, camera_walk, film, read_mp4, render, write_mp4
+from vsr_kit.videos.filming import read_visibility, visibility_of
 
 ROW = {
     "id": 17,
@@ -340,7 +338,7 @@ def test_a_killed_build_leaves_the_old_one_whole(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(data.folders, "write_mp4", killed)
+        patch.setattr(data.datasets, "write_mp4", killed)
         with pytest.raises(KeyboardInterrupt):
             build(make_rooms(2, seed=2), out, video=True, num_frames=1, size_px=16)
     assert load_rooms(out / "rooms.json") == make_rooms(1, seed=1)
@@ -438,14 +436,14 @@ def test_the_shipped_samples_are_what_the_kit_would_make():
     assert sample_clips(8)[rooms[0].name].shape == (8, 112, 112, 3)
     with_clips = make_rows(rooms[:1], clips={rooms[0].name: film(rooms[0], 32)}, max_per_type=5)
     assert [row for row in sample_rows() if row["scene_name"] == rooms[0].name] == with_clips
-    recorded = read_visibility(data.folders.data_samples("rooms", "visibility.jsonl"))
+    recorded = read_visibility(data.datasets.data_samples("rooms", "visibility.jsonl"))
     for room in rooms[::4]:
         filmed = visibility_of(room, film(room, 32))
         assert filmed.to_dict() == recorded[room.dataset, room.name].to_dict()
 
 
 def test_the_shipped_samples_are_small_and_ours():
-    folder = data.folders.data_samples("rooms")
+    folder = data.datasets.data_samples("rooms")
     clips = sorted(folder.rglob("*.mp4"))
     assert len(clips) == 12
     assert max(path.stat().st_size for path in clips) < 100_000
@@ -454,7 +452,7 @@ def test_the_shipped_samples_are_small_and_ours():
 
 
 def test_samples_are_made_by_one_call(tmp_path, monkeypatch):
-    monkeypatch.setattr(data.folders, "SAMPLE_ROOMS", 1)
+    monkeypatch.setattr(data.datasets, "SAMPLE_ROOMS", 1)
     report = make_samples(tmp_path / "rooms")
     assert (report.rooms, report.clips) == (1, 1)
     assert load_rooms(tmp_path / "rooms" / "rooms.json") == split_rooms(1, "test")

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vsr_kit.detectors import DETECTORS, empty_thought, make_detectors, repeated_tags, repeated_words, shares
-from vsr_kit.prompts import MODES, completion_text
+from vsr_kit.prompts import MODES, target_completion
 from vsr_kit.rewards import CHEATS
-from vsr_kit.study import BENCH, Condition, read_answers
+from vsr_kit.rewards.detectors import DETECTORS, empty_thought, make_detectors, repeated_tags, repeated_words, shares
+from vsr_kit.study import BENCH_SET, Condition, read_answers
 
-GOLD = completion_text("think", "train", "The room is 3.7 by 4.5 meters.", "12.1")
+GOLD = target_completion("think", "train", "The room is 3.7 by 4.5 meters.", "12.1")
 EMPTY = "<think> </think> <answer>4</answer>"
 REPEATED = "<think></think><think></think> <answer>4</answer>"
 PADDED = f"<think>{'chair ' * 41}</think> <answer>4</answer>"
@@ -98,9 +98,9 @@ def test_the_cheats_are_found_and_no_others():
 @pytest.mark.parametrize("mode", ["think", "observe"])
 def test_the_bases_own_chains_raise_few_alarms(mode):
     """What the miniature says before any training: no sign, but for long lists of the same few places."""
-    told = read_answers(Condition(BENCH, mode=mode))
+    told = read_answers(Condition(BENCH_SET, mode=mode))
     kinds = [row["question_type"] for row in told]
-    texts = [completion_text(mode, "train", row["prediction"].split(" The answer is")[0], "4") for row in told]
+    texts = [target_completion(mode, "train", row["prediction"].split(" The answer is")[0], "4") for row in told]
     assert len(texts) > 1000
     alarms = shares(texts, mode)
     assert alarms["empty_thought"] == alarms["repeated_tags"] == 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 from trl import DPOTrainer
 
-from vsr_kit.dpo import dpo_loss
+from vsr_kit.losses import dpo_loss
 
 PAIRS, TOKENS = 5, 6
 
@@ -66,7 +66,7 @@ def test_loss_and_gradient_are_trls(beta):
 def test_beta_is_trls_default():
     from trl import DPOConfig
 
-    from vsr_kit.profiles import DPO_BETA
+    from vsr_kit.training.profiles import DPO_BETA
 
     numbers = [torch.tensor([x]) for x in (-1.0, -2.0, -1.5, -1.0)]
     assert DPOConfig.__dataclass_fields__["beta"].default == DPO_BETA

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vsr_kit import evaluation as ev
 from vsr_kit.data import make_rows
-from vsr_kit.prompts.numbers import lmms_eval_number
+from vsr_kit.prompts.number_words import lmms_eval_number
 from vsr_kit.rooms import make_rooms
 
 BASE = {"id": "q", "dataset": "d", "scene_name": "s", "question": "?", "options": None, "phrasing": "vsi-bench"}
@@ -321,24 +321,24 @@ def test_the_curve_is_by_task_and_question():
 
 
 def test_a_repetition_is_predicted_from_the_spread_of_runs():
-    found = ev.predict([10.0, 12.0, 14.0], 3)
+    found = ev.replication_interval([10.0, 12.0, 14.0], 3)
     assert (found.mean, found.runs, found.new_runs) == (12.0, 3, 3)
     reach = 4.302653 * 2.0 * (1 / 3 + 1 / 3) ** 0.5  # Student's t with 2 degrees of freedom, 97.5 %; spread 2
     assert (found.low, found.high) == (pytest.approx(12 - reach, rel=1e-6), pytest.approx(12 + reach, rel=1e-6))
-    one = ev.predict([10.0, 12.0, 14.0], 1)
+    one = ev.replication_interval([10.0, 12.0, 14.0], 1)
     assert one.high - 12 == pytest.approx(4.302653 * 2.0 * (4 / 3) ** 0.5, rel=1e-6)
     assert found.holds(found.low) and found.holds(12) and not found.holds(found.high + 1e-9)
-    assert ev.predict([5.0, 5.0], 2).low == 5.0 == ev.predict([5.0, 5.0], 2).high
+    assert ev.replication_interval([5.0, 5.0], 2).low == 5.0 == ev.replication_interval([5.0, 5.0], 2).high
 
 
 def test_a_prediction_holds_19_of_20_times():
     rng = np.random.default_rng(0)
     draws = rng.normal(3, 2, (2000, 5))
-    held = [ev.predict(row[:3], 2).holds(row[3:].mean()) for row in draws]
+    held = [ev.replication_interval(row[:3], 2).holds(row[3:].mean()) for row in draws]
     assert 0.935 < np.mean(held) < 0.965
 
 
 @pytest.mark.parametrize("values, new_runs", [([], 1), ([1.0], 1), ([1.0, 2.0], 0)])
 def test_too_few_runs_predict_nothing(values, new_runs):
     with pytest.raises(ValueError, match=f"{len(values)} runs cannot predict {new_runs}: give at least 2 runs"):
-        ev.predict(values, new_runs)
+        ev.replication_interval(values, new_runs)

@@ -6,8 +6,8 @@ import torch
 from tests.tiny import tiny_clip
 from vsr_kit.generation import Generation, generate
 from vsr_kit.models import load_model
+from vsr_kit.models.vision import chat_inputs
 from vsr_kit.prompts import chat_messages
-from vsr_kit.vision import chat_inputs
 
 CLIPS = {"a": tiny_clip(0), "b": tiny_clip(1, 2, 84, 56)}
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from trl import GRPOConfig, GRPOTrainer
 
-from vsr_kit.grpo import LOSS_TYPES, group_advantages, grpo_loss, kl_k1, kl_k2, kl_k3
+from vsr_kit.losses import LOSS_TYPES, group_advantages, grpo_loss, kl_k1, kl_k2, kl_k3
 
 LENGTHS = [5, 2, 4, 1, 5, 3]
 

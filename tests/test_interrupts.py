@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from vsr_kit.interrupts import first_ask, is_full_disk, say_on_full_disk, say_on_stop
+from vsr_kit.runs.interrupts import first_ask, is_full_disk, say_on_full_disk, say_on_stop
 
 STOPPED = """
 import sys, time
 from tqdm import tqdm
-from vsr_kit.interrupts import say_on_stop
+from vsr_kit.runs.interrupts import say_on_stop
 
 def numbers():
     for number in tqdm(range(1000), desc="filming"):

@@ -11,11 +11,11 @@ from scipy.stats import chisquare
 
 from tests.oracles import closest_distance
 from vsr_kit.data import check_row, make_rows, read_rows, write_rows
-from vsr_kit.labels import DistancePair, as_letters, centre_ceiling, distance_pairs, read_pairs, write_pairs
 from vsr_kit.prompts import parse_answer, user_text
 from vsr_kit.questions import CHOICE_TYPES
 from vsr_kit.rewards import accuracy_reward
 from vsr_kit.rooms import Box, Room, make_rooms, read_geometry, yaw_axes
+from vsr_kit.study.labels import DistancePair, as_letters, centre_ceiling, distance_pairs, read_pairs, write_pairs
 
 GEOMETRY = Path(__file__).resolve().parents[2] / "shared" / "data" / "arkitscenes_meta_info_val.json"
 
@@ -80,7 +80,7 @@ def test_a_grid_finds_points_a_little_farther_apart():
 
 
 def test_a_grid_holds_the_corners_and_leaves_out_the_middle():
-    from vsr_kit.labels import _grid
+    from vsr_kit.study.labels import _grid
 
     points = _grid(Box("bed", (1.0, 2.0, 0.5), (0.8, 0.4, 1.0)), 0.1)
     assert points.min(0) == pytest.approx([0.6, 1.8, 0.0])

@@ -10,64 +10,79 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 
-# A line imports from the lines above it and, within the line, from the names to its left.
-LAYERS = [
-    ["budget", "characters", "strict", "shipped", "copies", "limits", "damage", "journals", "seals", "run_files"],
-    ["locks", "fresh", "attempts", "identity"],
-    ["interrupts", "provenance"],
-    ["rooms"],
-    ["video_files"],
-    ["colors", "videos"],
-    ["questions"],
-    ["prompts"],
-    ["data"],
-    ["rewards"],
-    ["detectors"],
-    ["evaluation"],
-    ["labels"],
-    ["sources", "vision", "features", "checkpoints", "whole", "adapters", "resumable"],
-    ["models", "prompted", "plain", "generation"],
-    ["grpo", "dpo", "estimators"],
-    ["profiles", "samplers", "trainers", "pairs", "costs", "collapse", "watch", "methods", "resuming", "training"],
-    ["recipes"],
-    ["claims"],
-    ["plots"],
-    ["widgets"],
-    ["checks"],
-    ["recorded", "runs", "asking", "bench", "both_ways", "pretrain", "study", "acceptance", "results"],
-    ["report", "pages", "site"],
-    ["cli"],
-]
-ORDER = {name: place for place, name in enumerate(name for layer in LAYERS for name in layer)}
+# A line imports from the lines above it and from the names to its left, among packages as inside one.
+LAYERS = """
+paths
+validation
+files
+locks
+rooms: geometry generator files
+videos: files rendering filming
+questions: types held_out geometric
+prompts: markup number_words templates numbers wording candidates parsing
+data: checking clips rows datasets
+rewards: terms cheats trl_functions detectors
+models: adapters checkpoint_files vision feature_cache loading new_checkpoint
+runs: attempts identity checkpoints interrupts provenance reading folder
+sharing: meter packing reference attention prefill rollouts scoring compare
+generation
+losses
+kl
+evaluation: scorers intervals baselines passk evaluate
+training: collapse profiles video_mixin callbacks grpo_trainer supervised_trainers methods resuming run
+claims: rules
+recipes: vsgrpo kit_questions
+plots: style marks svg canvas rooms scores sharing training comparisons tables
+widgets: live player inspector
+exercises: cases course
+miniature: folder sight lessons recipe batches stages training __main__
+study: labels question_sets conditions chains variants answers reward_analysis controls staleness comparisons measures \
+ reach training_runs travel real_rooms runner verdicts summary acceptance
+pages: html report site
+cli: terminal resume course data training models study __init__ __main__
+"""
+
+
+def ordered(layers: str) -> list[str]:
+    """The modules of a table of layers, lowest first; a package's face stands after its modules unless named."""
+    found = []
+    for line in layers.replace("\\\n", "").split("\n"):
+        package, _, modules = line.partition(":")
+        inside = modules.split()
+        found += [f"{package}.{name}" for name in inside]
+        found += [package] if "__init__" not in inside else []
+    return [name.removesuffix(".__init__") for name in found if name]
+
+
+ORDER = {name: place for place, name in enumerate(ordered(LAYERS))}
 HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets", "plotly", "ipywidgets", "av"}
 HEAVY |= {"nbclient", "nbconvert", "jupyter_client", "pandas", "pyarrow", "matplotlib", "IPython"}
 # These import without torch, and without anything else that takes its time.
-LIGHT = ["rooms", "videos", "questions", "data", "prompts", "rewards", "detectors", "evaluation", "labels", "collapse"]
-LIGHT += ["characters", "colors", "runs", "asking", "report", "site", "bench", "cli"]
+LIGHT = ["paths", "validation", "files", "locks", "rooms", "videos", "questions", "data", "prompts", "rewards", "runs"]
+LIGHT += ["evaluation", "training.collapse", "training.profiles", "claims", "recipes", "study", "pages.site", "cli"]
+BESIDE = PACKAGE.parent / "benchmarks"  # imports the package; nothing imports it
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 
 def module_of(path: Path) -> str:
-    """The module of the package a file belongs to: rooms for rooms.py and rooms/geometry.py, "" for __init__.py."""
-    first = path.relative_to(PACKAGE).parts[0]
-    return "" if first == "__init__.py" else first.removesuffix(".py")
+    """The dotted name inside the package: rooms.geometry for rooms/geometry.py, rooms for its face, "" for the top."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts).removesuffix("__init__").removesuffix(".")
 
 
 def imported(tree: ast.Module) -> set[str]:
-    """Modules of the package that a file imports anywhere, inside functions too."""
+    """Modules of the package that a file imports anywhere, inside functions too; of a face, the face."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports hide the layer; write vsr_kit.…"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        found |= {name.split(".")[1] for name in names if name.startswith("vsr_kit.")}
-    return found - {"__version__"}
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name.removeprefix("vsr_kit.") in ORDER else node.module for name in inside}
+    return {name.removeprefix("vsr_kit.") for name in found if name.startswith("vsr_kit.")}
 
 
 def violations(trees: dict[Path, ast.Module]) -> list[str]:
@@ -76,30 +91,45 @@ def violations(trees: dict[Path, ast.Module]) -> list[str]:
         here = module_of(path)
         for there in sorted(imported(tree) - {here}):
             if there not in ORDER:
-                wrong.append(f"{path.name} imports vsr_kit.{there}, which has no layer")
+                wrong.append(f"{here} imports vsr_kit.{there}, which has no layer")
             elif here == "" or ORDER[there] > ORDER.get(here, -1):
-                wrong.append(f"{here or '__init__'} ({path.name}) imports {there}, which is above it")
+                wrong.append(f"{here or '__init__'} imports {there}, which is above it")
     return wrong
 
 
 def test_every_module_has_a_layer():
     unknown = {module_of(path) for path in FILES} - {""} - ORDER.keys()
     assert not unknown, f"name the layer of {sorted(unknown)} in LAYERS"
+    assert ORDER.keys() == {module_of(path) for path in FILES} - {""}, "a layer names a module that is gone"
 
 
 def test_imports_go_downward():
     assert violations(TREES) == []
 
 
+def test_nothing_in_the_package_imports_the_benchmarks():
+    tops = {name.split(".")[0] for tree in TREES.values() for node in ast.walk(tree) for name in _names(node)}
+    assert BESIDE.is_dir() and "vsr_kit" in tops and not tops & {"benchmarks", "tests"}
+
+
+def _names(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
 @pytest.mark.parametrize(
     "module, line, wrong",
     [
-        ("rooms", "from vsr_kit.videos import render", True),
-        ("rooms", "def late():\n    import vsr_kit.cli", True),
-        ("rooms", "from vsr_kit import evaluation", True),
-        ("videos", "from vsr_kit.rooms import Room", False),
-        ("cli", "from vsr_kit import data, __version__", False),
-        ("models", "import vsr_kit.nonsense", True),
+        ("rooms/files", "from vsr_kit.videos import render", True),
+        ("rooms/files", "def late():\n    import vsr_kit.cli", True),
+        ("rooms/files", "from vsr_kit import evaluation", True),
+        ("rooms/geometry", "from vsr_kit.rooms.files import load_rooms", True),
+        ("rooms/files", "from vsr_kit.rooms.geometry import Room", False),
+        ("rooms/files", "from vsr_kit.rooms import Room", True),
+        ("videos/files", "from vsr_kit.rooms import Room", False),
+        ("cli/course", "from vsr_kit import data, __version__", False),
+        ("models/vision", "import vsr_kit.nonsense", True),
     ],
 )
 def test_the_law_of_imports_tells_right_from_wrong(module, line, wrong):

@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from vsr_kit.pages.report import page, write_report
 from vsr_kit.plots import paper_table, score_table, traces
 from vsr_kit.plots.style import BACK
 from vsr_kit.questions import make_questions
-from vsr_kit.report import page, write_report
 from vsr_kit.rooms import make_room
 from vsr_kit.runs import RunFolder
 from vsr_kit.videos import camera_walk, render

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from tests.test_training import CLIPS, ROWS
-from vsr_kit import detectors
-from vsr_kit.methods import METHODS, Task, check, config_of
-from vsr_kit.profiles import PROFILES
+from vsr_kit.rewards import detectors
 from vsr_kit.study import variants
-from vsr_kit.training import train
+from vsr_kit.training.methods import METHODS, Task, check, config_of
+from vsr_kit.training.profiles import PROFILES
+from vsr_kit.training.run import train
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def two_steps(tiny_path):
         return {name: p.detach().clone() for name, p in named if "lora_" in name}, trained.logs
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vsr_kit.methods.make_reward_funcs", lambda mode, numeric, extra: [length_reward])
+        patch.setattr("vsr_kit.training.methods.make_reward_funcs", lambda mode, numeric, extra: [length_reward])
         patch.setitem(detectors.DETECTORS, "odd_length", odd_length)
         yield run
 

@@ -16,9 +16,8 @@ from peft import LoraConfig
 from transformers.utils import logging as progress
 
 from tests.tiny import tiny_clip, tiny_messages
-from vsr_kit import models
-from vsr_kit.models import Loaded, choose_threads, load_model, lora_config, pick_dtype
-from vsr_kit.vision import chat_inputs, core_model
+from vsr_kit.models import Loaded, choose_threads, load_model, loading, lora_config, pick_dtype
+from vsr_kit.models.vision import chat_inputs, core_model
 
 LINEARS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 
@@ -231,7 +230,7 @@ def test_weights_are_read_from_safetensors_only(tiny_path, tmp_path):
 
 
 def test_the_miniature_is_found_where_samples_are_shipped(monkeypatch, tiny_path):
-    monkeypatch.setattr(models, "data_samples", lambda *parts: tiny_path if parts == ("mini-qwen2-vl",) else None)
+    monkeypatch.setattr(loading, "data_samples", lambda *parts: tiny_path if parts == ("mini-qwen2-vl",) else None)
     loaded = load_model("mini", device="cpu", quiet=True)
     assert loaded.name == "mini"
     assert loaded.description.startswith("mini: ")

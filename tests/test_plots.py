@@ -19,9 +19,9 @@ from vsr_kit import plots
 from vsr_kit.plots.canvas import canvas, decades, spread
 from vsr_kit.plots.sharing import KINDS
 from vsr_kit.plots.style import nice_ticks, text_width, wrap
-from vsr_kit.plots.traces import marked
-from vsr_kit.prompted import Part
+from vsr_kit.plots.tables import marked
 from vsr_kit.rooms import Box, Room, make_room
+from vsr_kit.sharing import Part
 from vsr_kit.videos import camera_walk, render
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -487,7 +487,7 @@ def test_partly_right_is_a_part_of_its_own_where_it_occurs():
 
 
 def test_intervals_of_the_evaluation_are_scores():
-    from vsr_kit.evaluation.intervals import Interval
+    from vsr_kit.evaluation import Interval
 
     row = {"trained": Interval(50.0, 45.0, 55.0, 120, 30, 3), "object_counting": 20.0}
     table = plots.score_table({"a": row}, source="shipped").markup
@@ -839,11 +839,11 @@ def test_a_tree_mask_names_its_parts_and_counts_its_cells():
 
 
 def test_a_tree_mask_is_that_of_a_packed_tree(tiny_path):
-    from tests.test_prompted import CLIPS
+    from tests.test_prefill import CLIPS
     from tests.tiny import tiny_messages
     from vsr_kit.models import load_model
-    from vsr_kit.prompted import encode_prompt, pack
-    from vsr_kit.vision import encode_clip
+    from vsr_kit.models.vision import encode_clip
+    from vsr_kit.sharing import encode_prompt, pack
 
     loaded = load_model(tiny_path, device="cpu", quiet=True)
     features = encode_clip(loaded.model, loaded.processor, CLIPS[0])

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from vsr_kit.profiles import OBJECTIVE, PROFILES, Profile, describe, get_profile
+from vsr_kit.training.profiles import OBJECTIVE, PROFILES, Profile, describe, get_profile
 
 PAPER = {"beta": 1e-4, "temperature": 1.0, "epsilon": 0.2, "num_iterations": 1, "loss_type": "grpo"}
 PAPER |= {"use_bias_correction_kl": False, "top_k": 0, "top_p": 1.0, "scale_rewards": "group"}
@@ -43,7 +43,7 @@ def test_processes_share_the_questions_of_a_step(tmp_path, monkeypatch):
 
 
 def test_on_a_cpu_nothing_is_half_precision(tmp_path, monkeypatch):
-    monkeypatch.setattr("vsr_kit.models.pick_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr("vsr_kit.models.loading.pick_device", lambda: torch.device("cpu"))
     config = PROFILES["paper"].grpo_config(tmp_path)
     assert config.use_cpu and not config.bf16 and not config.fp16
 
@@ -52,9 +52,9 @@ def test_on_a_cpu_nothing_is_half_precision(tmp_path, monkeypatch):
     "dtype, has_bf16, expected", [(None, True, True), (None, False, False), ("float32", True, False)]
 )
 def test_on_a_gpu_bf16_is_used_where_there_is_any(dtype, has_bf16, expected, monkeypatch):
-    from vsr_kit.profiles import _place
+    from vsr_kit.training.profiles import _place
 
-    monkeypatch.setattr("vsr_kit.models.pick_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr("vsr_kit.models.loading.pick_device", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *args: has_bf16)
     assert _place(dtype) == {"bf16": expected}
 

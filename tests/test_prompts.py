@@ -19,12 +19,13 @@ from vsr_kit.prompts import (
     VSI_BENCH_NUMBER_PROMPT,
     answer_choices,
     chat_messages,
-    completion_text,
     parse_answer,
     same_answer,
+    target_completion,
     user_text,
 )
-from vsr_kit.prompts.numbers import canonical_number, find_numbers, lmms_eval_number, words_value
+from vsr_kit.prompts.number_words import lmms_eval_number, words_value
+from vsr_kit.prompts.numbers import canonical_number, find_numbers
 from vsr_kit.questions import CHOICE_TYPES, NUMERIC_TYPES, make_questions
 from vsr_kit.rooms import make_rooms
 
@@ -119,7 +120,7 @@ def test_an_unknown_prompt_is_named(mode, use):
 
 
 def test_completions_have_the_shapes_the_prompts_ask_for():
-    written = {(use, mode): completion_text(mode, use, "I see two.", "2") for use, mode in PROMPTS}
+    written = {(use, mode): target_completion(mode, use, "I see two.", "2") for use, mode in PROMPTS}
     assert written == {
         ("train", "vanilla"): "2",
         ("eval", "vanilla"): "2",
@@ -128,7 +129,7 @@ def test_completions_have_the_shapes_the_prompts_ask_for():
         ("eval", "think"): "I see two. The answer is 2.",
         ("eval", "observe"): "I see two. The answer is 2.",
     }
-    assert completion_text("think", "eval", "", "2") == "The answer is 2."
+    assert target_completion("think", "eval", "", "2") == "The answer is 2."
 
 
 # -- what is read ------------------------------------------------------------------------------------------------------
@@ -443,7 +444,7 @@ def test_an_answer_is_read_back_from_the_completion_it_was_written_in(data, row,
     answer = data.draw(answer_of(row))
     if use == "eval":
         chain = chain.replace("<", "")  # evaluation prompts ask for no tags, which would hide what follows them
-    assert parse_answer(completion_text(mode, use, chain, answer), row).value == answer
+    assert parse_answer(target_completion(mode, use, chain, answer), row).value == answer
 
 
 @pytest.mark.parametrize("phrasing", ["vsi-bench", "vsi-100k"])
@@ -453,7 +454,7 @@ def test_the_ground_truth_of_every_generated_question_is_read_back(phrasing):
     assert types >= ({*NUMERIC_TYPES, *CHOICE_TYPES} - {"obj_appearance_order"} if phrasing == "vsi-bench" else set())
     for row in rows:
         for use, mode in PROMPTS:
-            parsed = parse_answer(completion_text(mode, use, "I see 2 of them.", row["ground_truth"]), row)
+            parsed = parse_answer(target_completion(mode, use, "I see 2 of them.", row["ground_truth"]), row)
             assert parsed.value is not None and same_answer(parsed.value, row["ground_truth"], parsed.kind), row
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz_reader import run
-from vsr_kit.detectors import DETECTORS
-from vsr_kit.evaluation.scorers import HARNESSES, score_row
+from vsr_kit.evaluation import HARNESSES, score_row
 from vsr_kit.prompts import answer_choices, parse_answer
-from vsr_kit.prompts.numbers import lmms_eval_number
+from vsr_kit.prompts.number_words import lmms_eval_number
 from vsr_kit.rewards import accuracy_reward, format_reward, length_reward, mra, thought_reward, thoughts
+from vsr_kit.rewards.detectors import DETECTORS
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "cases" / "parsing.jsonl"
 

@@ -8,14 +8,12 @@ from typer.testing import CliRunner
 
 from vsr_kit.cli import app
 from vsr_kit.evaluation import difference, score
-from vsr_kit.results import grpo_table, trained_answers
-from vsr_kit.results.compared import gains, seed_gains
-from vsr_kit.results.real_rooms import ceilings, gain_travels, real_rooms_summary, travels
-from vsr_kit.results.sharing import sharing_summary
-from vsr_kit.results.summary import ledger, study_summary
-from vsr_kit.results.travel import findings, tried
-from vsr_kit.study import SEEDS, Condition, read_answers
-from vsr_kit.study.travel import EXPLAINS, NOT_MAIN
+from vsr_kit.study import SEEDS, Condition, grpo_table, ledger, read_answers, study_summary, trained_answers
+from vsr_kit.study.comparisons import gains, seed_gains
+from vsr_kit.study.controls import EXPLAINS, NOT_MAIN
+from vsr_kit.study.real_rooms import ceilings, gain_travels, real_rooms_summary, travels
+from vsr_kit.study.summary import sharing_summary
+from vsr_kit.study.travel import findings, tried
 
 TOP = Path(__file__).resolve().parent.parent
 README = (TOP / "README.md").read_text(encoding="utf-8")

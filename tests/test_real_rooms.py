@@ -5,12 +5,13 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from tests.test_results import PER_ROOM, ROOMS, every, write_study
-from tests.test_results import rows as procedural
-from vsr_kit import results
+from tests.test_study_answers import PER_ROOM, ROOMS, every, write_study
+from tests.test_study_answers import rows as procedural
+from vsr_kit import study as results
 from vsr_kit.cli import app
-from vsr_kit.labels import DistancePair, write_pairs
-from vsr_kit.results.real_rooms import (
+from vsr_kit.study import BENCH_SET, SEEDS, Condition, answers_path, pairs_path, questions_path, read_lines, write_lines
+from vsr_kit.study.labels import DistancePair, write_pairs
+from vsr_kit.study.real_rooms import (
     ELSEWHERE,
     REAL_SETS,
     ceilings,
@@ -21,7 +22,6 @@ from vsr_kit.results.real_rooms import (
     travels,
     untaught_percent,
 )
-from vsr_kit.study import BENCH, SEEDS, Condition, answers_path, pairs_path, questions_path, read_lines, write_lines
 
 ARKITSCENES, SCANNETPP = REAL_SETS
 
@@ -47,7 +47,7 @@ def say(folder, condition, right):
 def study(tmp_path):
     """On procedural rooms training brings 75 points, on ARKitScenes' 25, and on ScanNet++'s it loses 25."""
     folder = write_study(tmp_path)
-    path = questions_path(BENCH, folder)
+    path = questions_path(BENCH_SET, folder)
     write_lines(path, [row | {"objects": ["chair"]} for row in read_lines(path)])
     for name, before, after in ((ARKITSCENES, every(4), every(2)), (SCANNETPP, every(2), every(4))):
         write_lines(questions_path(name, folder), real(name))
@@ -61,12 +61,12 @@ def study(tmp_path):
 
 def test_sets_of_rooms_stand_side_by_side_ours_first(study):
     found = real_rooms(study)
-    assert list(found) == [BENCH, ARKITSCENES, SCANNETPP]
+    assert list(found) == [BENCH_SET, ARKITSCENES, SCANNETPP]
     change = {name: one.table.change["overall"].mean for name, one in found.items()}
-    assert change == {BENCH: pytest.approx(75), ARKITSCENES: pytest.approx(25), SCANNETPP: pytest.approx(-25)}
-    assert found[SCANNETPP].rooms == "12 ScanNet++ rooms" and found[BENCH].rooms == "12 procedural rooms"
+    assert change == {BENCH_SET: pytest.approx(75), ARKITSCENES: pytest.approx(25), SCANNETPP: pytest.approx(-25)}
+    assert found[SCANNETPP].rooms == "12 ScanNet++ rooms" and found[BENCH_SET].rooms == "12 procedural rooms"
     assert found[SCANNETPP].untaught == {"overall": 25.0, "object_counting": 25.0}
-    assert found[BENCH].untaught["overall"] == 0
+    assert found[BENCH_SET].untaught["overall"] == 0
     gaps = found[ARKITSCENES].table
     assert (gaps.gap_before["overall"].mean, gaps.gap_growth["overall"].mean) == (12.5, pytest.approx(25))
 
@@ -86,7 +86,7 @@ def test_only_runs_that_were_asked_everything_count(study):
     assert [line[-7:] for line in elsewhere("grpo-lifts", study)] == ["5 seeds", "4 seeds"]
     for path in (study / "answers").glob("*benchmark--grpo*"):
         path.unlink()
-    assert list(real_rooms(study)) == [BENCH]
+    assert list(real_rooms(study)) == [BENCH_SET]
     assert elsewhere("grpo-lifts", study) == elsewhere("grpo-teaches-looking", study) == []
 
 

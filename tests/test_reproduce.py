@@ -14,12 +14,11 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from vsr_kit.claims import CLAIMS, claim
 from vsr_kit.cli import app
 from vsr_kit.data import split_rooms
-from vsr_kit.evaluation import Prediction
-from vsr_kit.journals import append_lines, read_lines, read_parquet, write_json
-from vsr_kit.labels import distance_pairs, read_pairs
+from vsr_kit.evaluation import ReplicationInterval
+from vsr_kit.files import append_lines, read_lines, read_parquet, write_json
+from vsr_kit.recipes import CLAIMS, claim
 from vsr_kit.rooms import Box
 from vsr_kit.runs import RunFolder, git_at_start
 from vsr_kit.study import (
@@ -31,16 +30,17 @@ from vsr_kit.study import (
     answers_path,
     base_conditions,
     pairs_path,
-    trained,
+    training_runs,
     tuning_variants,
     variant,
     write_lines,
 )
-from vsr_kit.study import reproduce as module
-from vsr_kit.study.answers import base_identity
-from vsr_kit.study.leftovers import settings_of
-from vsr_kit.study.reproduce import GROUPS, UNFINISHED, check, conditions_of, finished, plan, reproduce
-from vsr_kit.study.travel import ASKED_CONTROLS
+from vsr_kit.study import runner as module
+from vsr_kit.study.conditions import base_identity
+from vsr_kit.study.controls import ASKED_CONTROLS
+from vsr_kit.study.labels import distance_pairs, read_pairs
+from vsr_kit.study.runner import GROUPS, UNFINISHED, check_plan, conditions_of, finished, plan, reproduce
+from vsr_kit.study.staleness import settings_of
 
 # -- the plan ----------------------------------------------------------------------------------------------------------
 
@@ -154,10 +154,10 @@ def test_geometry_that_nothing_is_asked_about_is_refused(tmp_path):
     (tmp_path / "copy").mkdir()
     again, other = geometry_of("scannetpp", tmp_path / "copy"), geometry_of("elsewhere", tmp_path)
     with pytest.raises(ValueError, match="holds rooms of 'elsewhere'.* asks about arkitscenes, scannetpp;"):
-        check(units, tmp_path, geometry=(known, other))
+        check_plan(units, tmp_path, geometry=(known, other))
     with pytest.raises(ValueError, match="both hold rooms of scannetpp: give one of them"):
-        check(units, tmp_path, geometry=(known, again))
-    check(units, tmp_path, geometry=(known,))
+        check_plan(units, tmp_path, geometry=(known, again))
+    check_plan(units, tmp_path, geometry=(known,))
 
 
 # -- what is there already ---------------------------------------------------------------------------------------------
@@ -285,7 +285,7 @@ def test_a_study_that_is_stopped_leaves_no_worker(tmp_path, how):
         "import signal\n"
         "from pathlib import Path\n"
         "from tests.test_reproduce import endless_job\n"
-        "from vsr_kit.study.reproduce import plan, reproduce\n"
+        "from vsr_kit.study.runner import plan, reproduce\n"
         "if __name__ == '__main__':\n"
         "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         f"    reproduce(plan(['sft'], 1)[1:], Path({str(tmp_path)!r}), 1, progress=False, job=endless_job)\n"
@@ -335,12 +335,12 @@ def stub(monkeypatch):
             (run.adapter / name).write_text(name)
         return SimpleNamespace(steps=seen.last, prepared_seconds=1.26, stopped=None)
 
-    monkeypatch.setattr("vsr_kit.training.train", train)
+    monkeypatch.setattr("vsr_kit.training.run.train", train)
     return seen
 
 
 def train_some(folder, seed=2, of="dpo-corrupted") -> Path:
-    return trained.train_variant(variant(of), seed, QUESTIONS, folder, folder / UNFINISHED)
+    return training_runs.train_variant(variant(of), seed, QUESTIONS, folder, folder / UNFINISHED)
 
 
 def test_a_run_is_trained_as_its_variant_says_and_kept(stub, tmp_path):
@@ -398,7 +398,7 @@ def test_the_summary_is_kept_last(stub, tmp_path):
     run = RunFolder.create("x", root=tmp_path / UNFINISHED)
     run.summarise(headline={"steps": 1})
     with pytest.raises(FileNotFoundError):
-        trained.keep(run, tmp_path / "x")  # there is no adapter to copy
+        training_runs.keep(run, tmp_path / "x")  # there is no adapter to copy
     assert (tmp_path / "x" / "config.json").exists() and not (tmp_path / "x" / "summary.json").exists()
 
 
@@ -432,8 +432,8 @@ def test_seconds_are_summed_over_attempts():
     def row(attempt, elapsed_s):
         return {"attempt": attempt, "elapsed_s": elapsed_s}
 
-    assert trained.sum_of_seconds([row(1, 20.0), row(1, 21.0), row(1, 23.5), row(2, 9.0), row(2, 10.0)]) == 4.5
-    assert trained.sum_of_seconds([]) == 0
+    assert training_runs.sum_of_seconds([row(1, 20.0), row(1, 21.0), row(1, 23.5), row(2, 9.0), row(2, 10.0)]) == 4.5
+    assert training_runs.sum_of_seconds([]) == 0
 
 
 def test_a_units_work_is_its_training_and_its_answers(monkeypatch, tmp_path):
@@ -442,15 +442,15 @@ def test_a_units_work_is_its_training_and_its_answers(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "train_variant", lambda known, seed, *more: told.append((known.name, seed, more)))
     monkeypatch.setattr(module, "load_run", lambda name, folder: f"adapter of {name}")
     monkeypatch.setattr(module, "answer", lambda c, q, loaded, folder: told.append((c, q.name, loaded)))
-    monkeypatch.setattr("vsr_kit.models.load_model", lambda *how, **more: (*how, more["quantize"]))
+    monkeypatch.setattr("vsr_kit.models.loading.load_model", lambda *how, **more: (*how, more["quantize"]))
     base, run = plan(["labels-letters"], seeds=1)
-    assert module.work(run, tmp_path, tmp_path / UNFINISHED) >= 0
+    assert module.run_unit(run, tmp_path, tmp_path / UNFINISHED) >= 0
     trained_on = QuestionSet("train-letters", [{"id": "train-letters"}], {})
     assert told[0] == ("labels-letters", 1, (trained_on, tmp_path, tmp_path / UNFINISHED))
     asked = Condition("test-vsi-bench", "labels-letters-seed1")
     assert told[1:] == [(asked, "test-vsi-bench", "adapter of labels-letters-seed1")]
     told.clear()
-    module.work(base, tmp_path, tmp_path / UNFINISHED)
+    module.run_unit(base, tmp_path, tmp_path / UNFINISHED)
     assert [c for c, *_ in told] == base_conditions() and {loaded for *_, loaded in told} == {("mini", "nf4")}
     kept = sorted(path.name for path in (tmp_path / "questions").iterdir())
     asked = {condition.questions for condition in base_conditions()}
@@ -467,7 +467,7 @@ def test_nothing_is_filmed_for_what_is_there(monkeypatch, tmp_path):
     (unit,) = plan(["grpo-vanilla"], seeds=1)[1:]
     complete(unit, tmp_path)
     answers_path(conditions_of(unit)[-1], tmp_path).unlink()
-    module.work(unit, tmp_path, tmp_path / UNFINISHED)
+    module.run_unit(unit, tmp_path, tmp_path / UNFINISHED)
     assert set(made) == {conditions_of(unit)[-1].questions} and finished(unit, tmp_path)
 
 
@@ -480,11 +480,11 @@ def test_real_geometry_is_measured_with_the_base_and_only_with_it(monkeypatch, t
     monkeypatch.setattr(module, "train_variant", lambda *how: None)
     monkeypatch.setattr(module, "load_run", lambda *how: None)
     monkeypatch.setattr(module, "answer", lambda c, q, loaded, folder: write_lines(answers_path(c, folder), []))
-    monkeypatch.setattr("vsr_kit.models.load_model", lambda *how, **more: None)
+    monkeypatch.setattr("vsr_kit.models.loading.load_model", lambda *how, **more: None)
     base, run = plan(["grpo-vanilla"], seeds=1)
-    module.work(run, tmp_path, tmp_path / UNFINISHED, files)
+    module.run_unit(run, tmp_path, tmp_path / UNFINISHED, files)
     assert not pairs_path(tmp_path).exists()
-    module.work(base, tmp_path, tmp_path / UNFINISHED, files)
+    module.run_unit(base, tmp_path, tmp_path / UNFINISHED, files)
     for dataset in ("arkitscenes", "scannetpp"):
         assert read_pairs(pairs_path(tmp_path, dataset)) == distance_pairs(rooms, touching="keep")
     assert set(read) == set(files) and finished(base, tmp_path, files)
@@ -522,11 +522,14 @@ def test_units_that_failed_fail_the_command(monkeypatch, tmp_path):
 
 
 def test_the_command_says_where_a_repetition_landed(monkeypatch, tmp_path):
-    found = {"sft": (3.25, Prediction(5.0, 3.0, 7.0, 5, 2)), "grpo-vanilla": (7.5, Prediction(5.0, 3.0, 7.0, 5, 2))}
+    found = {
+        "sft": (3.25, ReplicationInterval(5.0, 3.0, 7.0, 5, 2)),
+        "grpo-vanilla": (7.5, ReplicationInterval(5.0, 3.0, 7.0, 5, 2)),
+    }
     monkeypatch.setattr(module, "reproduce", lambda *how: [])
-    monkeypatch.setattr("vsr_kit.results.compared.repeated", lambda folder: found)
+    monkeypatch.setattr("vsr_kit.study.comparisons.repeated", lambda folder: found)
     seeds = {tmp_path: 1, None: 1}
-    monkeypatch.setattr("vsr_kit.results.trained.trained_runs", lambda folder, of: (f"{of}-seed{seeds[folder]}",))
+    monkeypatch.setattr("vsr_kit.study.answers.trained_runs", lambda folder, of: (f"{of}-seed{seeds[folder]}",))
     done = vsr("reproduce", "--out", tmp_path)
     where = "the 95 % prediction interval for 2 seeds (+3.0 to +7.0)"
     assert f"sft minus base: +3.2 points here, +5.0 shipped; inside {where}" in done.output
@@ -537,7 +540,7 @@ def test_the_command_says_where_a_repetition_landed(monkeypatch, tmp_path):
     done = vsr("reproduce", "--out", tmp_path)
     assert done.output.count("your seeds are new, and 95 of 100 such means should lie inside") == 1
     assert "seeds of shipped ones" not in done.output
-    monkeypatch.setattr("vsr_kit.results.compared.repeated", lambda folder: {})
+    monkeypatch.setattr("vsr_kit.study.comparisons.repeated", lambda folder: {})
     assert "Against the shipped" not in vsr("reproduce", "--out", tmp_path).output
 
 

@@ -9,29 +9,29 @@ from types import SimpleNamespace
 import pytest
 
 from tests.test_reproduce import QUESTIONS, complete, geometry_of, stub, train_some, vsr  # noqa: F401 (stub is a fixture)
-from tests.test_results import every, say, write_study
+from tests.test_study_answers import every, say, write_study
 from vsr_kit.data import split_rooms
+from vsr_kit.files import append_lines, read_json, write_json
 from vsr_kit.generation import Generation
-from vsr_kit.journals import append_lines, read_json, write_json
-from vsr_kit.labels import distance_pairs, write_pairs
-from vsr_kit.results.compared import repeated
 from vsr_kit.runs import RunFolder
 from vsr_kit.study import (
     TOKEN_CAP,
     Condition,
     QuestionSet,
-    answers,
     answers_path,
+    conditions,
     pairs_path,
     questions_path,
     reference_runs,
     save_questions,
-    trained,
+    training_runs,
     variant,
 )
-from vsr_kit.study import reproduce as module
-from vsr_kit.study.leftovers import check_leftovers, difference, settings_of
-from vsr_kit.study.reproduce import UNFINISHED, check, conditions_of, plan, reproduce
+from vsr_kit.study import runner as module
+from vsr_kit.study.comparisons import repeated
+from vsr_kit.study.labels import distance_pairs, write_pairs
+from vsr_kit.study.runner import UNFINISHED, check_plan, conditions_of, plan, reproduce
+from vsr_kit.study.staleness import check_not_stale, first_difference, settings_of
 
 SFT = "sft-seed1"
 
@@ -69,7 +69,7 @@ def entry(**changed):
     """A later entry in the manifest, which is the one that counts."""
 
     def change(folder):
-        made = {"token_cap": TOKEN_CAP, "base": answers.base_identity()}
+        made = {"token_cap": TOKEN_CAP, "base": conditions.base_identity()}
         append_lines(
             folder / "manifest.jsonl", [{"name": f"test-vsi-bench--{SFT}--vanilla--greedy--own"} | made | changed]
         )
@@ -84,10 +84,10 @@ def test_everything_that_is_shipped_was_made_as_it_would_be_today(tmp_path):
     units = plan()
     there = [unit for unit in units if unit.variant and (reference_runs() / unit.name / "summary.json").exists()]
     assert len(there) > 60
-    check(units, reference_runs())
+    check_plan(units, reference_runs())
     files = tuple(geometry_of(dataset, tmp_path) for dataset in ("arkitscenes", "scannetpp"))
     conditions = [c for unit in units for c in conditions_of(unit, files)]
-    check_leftovers([], conditions, reference_runs(), reference_runs() / UNFINISHED)
+    check_not_stale([], conditions, reference_runs(), reference_runs() / UNFINISHED)
     for unit in there:
         config = read_json(reference_runs() / unit.name / "config.json")["config"]
         assert config == json.loads(json.dumps(settings_of(variant(unit.variant)))) | {"rows": config["rows"]}
@@ -106,7 +106,7 @@ def test_everything_that_is_shipped_was_made_as_it_would_be_today(tmp_path):
         (lambda f: edit(f / SFT / "config.json", "seed", value=7), "seed was 7 and is 1 today"),
         (
             lambda f: edit(f / SFT / "versions.json", "checkpoint", "sha256", value="abc"),
-            f"{SFT}/versions.json: the checkpoint's sha256 was abc and is {answers.base_identity()['sha256']} today",
+            f"{SFT}/versions.json: the checkpoint's sha256 was abc and is {conditions.base_identity()['sha256']} today",
         ),
         (lambda f: (f / SFT / "config.json").unlink(), f"{SFT}/config.json is missing, so how the run was made is not"),
         (lambda f: (f / SFT / "summary.json").unlink(), f"has answers of a run that is not in .*/{SFT} any more"),
@@ -117,12 +117,12 @@ def test_everything_that_is_shipped_was_made_as_it_would_be_today(tmp_path):
 )
 def test_what_was_made_otherwise_is_refused_before_anything_runs(done, change, told):
     units = plan(["sft"], 1)
-    check(units, done)
+    check_plan(units, done)
     change(done)
     with pytest.raises(ValueError, match=told) as refused:
         reproduce(units, done, 1, progress=False)
     assert "give another --out, or remove " in str(refused.value) and not (done / UNFINISHED).exists()
-    check(plan(["pairs"])[1:], done)  # nothing of these is there
+    check_plan(plan(["pairs"])[1:], done)  # nothing of these is there
 
 
 def test_a_dry_run_tells_what_was_made_otherwise(done):
@@ -135,11 +135,13 @@ def test_labels_and_what_came_up_later_with_its_default_are_no_difference(done):
     for name, value in (("about", "old words"), ("group", "pairs"), ("name", "tiny"), ("questions_per_clip", None)):
         setting(name, value)(done)
     setting("detectors", None)(done)
-    check(plan(["sft"], 1), done)
+    check_plan(plan(["sft"], 1), done)
     today = settings_of(variant("grpo-think"))
     recorded = json.loads(json.dumps(today))
-    assert difference(recorded, today) is None
-    assert difference({**recorded, "detectors": []}, today).startswith("detectors was [] and is ['empty_thought', ")
+    assert first_difference(recorded, today) is None
+    assert first_difference({**recorded, "detectors": []}, today).startswith(
+        "detectors was [] and is ['empty_thought', "
+    )
 
 
 def test_an_unfinished_run_goes_on_only_with_its_settings(stub, tmp_path):  # noqa: F811
@@ -150,7 +152,7 @@ def test_an_unfinished_run_goes_on_only_with_its_settings(stub, tmp_path):  # no
     edit(left / "config.json", "config", "beta", value=0.04)
     stub.killed = False
     units = plan(["dpo-corrupted"], 2)[2:]
-    for ask in (partial(check, units, tmp_path), partial(train_some, tmp_path)):
+    for ask in (partial(check_plan, units, tmp_path), partial(train_some, tmp_path)):
         with pytest.raises(ValueError, match=f"{left.name}/config.json: beta was 0.04 and is 0.0001 today") as refused:
             ask()
         assert str(refused.value).endswith(f"give another --out, or remove {left}")
@@ -162,8 +164,8 @@ def test_no_run_is_trained_beside_one_on_another_number_of_questions(stub, monke
     more = replace(QUESTIONS, rows=[{"id": "q"}, {"id": "r"}])
     for seed in (2, 3):
         with pytest.raises(ValueError, match="dpo-corrupted-seed2/config.json: rows was 1 of train-vsi-100k and is 2"):
-            trained.train_variant(variant("sft"), seed, more, tmp_path, tmp_path / UNFINISHED)
-    trained.train_variant(variant("sft"), 1, replace(more, name="others"), tmp_path, tmp_path / UNFINISHED)
+            training_runs.train_variant(variant("sft"), seed, more, tmp_path, tmp_path / UNFINISHED)
+    training_runs.train_variant(variant("sft"), 1, replace(more, name="others"), tmp_path, tmp_path / UNFINISHED)
     assert len(stub.calls) == 2
 
 
@@ -176,12 +178,12 @@ def test_another_geometry_file_shows_in_its_distances(monkeypatch, tmp_path):
     base = plan(["sft"])[:1]
     for kept in (pairs, [replace(pairs[0], closest_m=round(pairs[0].closest_m + 0.001, 3)), *pairs[1:]]):
         write_pairs(pairs_path(tmp_path), kept)
-        check(base, tmp_path, geometry=geometry)
+        check_plan(base, tmp_path, geometry=geometry)
     for kept in (pairs[:-1], [replace(pairs[0], centre_m=9.0), *pairs[1:]], [*pairs[:-1], replace(pairs[-1], a="?")]):
         write_pairs(pairs_path(tmp_path), kept)
         with pytest.raises(ValueError, match="arkitscenes.jsonl: made from another geometry file: it has "):
-            check(base, tmp_path, geometry=geometry)
-        check(base, tmp_path)
+            check_plan(base, tmp_path, geometry=geometry)
+        check_plan(base, tmp_path)
 
 
 # -- questions and answers ---------------------------------------------------------------------------------------------
@@ -213,7 +215,7 @@ def test_questions_are_compared_before_a_run_is_trained(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "train_variant", lambda *how: pytest.fail("trained"))
     save_questions(QuestionSet("test-vsi-bench", ROWS[:1], {}), tmp_path)
     with pytest.raises(ValueError, match="test-vsi-bench.jsonl.gz: row b differs"):
-        module.work(plan(["sft"], 1)[1], tmp_path, tmp_path / UNFINISHED)
+        module.run_unit(plan(["sft"], 1)[1], tmp_path, tmp_path / UNFINISHED)
 
 
 @pytest.fixture
@@ -222,27 +224,29 @@ def ask(monkeypatch, tmp_path):
     monkeypatch.setattr(
         "vsr_kit.generation.generate", lambda _, rows, *how, **more: [[Generation("4", 1, False)] for _ in rows]
     )
-    monkeypatch.setattr(answers, "hardware", dict)
+    monkeypatch.setattr(conditions, "hardware", dict)
     loaded = SimpleNamespace(description="mini")
-    return lambda: answers.answer(Condition("q"), QuestionSet("q", ROWS, {}), loaded, tmp_path, log=lambda line: None)
+    return lambda: conditions.answer(
+        Condition("q"), QuestionSet("q", ROWS, {}), loaded, tmp_path, log=lambda line: None
+    )
 
 
 def test_no_answers_are_there_without_their_entry(monkeypatch, tmp_path, ask):
     with monkeypatch.context() as patch:
-        patch.setattr(answers, "write_lines", lambda *how: 1 / 0)  # a kill between the entry and the answers
+        patch.setattr(conditions, "write_lines", lambda *how: 1 / 0)  # a kill between the entry and the answers
         with pytest.raises(ZeroDivisionError):
             ask()
-    assert list(answers.manifest_entries(tmp_path)) == [Condition("q").name]
-    monkeypatch.setattr(answers, "git_at_start", lambda: {"commit": "later", "dirty": False})
+    assert list(conditions.manifest_entries(tmp_path)) == [Condition("q").name]
+    monkeypatch.setattr(conditions, "git_at_start", lambda: {"commit": "later", "dirty": False})
     assert ask() == ask() == answers_path(Condition("q"), tmp_path)
     lines = (tmp_path / "manifest.jsonl").read_text().splitlines()
     assert len(lines) == 2
-    assert answers.manifest_entries(tmp_path)[Condition("q").name]["git"]["commit"] == "later"  # the last one counts
+    assert conditions.manifest_entries(tmp_path)[Condition("q").name]["git"]["commit"] == "later"  # the last one counts
 
 
 def test_answers_with_another_cap_are_not_taken_for_todays(monkeypatch, ask):
     ask()
-    monkeypatch.setattr(answers, "TOKEN_CAP", 7)
+    monkeypatch.setattr(conditions, "TOKEN_CAP", 7)
     with pytest.raises(
         ValueError, match=f"token_cap was {TOKEN_CAP} and is 7 today; give another --out, or remove .*asked"
     ):
@@ -262,11 +266,11 @@ def test_a_torn_entry_is_dropped_before_more_are_written(done):
 def test_a_run_that_was_resumed_keeps_its_attempts_with_their_commits(stub, monkeypatch, tmp_path):  # noqa: F811
     once = train_some(tmp_path, seed=1)
     assert "attempts" not in read_json(once / "versions.json")
-    monkeypatch.setattr("vsr_kit.runs.git_at_start", lambda: {"commit": "first", "dirty": False})
+    monkeypatch.setattr("vsr_kit.runs.folder.git_at_start", lambda: {"commit": "first", "dirty": False})
     stub.killed = True
     with pytest.raises(KeyboardInterrupt):
         train_some(tmp_path)
-    monkeypatch.setattr("vsr_kit.runs.git_at_start", lambda: {"commit": "second", "dirty": True})
+    monkeypatch.setattr("vsr_kit.runs.folder.git_at_start", lambda: {"commit": "second", "dirty": True})
     stub.killed = False
     kept = RunFolder.open(train_some(tmp_path))
     assert kept.versions["git"]["commit"] == "first"
@@ -304,7 +308,7 @@ def test_units_that_failed_are_told_whatever_else_cannot_be(monkeypatch, tmp_pat
     monkeypatch.setattr(module, "reproduce", lambda *how: ["base: RuntimeError: no"])
     failed = vsr("reproduce", "--only", "sft", "--seeds", 1, "--out", tmp_path)
     assert "1 of 2 units failed, the first: base: RuntimeError: no" in str(failed.exception)
-    monkeypatch.setattr("vsr_kit.results.compared.repeated", lambda folder: read_json(tmp_path / "nothing.json"))
+    monkeypatch.setattr("vsr_kit.study.comparisons.repeated", lambda folder: read_json(tmp_path / "nothing.json"))
     failed = vsr("reproduce", "--only", "sft", "--seeds", 1, "--out", tmp_path)
     assert "1 of 2 units failed" in str(failed.exception)
 

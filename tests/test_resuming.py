@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from tests.test_training import CLIPS, ROWS, Kill, Killed, run_of, weights
-from vsr_kit.attempts import INTERRUPTED, UNFINISHED
-from vsr_kit.methods import Task
-from vsr_kit.profiles import PROFILES, Profile
 from vsr_kit.runs import RunFolder
-from vsr_kit.training import train
+from vsr_kit.runs.attempts import INTERRUPTED, UNFINISHED
+from vsr_kit.training.methods import Task
+from vsr_kit.training.profiles import PROFILES, Profile
+from vsr_kit.training.run import train
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def rewards_that_differ(monkeypatch):
     def length_reward(completions, **columns):
         return [len(c[0]["content"]) % 7 / 7 for c in completions]
 
-    monkeypatch.setattr("vsr_kit.methods.make_reward_funcs", lambda mode, numeric, extra: [length_reward])
+    monkeypatch.setattr("vsr_kit.training.methods.make_reward_funcs", lambda mode, numeric, extra: [length_reward])
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def begun(profile, tmp_path) -> RunFolder:
 
 
 def test_another_run_is_refused_with_both_values_and_leaves_no_mark(begun, profile, monkeypatch):
-    monkeypatch.setattr("vsr_kit.training.load_model", lambda *args, **how: pytest.fail("too late"))
+    monkeypatch.setattr("vsr_kit.training.run.load_model", lambda *args, **how: pytest.fail("too late"))
     before = {path.name: path.read_bytes() for path in begun.path.iterdir() if path.is_file()}
     for changes, how, words in CHANGES.values():
         given = {"task": "vanilla", "rows": ROWS[:5], "clips": CLIPS, "seed": 5, "max_grad_norm": 1.0} | how
@@ -235,7 +235,7 @@ def test_a_profile_that_no_run_can_have_is_an_error(name, value, rule):
 )
 @pytest.mark.parametrize("method", ["grpo", "sft", "dpo-corrupted"])
 def test_numbers_are_looked_at_before_a_model_is_loaded(profile, monkeypatch, how, words, method):
-    monkeypatch.setattr("vsr_kit.training.load_model", lambda *args, **how: pytest.fail("too late"))
+    monkeypatch.setattr("vsr_kit.training.run.load_model", lambda *args, **how: pytest.fail("too late"))
     with pytest.raises(ValueError, match=words):
         train(profile, Task(method), **({"rows": ROWS, "clips": CLIPS, "quiet": True} | how))
 
@@ -250,6 +250,6 @@ def test_a_reward_that_is_no_number_is_named(profile, monkeypatch, value):
     def own_reward(completions, **columns):
         return [0.5] * (len(completions) - 1) + [value]
 
-    monkeypatch.setattr("vsr_kit.methods.make_reward_funcs", lambda mode, numeric, extra: [own_reward])
+    monkeypatch.setattr("vsr_kit.training.methods.make_reward_funcs", lambda mode, numeric, extra: [own_reward])
     with pytest.raises(ValueError, match=f"the reward own_reward gave {value} for question '.': a reward must be"):
         train(profile, "vanilla", ROWS, CLIPS, steps=1, quiet=True)

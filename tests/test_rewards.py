@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsr_kit.data import make_rows, sample_rows
-from vsr_kit.pretrain.lessons import chain_text
-from vsr_kit.prompts import MODES, completion_text
+from vsr_kit.miniature.lessons import chain_text
+from vsr_kit.prompts import MODES, target_completion
 from vsr_kit.rewards import (
     CHEATS,
     EXTRA_REWARDS,
@@ -30,7 +30,7 @@ from vsr_kit.rewards import (
     words,
 )
 from vsr_kit.rooms import make_rooms
-from vsr_kit.study import BENCH, Condition, read_answers
+from vsr_kit.study import BENCH_SET, Condition, read_answers
 
 COUNT = {"question_type": "object_counting", "question": "How many?", "options": None, "ground_truth": "4"}
 NEAR = {"question_type": "object_rel_distance", "question": "?", "options": ["A. bed", "B. sofa"], "ground_truth": "B"}
@@ -144,12 +144,12 @@ def test_an_unknown_mode_is_named(call):
 def test_gold_earns_everything(phrasing, mode):
     rows = make_rows(make_rooms(4, 5, "gold"), phrasing, max_per_type=2) + sample_rows()
     for use in ("train", "eval"):
-        texts = [completion_text(mode, use, "I see 3 or 4, left of option A.", row["ground_truth"]) for row in rows]
+        texts = [target_completion(mode, use, "I see 3 or 4, left of option A.", row["ground_truth"]) for row in rows]
         for numeric in NUMERIC_REWARDS:
             wrong = [t for t, row in zip(texts, rows, strict=True) if accuracy_reward(t, row, numeric) != 1]
             assert wrong == []
     if mode != "vanilla":
-        assert format_reward(completion_text(mode, "train", "a", "4"), mode) == 1
+        assert format_reward(target_completion(mode, "train", "a", "4"), mode) == 1
 
 
 @pytest.mark.parametrize("cheat", CHEATS, ids=lambda cheat: cheat.name)
@@ -250,7 +250,7 @@ def test_the_honest_chains_earn_the_whole_thought_reward():
     for room in make_rooms(20, 5, "gold"):
         chains += [chain_text(room, row) for row in make_rows([room], "vsi-100k", max_per_type=2)]
     assert len(chains) > 100
-    texts = [completion_text("think", "train", chain, "4") for chain in chains]
+    texts = [target_completion("think", "train", chain, "4") for chain in chains]
     assert [text for text in texts if thought_reward(text, "think") != 1] == []
     assert min(len(set(words(chain))) for chain in chains) == THOUGHT_TARGET
     assert max(length_reward(text, "think") for text in texts) < 1  # while length always asks for more
@@ -258,9 +258,9 @@ def test_the_honest_chains_earn_the_whole_thought_reward():
 
 def test_the_base_earns_the_thought_reward_from_the_start():
     """In all but one chain in a hundred, so the term changes little until thoughts wither."""
-    told = read_answers(Condition(BENCH, mode="observe"))
+    told = read_answers(Condition(BENCH_SET, mode="observe"))
     chains = [row["prediction"].split(" The answer is")[0] for row in told]
-    paid = [thought_reward(completion_text("observe", "train", chain, "4"), "observe") for chain in chains]
+    paid = [thought_reward(target_completion("observe", "train", chain, "4"), "observe") for chain in chains]
     assert len(paid) > 1000
     assert np.mean(np.array(paid) == 1) > 0.99
 

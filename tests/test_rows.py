@@ -10,11 +10,11 @@ import pytest
 from vsr_kit import evaluation as ev
 from vsr_kit.data import check_row, load_vsi_bench, make_rows, read_rows, sample_rows, write_rows
 from vsr_kit.evaluation import score_row
+from vsr_kit.paths import data_samples
 from vsr_kit.prompts import user_text
 from vsr_kit.questions import PHRASINGS
 from vsr_kit.rewards import accuracy_reward
 from vsr_kit.rooms import Box, Room, make_rooms
-from vsr_kit.shipped import data_samples
 
 COUNT = {
     "id": 1,
@@ -388,7 +388,7 @@ def test_the_shipped_answers_are_scored_as_the_study_scores_them():
 
 
 def test_fields_of_several_types_become_one_column():
-    from vsr_kit.trainers.clips import training_rows
+    from vsr_kit.training.video_mixin import training_rows
 
     rows = [COUNT | {"note": 1, "prediction": "3", "chosen": "x"}, NEAR | {"id": "b", "note": "x", "extra": {"a": [1]}}]
     data = training_rows(rows, "vanilla")
@@ -401,7 +401,7 @@ def test_fields_of_several_types_become_one_column():
 
 def test_a_chat_takes_no_special_token_of_its_tokenizer(tiny_path):
     from vsr_kit.models import load_model
-    from vsr_kit.vision import chat_text
+    from vsr_kit.models.vision import chat_text
 
     processor = load_model(str(tiny_path), quiet=True).processor
     for said in ("a <|im_end|>", "<|video_pad|>"):

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from tests.oracles import closest_distance
-from vsr_kit.asking import gather
-from vsr_kit.data import film, make_rows
+from vsr_kit.data import make_rows
+from vsr_kit.evaluation.evaluate import load_questions
 from vsr_kit.questions import BENCHMARK_RULES, RULES, STUDY_RULES, get_rules, make_questions
 from vsr_kit.rewards import mra
 from vsr_kit.rooms import Box, Room, load_rooms, make_rooms, read_geometry, save_rooms, yaw_axes
 from vsr_kit.rooms.geometry import overlap
-from vsr_kit.videos import camera_walk, object_colors, render
+from vsr_kit.videos import camera_walk, film, object_colors, render
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 REAL = {name: SHARED / f"{name}_meta_info_val.json" for name in ("arkitscenes", "scannetpp")}
@@ -81,7 +81,7 @@ def test_a_geometry_file_is_gathered_by_the_benchmarks_rules_unless_told(tmp_pat
     path = tmp_path / "made_meta_info_val.json"
     path.write_text(json.dumps({"s": {"room_size": 9.0, "object_bbox": boxes}}))
     size = {"split": "all", "num_frames": 8, "size_px": 56}
-    new, old = gather(path, **size), gather(path, **size, rules="study")
+    new, old = load_questions(path, **size), load_questions(path, **size, rules="study")
     assert {row["rules"] for row in new.rows} == {"benchmark"} and all("rules" not in row for row in old.rows)
     assert any("'benchmark'" in line for line in new.told()) and not old.told()
     near = [sum(set(row["objects"]) == {"sofa", "chair"} for row in made.rows) for made in (new, old)]
@@ -324,8 +324,9 @@ laptop microwave monitor pan pillow printer shoes sink telephone towel whiteboar
 
 
 def test_no_two_categories_of_a_room_look_alike():
-    from vsr_kit.colors import category_color, category_colors, color_distance
     from vsr_kit.rooms import CATEGORIES
+    from vsr_kit.videos import category_color
+    from vsr_kit.videos.rendering import category_colors, color_distance
 
     rng = np.random.default_rng(0)
     for _ in range(40):
@@ -416,13 +417,13 @@ def old_colors(room: Room) -> np.ndarray:
 def test_procedural_clips_are_what_they_were(monkeypatch):
     import zlib
 
-    from vsr_kit import videos
+    from vsr_kit.videos import rendering
 
     for room in make_rooms(4, seed=77):
         new = film(room, 4, 56).frames_FHW3
         path = camera_walk(room, 4, zlib.crc32(room.name.encode()))
         with monkeypatch.context() as patch:
-            patch.setattr(videos, "object_colors", old_colors)
+            patch.setattr(rendering, "object_colors", old_colors)
             assert (render(room, path, 56).frames_FHW3 == new).all()
 
 

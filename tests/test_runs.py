@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vsr_kit.budget import smoke
-from vsr_kit.provenance import checkpoint_hash, checkpoint_identity, versions
+from vsr_kit.paths import data_samples, smoke
 from vsr_kit.runs import RunFolder, git_at_start, run_folders, runs_root
-from vsr_kit.shipped import data_samples
+from vsr_kit.runs.provenance import checkpoint_hash, checkpoint_identity, versions
 
 
 @pytest.fixture
@@ -33,11 +32,13 @@ def test_a_new_folder_says_what_runs_and_with_what(run):
 
 def test_every_attempt_names_the_commit_that_its_process_began_with(tmp_path, monkeypatch):
     assert git_at_start() is git_at_start()  # read once
-    monkeypatch.setattr("vsr_kit.runs.git_at_start", lambda: {"commit": "one", "dirty": False})
+    monkeypatch.setattr("vsr_kit.runs.folder.git_at_start", lambda: {"commit": "one", "dirty": False})
     run = RunFolder.create("try", root=tmp_path)
     for commit in ("two", "three"):
         run.close()
-        monkeypatch.setattr("vsr_kit.runs.git_at_start", lambda commit=commit: {"commit": commit, "dirty": False})
+        monkeypatch.setattr(
+            "vsr_kit.runs.folder.git_at_start", lambda commit=commit: {"commit": commit, "dirty": False}
+        )
         run = RunFolder.resume(run.path, from_step=1)
     assert [row["git"]["commit"] for row in run.attempts()] == ["one", "two", "three"]
     assert run.versions["git"]["commit"] == "one"

@@ -3,7 +3,7 @@
 import pytest
 from trl.trainer.utils import RepeatSampler
 
-from vsr_kit.samplers import ClipSampler, EpochSampler
+from vsr_kit.training.video_mixin import ClipSampler, EpochSampler
 
 SCENES = [f"room-{i // 7}" for i in range(7 * 6)]  # 7 questions of each of 6 clips: one cut of 4, a rest of 3
 

@@ -8,8 +8,9 @@ from tests.plain import plain_logps
 from tests.test_trainers import CLIPS, common, rows, watch
 from tests.tiny import random_lora, tiny_clip
 from vsr_kit.models import load_model, lora_config
-from vsr_kit.prompted import shared_beginnings
-from vsr_kit.trainers import VideoDPOTrainer, VideoSFTTrainer, answer_rows, training_rows
+from vsr_kit.sharing import shared_prefixes
+from vsr_kit.training.supervised_trainers import VideoDPOTrainer, VideoSFTTrainer, answer_rows
+from vsr_kit.training.video_mixin import training_rows
 
 BETA = 0.3
 
@@ -127,7 +128,7 @@ def test_chosen_and_rejected_share_all_but_the_answer(make, kind):
     trainer.data_collator = lambda rows: batches.append(collate(rows)) or batches[-1]
     trainer.train()
     prompts, answers = batches[0]["shared"].prompts, batches[0]["shared"].completions
-    ((_, common),) = shared_beginnings(prompts)
+    ((_, common),) = shared_prefixes(prompts)
     once = common + sum(len(p.ids_P) - 1 - common for p in prompts) + sum(len(a) for own in answers for a in own)
     assert read[0] == (1, once) and once < 0.9 * int(batches[0]["attention_mask"].sum())
 

@@ -13,8 +13,8 @@ from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VLRMSNorm
 from tests.plain import plain_generate, plain_logps
 from tests.tiny import random_lora, tiny_clip, tiny_messages
 from vsr_kit.models import load_model
-from vsr_kit.prompted import encode_prompt, generate_ids, give_scores, score
-from vsr_kit.vision import core_model, encode_clip
+from vsr_kit.models.vision import core_model, encode_clip
+from vsr_kit.sharing import encode_prompt, generate_ids, give_scores, score
 
 SIZES = [(4, 56, 56), (2, 84, 56), (6, 56, 84), (2, 28, 28)]
 WORDS = "How many chairs are in this room , long the sofa left right ? 3 4 A B".split()

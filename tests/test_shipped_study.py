@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 
 from vsr_kit.evaluation import score
-from vsr_kit.journals import read_lines as read_journal
-from vsr_kit.labels import distance_pairs, read_pairs
-from vsr_kit.provenance import checkpoint_hash
-from vsr_kit.results.real_rooms import REAL_SETS
+from vsr_kit.files import read_lines as read_journal
+from vsr_kit.paths import data_samples
 from vsr_kit.rooms import read_geometry
 from vsr_kit.runs import RunFolder
-from vsr_kit.shipped import data_samples
+from vsr_kit.runs.provenance import checkpoint_hash
 from vsr_kit.study import (
     SEEDS,
     VARIANTS,
@@ -23,14 +21,15 @@ from vsr_kit.study import (
     answers_path,
     base_conditions,
     pairs_path,
+    question_sets,
     questions_path,
     read_lines,
     reference_runs,
     sampled_subset,
-    sets,
 )
-from vsr_kit.study.changed import real_conditions, real_set
-from vsr_kit.study.travel import ASKED_CONTROLS
+from vsr_kit.study.controls import ASKED_CONTROLS, real_conditions, real_set
+from vsr_kit.study.labels import distance_pairs, read_pairs
+from vsr_kit.study.real_rooms import REAL_SETS
 
 GEOMETRY = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "arkitscenes_meta_info_val.json"
 FOLDER = reference_runs()
@@ -53,7 +52,7 @@ def test_every_variant_and_seed_was_asked_everything():
     asked = {condition.name for v in VARIANTS for seed in v.seeds for condition in v.conditions(seed)}
     asked |= {condition.name for condition in base_conditions()}
     assert asked <= set(MADE)
-    real = {sets.ARKITSCENES, *REAL_SETS, *(known.name for known in ASKED_CONTROLS)}
+    real = {question_sets.ARKITSCENES, *REAL_SETS, *(known.name for known in ASKED_CONTROLS)}
     assert {name.split("--")[0] for name in set(MADE) - asked} <= real
 
 
@@ -64,7 +63,7 @@ def test_whoever_was_asked_about_a_real_room_was_asked_everything_and_no_seed_wa
         for dataset in ("arkitscenes", "scannetpp")
         for name in ("base", *(f"grpo-vanilla-seed{seed}" for seed in SEEDS))
         for c in real_conditions(dataset, name)
-        if c.questions != sets.ARKITSCENES
+        if c.questions != question_sets.ARKITSCENES
     }
     there = {c: model for c, model in asked.items() if c.name in MADE}
     models = list(dict.fromkeys(asked.values()))
@@ -162,17 +161,17 @@ def test_the_pairs_are_those_of_the_released_geometry(dataset):
 def few_rooms():
     """The study's sets with the first 24 rooms of a split, each filmed once; more rooms only add to the end."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sets, "ROOMS", dict.fromkeys(sets.ROOMS, 24))
-        patch.setattr(sets, "TIMES_THE_ROOMS", {"order": 2})
-        patch.setattr(sets, "film", cache(sets.film))
+        patch.setattr(question_sets, "ROOMS", dict.fromkeys(question_sets.ROOMS, 24))
+        patch.setattr(question_sets, "TIMES_THE_ROOMS", {"order": 2})
+        patch.setattr(question_sets, "film", cache(question_sets.film))
         yield
 
 
 @pytest.mark.parametrize("name", ["test-vsi-bench", "test-vsi-100k", "test-held-out", "test-order"])
 def test_the_kit_still_asks_the_study_its_questions_byte_for_byte(few_rooms, name):
     """Whatever rules are added: questions, truths, options, ids, and through what is seen the clips."""
-    made = [json.dumps(row, ensure_ascii=False) for row in sets.make_set(name).rows]
-    rooms = {room.name for room in sets.split_rooms(48 if name == "test-order" else 24, "test")}
+    made = [json.dumps(row, ensure_ascii=False) for row in question_sets.make_set(name).rows]
+    rooms = {room.name for room in question_sets.split_rooms(48 if name == "test-order" else 24, "test")}
     with gzip.open(questions_path(name, FOLDER), "rt", encoding="utf-8", newline="") as stream:
         shipped = [line for line in stream.read().split("\n") if line and json.loads(line)["scene_name"] in rooms]
     assert made == shipped
@@ -183,8 +182,8 @@ def test_the_kit_still_asks_the_study_its_questions_byte_for_byte(few_rooms, nam
 def test_the_kit_still_asks_the_study_about_its_real_rooms_byte_for_byte():
     if not GEOMETRY.exists():
         pytest.skip("the released geometry is not in this checkout")
-    made = sets.make_set(sets.ARKITSCENES, GEOMETRY).rows
-    with gzip.open(questions_path(sets.ARKITSCENES, FOLDER), "rt", encoding="utf-8", newline="") as stream:
+    made = question_sets.make_set(question_sets.ARKITSCENES, GEOMETRY).rows
+    with gzip.open(questions_path(question_sets.ARKITSCENES, FOLDER), "rt", encoding="utf-8", newline="") as stream:
         assert "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made) == stream.read()
 
 

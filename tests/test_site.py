@@ -11,11 +11,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from vsr_kit.evaluation import intervals, score
-from vsr_kit.pages import mathml, notebook_page
-from vsr_kit.plots.display import PLOTLY_MIME
-from vsr_kit.report import number, write_report
+from vsr_kit.pages.html import mathml, notebook_page
+from vsr_kit.pages.report import number, write_report
+from vsr_kit.pages.site import build_site, course_notebooks, execute
+from vsr_kit.plots.canvas import PLOTLY_MIME
 from vsr_kit.runs import RunFolder
-from vsr_kit.site import build_site, course_notebooks, execute
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 HOSTILE = "<script>alert('x')</script></td><img src=x onerror=alert(1)>"
@@ -28,7 +28,7 @@ Inline $p(a<b) = \\frac{1}{2}$ and displayed:
 $$\\mathcal{L} = -\\sum_i \\log \\sigma(x_i)$$
 """
 RECORDS = """
-from vsr_kit.budget import smoke
+from vsr_kit.paths import smoke
 from vsr_kit.runs import RunFolder
 run = RunFolder.create("live", {"lr": 1e-5})
 run.metrics({"step": 1, "reward": 0.25})

@@ -10,43 +10,43 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from vsr_kit.asking import other_clips
-from vsr_kit.claims import CLAIMS
 from vsr_kit.evaluation import wrong_clip_pairing
+from vsr_kit.evaluation.evaluate import mismatched_clips
+from vsr_kit.files import append_lines
 from vsr_kit.generation import Generation
-from vsr_kit.journals import append_lines
-from vsr_kit.methods import Task
-from vsr_kit.profiles import PROFILES
 from vsr_kit.questions import NUMERIC_TYPES, TRAINED_TYPES
+from vsr_kit.recipes import CLAIMS
 from vsr_kit.study import (
-    BENCH,
+    BENCH_SET,
     CLIPS,
-    HELD_OUT,
+    HELD_OUT_SET,
     LEARNING_RATES,
-    ORDER,
+    ORDER_SET,
     SAMPLES,
     SEEDS,
-    THREE,
+    THREE_SEEDS,
     TUNED,
     TUNING_SEED,
     VARIANTS,
-    WORDS,
+    WORDS_SET,
     Condition,
     QuestionSet,
-    answers,
     answers_path,
     base_conditions,
+    conditions,
+    question_sets,
     read_answers,
     read_lines,
     reference_runs,
     save_questions,
-    sets,
     shown_clips,
     tuning_variants,
     variant,
     write_lines,
 )
 from vsr_kit.study.variants import WATCHED
+from vsr_kit.training.methods import Task
+from vsr_kit.training.profiles import PROFILES
 
 
 def filmed(*names) -> QuestionSet:
@@ -61,7 +61,7 @@ def test_a_condition_shows_its_own_clip_another_rooms_or_none():
     assert {scene: clip.max() for scene, clip in shown.items()} == {
         scene: questions.clips[other].max() for scene, other in pairs.items()
     }
-    for scene, clip in other_clips(questions.clips).items():  # what `vsr eval` shows
+    for scene, clip in mismatched_clips(questions.clips).items():  # what `vsr eval` shows
         assert np.array_equal(clip, shown[scene])
     assert Condition("q").clip in CLIPS
 
@@ -87,7 +87,7 @@ def test_answers_with_any_line_break_come_back(tmp_path):
 
 def test_the_manifest_names_no_place_on_the_machine_that_ran_it(tmp_path):
     loaded = SimpleNamespace(description=f"mini, adapter {tmp_path}/grpo-vanilla-seed1/adapter")
-    answers._note(tmp_path, {"questions": "some"}, loaded)
+    conditions._note(tmp_path, {"questions": "some"}, loaded)
     (line,) = (tmp_path / "manifest.jsonl").read_text().splitlines()
     assert json.loads(line)["loaded"] == "mini, adapter grpo-vanilla-seed1/adapter"
     assert str(tmp_path) not in line
@@ -119,24 +119,24 @@ def test_a_condition_is_asked_once_as_it_says(tmp_path, monkeypatch):
         return [[Generation(f"{row['id']}!", 2, False)] * how["num_samples"] for row in rows]
 
     monkeypatch.setattr("vsr_kit.generation.generate", generate)
-    made = {"token_cap": answers.TOKEN_CAP, "base": answers.base_identity()}
+    made = {"token_cap": conditions.TOKEN_CAP, "base": conditions.base_identity()}
 
     def note(folder, entry, loaded):
         told.append(entry["name"])
         append_lines(folder / "manifest.jsonl", [entry | made])
 
-    monkeypatch.setattr(answers, "_note", note)
-    rows = [{"id": str(i), "question_type": "ab"[i % 2]} for i in range(2 * answers.SAMPLED_PER_TYPE + 4)]
+    monkeypatch.setattr(conditions, "_note", note)
+    rows = [{"id": str(i), "question_type": "ab"[i % 2]} for i in range(2 * conditions.SAMPLED_PER_TYPE + 4)]
     questions = QuestionSet("q", rows, {"room": np.zeros((1, 2, 2, 3), np.uint8)})
     save_questions(questions, tmp_path)
     greedy, sampled = Condition("q", "a-seed1", "think"), Condition("q", mode="think", samples=3, clip="none")
     for condition in (greedy, sampled, greedy, sampled):
-        path = answers.answer(condition, questions, "a model", tmp_path, log=lambda line: None)
+        path = conditions.answer(condition, questions, "a model", tmp_path, log=lambda line: None)
         assert path == answers_path(condition, tmp_path) and path.exists()
     assert told == ["q--a-seed1--think--greedy--own", "q--base--think--sampled3--none"]  # each once
-    how = {"max_new_tokens": answers.TOKEN_CAP, "seed": 17}
-    all_ids, fewer = [row["id"] for row in rows], [row["id"] for row in answers.sampled_subset(rows)]
-    assert len(fewer) == 2 * answers.SAMPLED_PER_TYPE < len(all_ids)
+    how = {"max_new_tokens": conditions.TOKEN_CAP, "seed": 17}
+    all_ids, fewer = [row["id"] for row in rows], [row["id"] for row in conditions.sampled_subset(rows)]
+    assert len(fewer) == 2 * conditions.SAMPLED_PER_TYPE < len(all_ids)
     assert given == [
         ("a model", all_ids, questions.clips, "think", "eval", how | {"temperature": 0.0, "num_samples": 1}),
         ("a model", fewer, None, "think", "eval", how | {"temperature": 1.0, "num_samples": 3}),
@@ -151,14 +151,14 @@ def test_a_condition_is_asked_once_as_it_says(tmp_path, monkeypatch):
 def made():
     """made(name) -> the question set of a few rooms, filmed once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sets, "ROOMS", {"train": 4, "val": 3, "test": 3})
-        patch.setattr(sets, "TIMES_THE_ROOMS", {"order": 2})
-        yield cache(sets.make_set)
+        patch.setattr(question_sets, "ROOMS", {"train": 4, "val": 3, "test": 3})
+        patch.setattr(question_sets, "TIMES_THE_ROOMS", {"order": 2})
+        yield cache(question_sets.make_set)
 
 
-@pytest.mark.parametrize("kind", sets.KINDS)
+@pytest.mark.parametrize("kind", question_sets.KINDS)
 def test_every_kind_of_set_asks_its_types_about_its_splits_rooms(made, kind):
-    phrasing, types, _ = sets.KINDS[kind]
+    phrasing, types, _ = question_sets.KINDS[kind]
     split = "train" if kind in ("closest", "letters", "vsi-100k") else "test"
     questions = made(f"{split}-{kind}")
     assert questions.name == f"{split}-{kind}" and questions.rows
@@ -168,11 +168,11 @@ def test_every_kind_of_set_asks_its_types_about_its_splits_rooms(made, kind):
     assert all(scene.startswith(f"{split}-0-") for scene in questions.clips)
     assert {row["phrasing"] for row in questions.rows} == {phrasing} or kind == "letters"
     most = Counter((row["scene_name"], row["question_type"]) for row in questions.rows)
-    assert max(most.values()) == sets.PER_TYPE_AND_ROOM
+    assert max(most.values()) == question_sets.PER_TYPE_AND_ROOM
 
 
 def test_held_out_types_are_those_that_nobody_trains(made):
-    assert set(sets.HELD_OUT_TYPES) == {"route_planning", "obj_appearance_order"}
+    assert set(question_sets.HELD_OUT_TYPES) == {"route_planning", "obj_appearance_order"}
     assert "route_planning" in {row["question_type"] for row in made("test-held-out").rows}
 
 
@@ -213,27 +213,29 @@ def test_closest_asks_the_same_questions_with_other_distances(made):
     assert truths(centre, others) == truths(closest, others)
 
 
-@pytest.mark.parametrize("name", ["test-nothing", "every-vsi-bench", "test", "", sets.ARKITSCENES])
+@pytest.mark.parametrize("name", ["test-nothing", "every-vsi-bench", "test", "", question_sets.ARKITSCENES])
 def test_a_set_that_is_not_there_is_an_error_that_names_what_is(name):
     with pytest.raises(ValueError) as error:
-        sets.make_set(name)
+        question_sets.make_set(name)
     words = str(error.value)
-    assert f"no question set {name!r}" in words and sets.ARKITSCENES in words
-    assert all(each in words for each in (*sets.ROOMS, *sets.KINDS))
+    assert f"no question set {name!r}" in words and question_sets.ARKITSCENES in words
+    assert all(each in words for each in (*question_sets.ROOMS, *question_sets.KINDS))
 
 
 def test_a_named_geometry_is_asked_about(monkeypatch):
     read = []
-    rooms = [replace(room, dataset="arkitscenes") for room in sets.split_rooms(1, "test")]
-    monkeypatch.setattr(sets, "read_geometry", lambda *given: read.append(given) or SimpleNamespace(rooms=rooms))
-    questions = sets.make_set(sets.ARKITSCENES, "some.json")
-    assert (questions.name, read) == (sets.ARKITSCENES, [("some.json", "roomy")])
+    rooms = [replace(room, dataset="arkitscenes") for room in question_sets.split_rooms(1, "test")]
+    monkeypatch.setattr(
+        question_sets, "read_geometry", lambda *given: read.append(given) or SimpleNamespace(rooms=rooms)
+    )
+    questions = question_sets.make_set(question_sets.ARKITSCENES, "some.json")
+    assert (questions.name, read) == (question_sets.ARKITSCENES, [("some.json", "roomy")])
     assert {row["scene_name"] for row in questions.rows} == {rooms[0].name}
     assert all("rules" not in row for row in questions.rows)  # the study's rows are older than the field
-    new = sets.make_set("arkitscenes-benchmark", "some.json")
+    new = question_sets.make_set("arkitscenes-benchmark", "some.json")
     assert read[1:] == [("some.json", "labelled")] and {row["rules"] for row in new.rows} == {"benchmark"}
     with pytest.raises(ValueError, match="some.json holds rooms of 'arkitscenes'.*another data set"):
-        sets.make_set("scannetpp-benchmark", "some.json")
+        question_sets.make_set("scannetpp-benchmark", "some.json")
 
 
 # -- variants ----------------------------------------------------------------------------------------------------------
@@ -246,8 +248,8 @@ def test_variants_have_names_groups_and_seeds():
     with pytest.raises(ValueError, match="no variant is called 'nonsense': there are grpo-vanilla, sft, "):
         variant("nonsense")
     for known in VARIANTS:
-        assert known.seeds == (SEEDS if known.group == "headline" else THREE)
-    assert (len(SEEDS), len(THREE)) == (5, 3) and set(THREE) < set(SEEDS)
+        assert known.seeds == (SEEDS if known.group == "headline" else THREE_SEEDS)
+    assert (len(SEEDS), len(THREE_SEEDS)) == (5, 3) and set(THREE_SEEDS) < set(SEEDS)
     runs = [v.run_name(seed) for v in (*VARIANTS, *tuning_variants()) for seed in v.seeds]
     assert not any(a != b and a.endswith(f"-{b}") for a in runs for b in runs)  # run folders are found by `*-name`
 
@@ -344,13 +346,13 @@ def test_no_two_conditions_share_a_file():
     runs = [c for v in (*VARIANTS, *tuning_variants()) for seed in v.seeds for c in v.conditions(seed)]
     names = [c.name for c in (*base_conditions(), *runs)]
     assert len(set(names)) == len(names)
-    assert {c.questions for c in runs} == {BENCH, WORDS, HELD_OUT, ORDER, "val-vsi-bench"}
+    assert {c.questions for c in runs} == {BENCH_SET, WORDS_SET, HELD_OUT_SET, ORDER_SET, "val-vsi-bench"}
 
 
 def test_every_model_is_asked_the_test_questions_in_its_own_mode():
     for known in VARIANTS:
-        assert known.asked[0] == (BENCH, known.mode, "own")
-    greedy = [c for c in base_conditions() if c.questions == BENCH and not c.samples]
+        assert known.asked[0] == (BENCH_SET, known.mode, "own")
+    greedy = [c for c in base_conditions() if c.questions == BENCH_SET and not c.samples]
     assert {(c.mode, c.clip) for c in greedy} == {
         ("vanilla", "own"),
         ("think", "own"),

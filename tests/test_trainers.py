@@ -12,11 +12,11 @@ from trl import GRPOConfig, GRPOTrainer
 
 from tests.plain import plain_logps
 from tests.tiny import random_lora, tiny_clip
-from vsr_kit.features import FeatureStore
 from vsr_kit.models import load_model, lora_config
-from vsr_kit.prompted import EncodedPrompt, encode_prompt
-from vsr_kit.trainers import MetricsRecorder, VideoGRPOTrainer, training_rows
-from vsr_kit.trainers.grpo import _whole_clips_shuffled
+from vsr_kit.models.feature_cache import FeatureStore
+from vsr_kit.sharing import EncodedPrompt, encode_prompt
+from vsr_kit.training.grpo_trainer import VideoGRPOTrainer, _whole_clips_shuffled
+from vsr_kit.training.video_mixin import MetricsRecorder, training_rows
 
 CLIPS = {"room-0": tiny_clip(0), "room-1": tiny_clip(1, 3, 56, 84)}
 G = 4

@@ -13,13 +13,13 @@ from transformers import TrainerCallback
 
 from tests.tiny import tiny_clip
 from vsr_kit.generation import Generation, generate
-from vsr_kit.methods import Task
 from vsr_kit.models import load_model
-from vsr_kit.pairs import corrupted_pairs
-from vsr_kit.profiles import PROFILES
 from vsr_kit.runs import RunFolder
-from vsr_kit.training import FEATURES, train
-from vsr_kit.watch import WarnOfCollapse
+from vsr_kit.training.callbacks import WarnOfCollapse
+from vsr_kit.training.methods import Task
+from vsr_kit.training.profiles import PROFILES
+from vsr_kit.training.run import FEATURES, train
+from vsr_kit.training.supervised_trainers import corrupted_pairs
 
 CLIPS = {f"room-{i}": tiny_clip(i) for i in range(3)}
 ROWS = [
@@ -58,7 +58,7 @@ def rewards_that_differ(monkeypatch):
     def length_reward(completions, **columns):
         return [len(c[0]["content"]) % 7 / 7 for c in completions]
 
-    monkeypatch.setattr("vsr_kit.methods.make_reward_funcs", lambda mode, numeric, extra: [length_reward])
+    monkeypatch.setattr("vsr_kit.training.methods.make_reward_funcs", lambda mode, numeric, extra: [length_reward])
 
 
 @pytest.fixture
@@ -246,7 +246,7 @@ def test_methods_train_other_weights(profile, tmp_path, answers_that_differ):
 
 def test_the_time_that_pairs_take_is_counted_apart_from_training(profile, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("vsr_kit.training.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("vsr_kit.training.run.time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def slow_pairs(loaded, rows, clips, mode, numeric, cap, seed):
         clock[0] += 100
@@ -257,7 +257,7 @@ def test_the_time_that_pairs_take_is_counted_apart_from_training(profile, monkey
         def on_step_end(self, args, state, control, **kwargs):
             clock[0] += 1
 
-    monkeypatch.setattr("vsr_kit.pairs.rollout_pairs", slow_pairs)
+    monkeypatch.setattr("vsr_kit.training.supervised_trainers.rollout_pairs", slow_pairs)
     trained = train(
         profile, Task("dpo-rollouts"), ROWS, CLIPS, seed=9, steps=2, callbacks=[Tick()], seconds=None, quiet=True
     )
@@ -279,8 +279,8 @@ def test_a_run_that_learns_nothing_says_so(profile, monkeypatch, capsys):
     def same_reward(completions, **columns):
         return [0.5] * len(completions)
 
-    monkeypatch.setattr("vsr_kit.methods.make_reward_funcs", lambda mode, numeric, extra: [same_reward])
-    monkeypatch.setattr("vsr_kit.training.WarnOfCollapse", functools.partial(WarnOfCollapse, 2))
+    monkeypatch.setattr("vsr_kit.training.methods.make_reward_funcs", lambda mode, numeric, extra: [same_reward])
+    monkeypatch.setattr("vsr_kit.training.run.WarnOfCollapse", functools.partial(WarnOfCollapse, 2))
     train(profile, "vanilla", ROWS, CLIPS, steps=2, quiet=True)
     said = capsys.readouterr().err
     assert "warning: for 2 lines every group's rollouts earned the same, last 0.5: " in said

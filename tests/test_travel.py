@@ -4,15 +4,13 @@ import numpy as np
 import pytest
 
 from vsr_kit.data import make_rows, split_rooms
-from vsr_kit.data.filming import film
 from vsr_kit.evaluation import Interval, score
 from vsr_kit.questions import NUMERIC_TYPES, TRAINED_TYPES
-from vsr_kit.results import travel as results
 from vsr_kit.rooms import CATEGORIES
-from vsr_kit.rooms.changes import bottom_m, lifted, renamed
-from vsr_kit.study import BENCH, SEEDS, Condition, answers_path, questions_path, write_lines
-from vsr_kit.study.changed import changed_set
-from vsr_kit.study.travel import (
+from vsr_kit.rooms.generator import bottom_m, lifted, renamed
+from vsr_kit.study import BENCH_SET, SEEDS, Condition, answers_path, questions_path, write_lines
+from vsr_kit.study import travel as results
+from vsr_kit.study.controls import (
     ASKED_CONTROLS,
     CANNOT_TELL,
     CONTROLS,
@@ -21,11 +19,13 @@ from vsr_kit.study.travel import (
     SCANNETPP,
     UNTAUGHT,
     World,
+    changed_set,
     control,
     reading,
     taught_names,
     untaught_names,
 )
+from vsr_kit.videos import film
 
 MADE = split_rooms(6, "test")
 
@@ -43,7 +43,7 @@ REAL = [real(room) for room in split_rooms(6, "val")]
 def asked():
     """asked(of) -> rows about the rooms of a set."""
     rows = {}
-    for of, rooms in ((SCANNETPP, REAL), (BENCH, MADE)):
+    for of, rooms in ((SCANNETPP, REAL), (BENCH_SET, MADE)):
         rows[of] = make_rows(rooms, types=TRAINED_TYPES, max_per_type=2, clips={r.name: film(r) for r in rooms})
     return rows.__getitem__
 
@@ -206,7 +206,7 @@ def test_a_change_is_read_by_the_rule(change, wanted):
 def test_controls_are_looked_up_by_name():
     assert len({known.name for known in CONTROLS}) == len(CONTROLS)
     assert all(control(known.name) is known and known.changes for known in CONTROLS)
-    assert {known.of for known in CONTROLS} == {SCANNETPP, BENCH}
+    assert {known.of for known in CONTROLS} == {SCANNETPP, BENCH_SET}
     with pytest.raises(ValueError, match="no control is called 'x': there are scannetpp-known-words, "):
         control("x")
     again = {known.name for known in CONTROLS} - {known.name for known in ASKED_CONTROLS}
@@ -229,7 +229,7 @@ def answer(folder, condition, rows, right, scale=3.0):
 @pytest.fixture
 def study(tmp_path, asked, changed):
     """The base is always wrong; trained runs are right on procedural rooms, and on real ones where words are known."""
-    sets = {BENCH: asked(BENCH), SCANNETPP: asked(SCANNETPP)}
+    sets = {BENCH_SET: asked(BENCH_SET), SCANNETPP: asked(SCANNETPP)}
     sets |= {name: changed(name)[0].rows for name in ("scannetpp-known-words", "procedural-unknown-words")}
     for name, rows in sets.items():
         write_lines(questions_path(name, tmp_path), rows)
@@ -237,12 +237,12 @@ def study(tmp_path, asked, changed):
         for seed in SEEDS:
             for clip in ("own", "wrong"):
                 said = Condition(name, f"grpo-vanilla-seed{seed}", clip=clip)
-                answer(tmp_path, said, rows, lambda i, name=name: name in (BENCH, "scannetpp-known-words"))
+                answer(tmp_path, said, rows, lambda i, name=name: name in (BENCH_SET, "scannetpp-known-words"))
     return tmp_path
 
 
 def test_the_gain_and_its_shortfall_are_those_of_the_answers(study):
-    assert results.gain(BENCH, study).mean == pytest.approx(100)
+    assert results.gain(BENCH_SET, study).mean == pytest.approx(100)
     assert results.gain(SCANNETPP, study).mean == pytest.approx(0)
     missing = results.shortfall(study)
     assert (missing.mean, missing.seeds) == (pytest.approx(100), (5, 1))
@@ -295,7 +295,7 @@ def test_answers_that_are_no_number_stay():
 
 
 def test_truths_are_drawn_as_the_others_are_spread(asked):
-    rows, others = asked(BENCH), [row | {"ground_truth": "4"} for row in asked(BENCH)]
+    rows, others = asked(BENCH_SET), [row | {"ground_truth": "4"} for row in asked(BENCH_SET)]
     ids = results.with_truths_like(rows, others)
     drawn = [row for row in rows for _ in ids.get(row["id"], ()) if row["question_type"] == "object_abs_distance"]
     assert len(drawn) == sum(row["question_type"] == "object_abs_distance" for row in rows)

@@ -9,27 +9,31 @@ import torch
 from transformers import TrainerControl, TrainerState
 from typer.testing import CliRunner
 
-from tests.test_results import PER_ROOM, ROOMS, write_study
-from vsr_kit import claims, results
+from tests.test_study_answers import PER_ROOM, ROOMS, write_study
+from vsr_kit import claims, recipes
+from vsr_kit import study as results
 from vsr_kit.cli import app
-from vsr_kit.journals import append_lines
-from vsr_kit.labels import DistancePair, write_pairs
-from vsr_kit.results import compared, measured, summary
-from vsr_kit.results.reach import Reach
+from vsr_kit.files import append_lines
 from vsr_kit.study import (
     SEEDS,
     VARIANTS,
     Condition,
+    answers,
     answers_path,
     base_conditions,
+    comparisons,
+    measures,
     pairs_path,
     questions_path,
     read_lines,
+    summary,
     variant,
     write_lines,
 )
+from vsr_kit.study.labels import DistancePair, write_pairs
+from vsr_kit.study.reach import Reach
 from vsr_kit.study.variants import WATCHED
-from vsr_kit.watch import StopWhenBroken
+from vsr_kit.training.callbacks import StopWhenBroken
 
 # by set, the type of each of a room's questions
 FOUR = ["object_counting", "object_abs_distance", "object_rel_distance", "object_rel_direction_easy"]
@@ -125,11 +129,11 @@ def study(tmp_path):
 
 
 def test_every_claim_is_measured_and_judged_by_its_own_names(whole):
-    assert measured.MEASURED.keys() == {known.name for known in claims.CLAIMS}
+    assert measures.MEASURED.keys() == {known.name for known in recipes.CLAIMS}
     found = results.verdicts(whole)
-    assert list(found) == [known.name for known in claims.CLAIMS]
+    assert list(found) == [known.name for known in recipes.CLAIMS]
     for name, verdict in found.items():
-        assert verdict.verdict == claims.claim(name).decide(verdict.found)
+        assert verdict.verdict == recipes.claim(name).decide(verdict.found)
     assert {verdict.verdict for verdict in found.values()} <= set(claims.VERDICTS)
 
 
@@ -152,7 +156,7 @@ def test_every_claim_is_measured_and_judged_by_its_own_names(whole):
     ],
 )
 def test_a_difference_is_of_the_answers_that_its_claim_names(whole, name, wanted):
-    found = measured.MEASURED[name](whole)
+    found = measures.MEASURED[name](whole)
     assert {key: band.mean for key, band in found.items()} == {k: pytest.approx(v * A_ROOM) for k, v in wanted.items()}
     asked = {"route-planning-improves": 48, "appearance-order-does-not": 48}
     one_task = {"chains-win-on-direction", "closest-labels-help", "words-or-letters"}
@@ -160,20 +164,20 @@ def test_a_difference_is_of_the_answers_that_its_claim_names(whole, name, wanted
 
 
 @pytest.mark.parametrize(
-    "name, of", [(known.name, of) for known in claims.CLAIMS for of in known.needs], ids=lambda value: value
+    "name, of", [(known.name, of) for known in recipes.CLAIMS for of in known.needs], ids=lambda value: value
 )
 def test_a_claim_without_its_runs_is_not_judged(whole, monkeypatch, name, of):
-    real = results.trained.answered
+    real = answers.answered
     monkeypatch.setattr(
-        "vsr_kit.results.trained.answered", lambda c, folder: not c.model.startswith(f"{of}-seed") and real(c, folder)
+        "vsr_kit.study.answers.answered", lambda c, folder: not c.model.startswith(f"{of}-seed") and real(c, folder)
     )
     with pytest.raises(FileNotFoundError, match=f"holds no (answers|runs) of {of}; vsr reproduce makes them"):
         results.verdict(name, whole)
 
 
 def test_claims_that_cannot_be_judged_are_left_out(whole, monkeypatch):
-    monkeypatch.setattr("vsr_kit.results.trained.answered", lambda condition, folder: False)
-    named = {name: measure for name, measure in measured.MEASURED.items() if claims.claim(name).needs}
+    monkeypatch.setattr("vsr_kit.study.answers.answered", lambda condition, folder: False)
+    named = {name: measure for name, measure in measures.MEASURED.items() if recipes.claim(name).needs}
     assert named and not named.keys() & results.verdicts(whole).keys()
 
 
@@ -229,9 +233,9 @@ def test_collapses_are_counted(some, at_0, at_1e_4, wanted):
 def test_a_run_that_stopped_collapsed_and_counts_once(some):
     some("kl-0", {1: steps(UP[:5])}, stopped="loss is nan, not finite at step 5")
     folder = some("kl-0", {2: steps(FALLEN)})
-    assert measured.MEASURED["kl-prevents-collapse"](folder)["collapsed_at_0"] == claims.Count(2, 3)
+    assert measures.MEASURED["kl-prevents-collapse"](folder)["collapsed_at_0"] == claims.Count(2, 3)
     folder = some("kl-0", {1: steps(FALLEN)}, stopped="loss is nan, not finite at step 60")
-    assert measured.MEASURED["kl-prevents-collapse"](folder)["collapsed_at_0"] == claims.Count(2, 3)
+    assert measures.MEASURED["kl-prevents-collapse"](folder)["collapsed_at_0"] == claims.Count(2, 3)
 
 
 def test_what_counts_as_stopped_by_a_broken_number_is_what_the_watch_says():
@@ -242,13 +246,13 @@ def test_what_counts_as_stopped_by_a_broken_number_is_what_the_watch_says():
         watch.on_step_begin(None, state, TrainerControl(), model=model)
         watch.on_log(None, state, TrainerControl(), logs=logs, model=model)
         said.append(watch.reason)
-    assert all(said) and [measured.number_broke({"stopped": reason}) for reason in said] == [True, True, False]
-    assert not measured.number_broke({"stopped": None})
+    assert all(said) and [measures.number_broke({"stopped": reason}) for reason in said] == [True, True, False]
+    assert not measures.number_broke({"stopped": None})
 
 
 def test_a_run_that_was_stopped_for_a_high_kl_is_judged_by_its_curves(some):
     folder = some("kl-0", {1: steps(UP)}, stopped="kl is 25 nats a token, for 3 lines in a row above 20 at step 60")
-    assert measured.MEASURED["kl-prevents-collapse"](folder)["collapsed_at_0"] == claims.Count(0, 3)
+    assert measures.MEASURED["kl-prevents-collapse"](folder)["collapsed_at_0"] == claims.Count(0, 3)
 
 
 def test_longer_runs_are_judged_by_themselves(some):
@@ -282,7 +286,7 @@ def test_a_habit_is_a_runs_if_half_its_last_rollouts_show_it(some, name, of, det
 
 def test_padding_with_words_is_counted_beside_repeated_tags(some):
     folder = some("length", {2: steps([1.0] * 40, repeated_words=late(0.6))})
-    found = measured.MEASURED["length-reward-is-gamed"](folder)
+    found = measures.MEASURED["length-reward-is-gamed"](folder)
     assert found == {"runs_with_repeated_tags": claims.Count(0, 3), "runs_padded_with_words": claims.Count(1, 3)}
 
 
@@ -308,9 +312,9 @@ def test_fewer_runs_than_asked_for_make_a_verdict_preliminary(whole, monkeypatch
     full = results.verdict("grpo-beats-sft", whole)
     assert full.runs == {"grpo-vanilla": (5, 5), "sft": (5, 5)} and not full.missing
     assert "preliminary" not in full.words
-    real = results.trained.answered
+    real = answers.answered
     monkeypatch.setattr(
-        "vsr_kit.results.trained.answered",
+        "vsr_kit.study.answers.answered",
         lambda c, folder: not c.model.endswith(("-seed2", "-seed5")) and real(c, folder),
     )
     part = results.verdict("grpo-beats-sft", whole)
@@ -327,13 +331,13 @@ def test_runs_are_found_whatever_their_seeds_and_counted_in_order(whole):
     others = [c for seed in (10, 9) for c in variant("sft").conditions(seed)]
     for condition in others:
         say(whole, condition, first_rooms(6))
-    found = results.trained.trained_runs(whole, "sft")
+    found = answers.trained_runs(whole, "sft")
     verdict = results.verdict("grpo-beats-sft", whole)
     for condition in others:
         answers_path(condition, whole).unlink()
     assert found == (*(f"sft-seed{seed}" for seed in SEEDS), "sft-seed9", "sft-seed10")
     assert verdict.runs["sft"] == (7, 5) and not verdict.missing and "5 and 7 seeds)" in str(verdict)
-    assert results.trained.trained_runs(whole, "sft") == found[:5]
+    assert answers.trained_runs(whole, "sft") == found[:5]
 
 
 def test_seeds_that_disagree_make_students_interval_say_otherwise(whole):
@@ -385,29 +389,29 @@ def test_format_is_built_in_learnt_first_or_not(some):
 
 def test_variants_are_compared_in_the_order_asked_for(whole, monkeypatch):
     names = ("sft", "grpo-think", "grpo-vanilla")
-    found = compared.compared(names, whole)
+    found = comparisons.variant_scores(names, whole)
     assert list(found) == list(names)
     assert {name: band["overall"].mean for name, band in found.items()} == {
         name: pytest.approx(RIGHT[name] * A_ROOM) for name in names
     }
     assert found["sft"]["overall"].seeds == (5,) and found["grpo-think"]["overall"].seeds == (3,)
-    gains = compared.gains(names, whole)
+    gains = comparisons.gains(names, whole)
     assert {name: band["overall"].mean for name, band in gains.items()} == {
         name: pytest.approx((RIGHT[name] - 3) * A_ROOM) for name in names
     }
-    real = results.trained.answered
-    monkeypatch.setattr("vsr_kit.results.trained.answered", lambda c, folder: "sft" not in c.model and real(c, folder))
-    assert list(compared.compared(names, whole)) == list(names[1:])
-    assert list(compared.gains(names, whole)) == list(compared.costs(names, whole)) == list(names[1:])
+    real = answers.answered
+    monkeypatch.setattr("vsr_kit.study.answers.answered", lambda c, folder: "sft" not in c.model and real(c, folder))
+    assert list(comparisons.variant_scores(names, whole)) == list(names[1:])
+    assert list(comparisons.gains(names, whole)) == list(comparisons.run_costs(names, whole)) == list(names[1:])
 
 
 def test_a_mode_of_their_own_or_the_one_asked_for(whole):
-    own = compared.compared(["grpo-think"], whole)["grpo-think"]["overall"]
+    own = comparisons.variant_scores(["grpo-think"], whole)["grpo-think"]["overall"]
     say(whole, Condition("test-vsi-bench", "grpo-think-seed1", "vanilla"), first_rooms(1))
-    found = compared.compared(["grpo-think"], whole, mode="vanilla")["grpo-think"]["overall"]
+    found = comparisons.variant_scores(["grpo-think"], whole, mode="vanilla")["grpo-think"]["overall"]
     say(whole, Condition("test-vsi-bench", "grpo-think-seed1", "vanilla"), first_rooms(7))
     assert own.mean == pytest.approx(7 * A_ROOM) and found.mean == pytest.approx((1 + 7 + 7) / 3 * A_ROOM)
-    order = compared.compared(["grpo-vanilla"], whole, questions="test-order")["grpo-vanilla"]
+    order = comparisons.variant_scores(["grpo-vanilla"], whole, questions="test-order")["grpo-vanilla"]
     assert order["obj_appearance_order"].mean == pytest.approx(9 * A_ROOM)
 
 
@@ -415,27 +419,27 @@ def test_a_variants_cost_is_the_mean_of_its_runs(some):
     for seed in (1, 2, 3):
         numbers = {"questions": 100 * seed, "tokens": 10.0 * seed, "training seconds": 1.0 * seed}
         folder = some("dpo-rollouts", {seed: None}, **numbers, **{"preparation seconds": 30.0})
-    (found,) = compared.costs(["dpo-rollouts"], folder).values()
-    assert found == compared.RunCost(questions=200, tokens=20, seconds=32)
-    assert compared.costs([], folder) == {}
+    (found,) = comparisons.run_costs(["dpo-rollouts"], folder).values()
+    assert found == comparisons.RunCost(questions=200, tokens=20, seconds=32)
+    assert comparisons.run_costs([], folder) == {}
 
 
 def test_each_run_has_a_gain_and_a_repetition_is_held_against_them(tmp_path, whole):
     write_study(tmp_path, trained=first_rooms(5))  # the base has a quarter: three rooms' worth
-    assert compared.seed_gains("grpo-vanilla", tmp_path) == pytest.approx([2 * A_ROOM] * 5)
+    assert comparisons.seed_gains("grpo-vanilla", tmp_path) == pytest.approx([2 * A_ROOM] * 5)
     for seed, right in zip(SEEDS, (8, 9, 10, 9, 9), strict=True):
         say(tmp_path, Condition("test-vsi-bench", f"grpo-vanilla-seed{seed}"), first_rooms(right))
-    assert compared.seed_gains("grpo-vanilla", tmp_path) == pytest.approx([r * A_ROOM for r in (5, 6, 7, 6, 6)])
-    assert compared.repeated(whole, tmp_path).keys() == {"grpo-vanilla"}  # there is nothing else to hold it against
-    own, expected = compared.repeated(whole, tmp_path)["grpo-vanilla"]
+    assert comparisons.seed_gains("grpo-vanilla", tmp_path) == pytest.approx([r * A_ROOM for r in (5, 6, 7, 6, 6)])
+    assert comparisons.repeated(whole, tmp_path).keys() == {"grpo-vanilla"}  # there is nothing else to hold it against
+    own, expected = comparisons.repeated(whole, tmp_path)["grpo-vanilla"]
     assert own == pytest.approx(6 * A_ROOM) and expected.holds(own)
     assert (expected.mean, expected.runs, expected.new_runs) == (pytest.approx(6 * A_ROOM), 5, 5)
     spread = A_ROOM * 0.5**0.5
     assert expected.high - expected.mean == pytest.approx(2.776445 * spread * (2 / 5) ** 0.5, rel=1e-5)
     for path in (tmp_path / "answers").glob("*grpo-vanilla-seed[2-5]--*"):
         path.unlink()
-    assert compared.repeated(whole, tmp_path) == {}  # one run has no spread
-    own, expected = compared.repeated(tmp_path, whole)["grpo-vanilla"]
+    assert comparisons.repeated(whole, tmp_path) == {}  # one run has no spread
+    own, expected = comparisons.repeated(tmp_path, whole)["grpo-vanilla"]
     assert expected.new_runs == 1 and own == pytest.approx(5 * A_ROOM) and not expected.holds(own)
 
 
@@ -464,7 +468,7 @@ def test_the_summary_is_a_table_of_what_is_there(whole, study):
 
 def test_the_ledger_has_every_claim_run_or_not(whole, study):
     lines = summary.ledger(whole).split("\n")
-    assert len(lines) == 2 + len(claims.CLAIMS) and all(line.count(" | ") == 2 for line in lines[2:])
+    assert len(lines) == 2 + len(recipes.CLAIMS) and all(line.count(" | ") == 2 for line in lines[2:])
     assert lines[3].startswith("| `grpo-lifts`: GRPO with vanilla prompts lifts")
     assert "| grpo minus base: +50.0 points (" in lines[3] and "| **reproduced on the miniature (3.3M" in lines[3]
     assert lines[3].endswith("**, 12 procedural rooms, 5 seeds; asked was whether it gains at all, not by how much |")
@@ -472,7 +476,7 @@ def test_the_ledger_has_every_claim_run_or_not(whole, study):
     assert sum("it takes " in line and "**not testable here on the miniature" in line for line in lines) == 2
     assert not any("not run yet" in line for line in lines)
     missing = [line for line in summary.ledger(study).split("\n") if "|  | not run yet on " in line]
-    assert len(missing) == len(claims.CLAIMS) - 3 - 2 and any("`grpo-beats-sft`" in line for line in missing)
+    assert len(missing) == len(recipes.CLAIMS) - 3 - 2 and any("`grpo-beats-sft`" in line for line in missing)
 
 
 def test_claims_without_runs_are_listed_with_what_would_make_them(study):
@@ -484,12 +488,12 @@ def test_claims_without_runs_are_listed_with_what_would_make_them(study):
     assert "    run it with: vsr reproduce --only grpo-beats-sft\n" in said
     assert "small-model-beats-gpt-4o: NOT TESTABLE HERE on the miniature" in said
     assert "    it takes: Qwen2-VL-2B" in said
-    assert said.count("NOT RUN YET") == said.count("run it with: vsr reproduce --only") == len(claims.CLAIMS) - 5
+    assert said.count("NOT RUN YET") == said.count("run it with: vsr reproduce --only") == len(recipes.CLAIMS) - 5
     told = json.loads(CliRunner().invoke(app, ["claims", "--study", str(study), "--json"]).output)
     assert told["grpo-lifts"]["verdict"] == "reproduced" and told["grpo-lifts"]["preliminary"] is False
     assert told["grpo-lifts"]["by_student"] == "reproduced" and told["grpo-lifts"]["runs"] == {"grpo-vanilla": [5, 5]}
     assert (told["grpo-beats-sft"]["verdict"], told["grpo-beats-sft"]["found"]) == ("not run yet", {})
-    assert told.keys() == {known.name for known in claims.CLAIMS}
+    assert told.keys() == {known.name for known in recipes.CLAIMS}
     assert told["grpo-lifts"]["found"]["grpo_minus_base"]["mean"] == pytest.approx(75)
     assert told["grpo-lifts"]["needs"] == ["grpo-vanilla"]
 
@@ -513,14 +517,14 @@ def test_no_verdict_is_told_without_its_model_and_rooms(whole, study):
             assert names_both(verdict.words) and names_both(str(verdict).split("\n")[-1])
             assert verdict.words.startswith(verdict.verdict)
         said = CliRunner().invoke(app, ["claims", "--study", str(folder)]).output.split("\n")
-        heads = [line for line in said if line.partition(":")[0] in measured.MEASURED]
-        assert len(heads) == len(claims.CLAIMS) and all(map(names_both, heads))
+        heads = [line for line in said if line.partition(":")[0] in measures.MEASURED]
+        assert len(heads) == len(recipes.CLAIMS) and all(map(names_both, heads))
         told = json.loads(CliRunner().invoke(app, ["claims", "--study", str(folder), "--json"]).output)
         for name, record in told.items():
             assert names_both("on " + record["words"].partition(" on ")[2])
             assert record["words"].startswith(record["verdict"])
             assert record["reach"].keys() == {"model", "rooms", "runs"} and all(list(record["reach"].values())[:2])
-            assert record["only"] == claims.claim(name).only
+            assert record["only"] == recipes.claim(name).only
 
 
 @pytest.mark.parametrize(
@@ -548,8 +552,8 @@ def test_rooms_of_other_sets_are_called_by_their_sets_names(study):
 
 
 def test_where_a_claim_says_more_than_its_rule_asks_the_verdict_says_what_was_asked(whole):
-    sized = {known.name for known in claims.VSGRPO if re.search(r"\d\.\d", known.says) and not known.scale}
-    assert sized and sized <= {known.name for known in claims.CLAIMS if known.only}
-    for known in claims.CLAIMS:
+    sized = {known.name for known in recipes.VSGRPO if re.search(r"\d\.\d", known.says) and not known.scale}
+    assert sized and sized <= {known.name for known in recipes.CLAIMS if known.only}
+    for known in recipes.CLAIMS:
         if known.only:
             assert f"; asked was {known.only}" in results.verdict(known.name, whole).words

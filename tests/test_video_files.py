@@ -10,9 +10,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from vsr_kit import video_files
 from vsr_kit.data import ClipFolder, load_clips, whole_clips
-from vsr_kit.videos import read_mp4, read_video, sample_frame_indices, write_mp4
+from vsr_kit.videos import files, read_mp4, read_video, sample_frame_indices, write_mp4
 
 CORNERS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
 
@@ -241,8 +240,8 @@ def test_damage_is_said_or_refused(tmp_path):
 def test_a_header_that_says_more_than_is_there_is_not_believed(tmp_path, monkeypatch):
     """6 of 32 frames were used eight times over."""
     path = write(tmp_path / "a.mp4", moving(32))
-    decode = video_files._frames
-    monkeypatch.setattr(video_files, "_frames", lambda *a: [f for f, _ in zip(decode(*a), range(6), strict=False)])
+    decode = files._frames
+    monkeypatch.setattr(files, "_frames", lambda *a: [f for f, _ in zip(decode(*a), range(6), strict=False)])
     with pytest.raises(ValueError, match=r"a\.mp4: only 6 of the 32 frames.*a clip needs 90% of them"):
         read_video(path, 8)
 
@@ -312,12 +311,12 @@ def test_a_size_that_changes_is_named(tmp_path):
 
 def test_frames_that_no_memory_holds_are_refused_before_they_are_read(tmp_path, monkeypatch):
     write_mp4(tmp_path / "a.mp4", moving(30))
-    monkeypatch.setattr(video_files, "MOST_BYTES", 20 * 64 * 96 * 3)
+    monkeypatch.setattr(files, "MOST_BYTES", 20 * 64 * 96 * 3)
     with pytest.raises(ValueError, match=r"a\.mp4: 30 frames take .* GiB.*num_frames, or max_side_px"):
         read_mp4(tmp_path / "a.mp4")
     assert len(read_mp4(tmp_path / "a.mp4", 20)) == 20
     assert len(read_mp4(tmp_path / "a.mp4", max_side_px=48)) == 30
-    monkeypatch.setattr(video_files, "MOST_BYTES", 1000)
+    monkeypatch.setattr(files, "MOST_BYTES", 1000)
     with pytest.raises(ValueError, match=r"a\.mp4: a frame of 96 × 64 is too large"):
         read_mp4(tmp_path / "a.mp4", 1)
 

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 from tests.oracles import pixel_ray, ray_hits
-from vsr_kit import video_files, videos
 from vsr_kit.rooms import CATEGORIES, Box, Room, make_rooms, yaw_axes
 from vsr_kit.videos import (
     CameraPath,
     camera_walk,
     category_color,
+    files,
     first_appearance,
     read_mp4,
     render,
+    rendering,
     sample_frame_indices,
     visible_objects,
     write_mp4,
@@ -69,7 +70,7 @@ def test_the_window_around_a_box_changes_nothing(monkeypatch):
     rooms = make_rooms(6, seed=3)
     paths = [camera_walk(room, 4, seed=2) for room in rooms]
     fast = [render(room, path, 40) for room, path in zip(rooms, paths, strict=True)]
-    monkeypatch.setattr(videos, "_screen_window", lambda *_: (slice(None), slice(None)))
+    monkeypatch.setattr(rendering, "_screen_window", lambda *_: (slice(None), slice(None)))
     for room, path, clip in zip(rooms, paths, fast, strict=True):
         plain = render(room, path, 40)
         assert (plain.object_ids_FHW == clip.object_ids_FHW).all()
@@ -126,7 +127,7 @@ def test_what_is_behind_the_camera_or_around_it_is_not_drawn():
 
 
 def test_every_category_has_a_colour_of_its_own_unlike_the_walls():
-    colors = np.array([category_color(name) for name in CATEGORIES] + videos._WALLS.tolist())
+    colors = np.array([category_color(name) for name in CATEGORIES] + rendering._WALLS.tolist())
     apart = np.abs(colors[:, None] - colors[None]).max(-1) + 999 * np.eye(len(colors))
     assert apart.min() > 25
     assert category_color("piano") == category_color("piano")
@@ -264,8 +265,8 @@ def test_reading_some_frames_equals_reading_all(tmp_path, suffix):
 def test_only_the_wanted_frames_are_kept(tmp_path, monkeypatch):
     write_mp4(tmp_path / "a.mp4", picture_of(30, 32, 32))
     kept = []
-    decode = video_files._decode
-    monkeypatch.setattr(video_files, "_decode", lambda *args: kept.append(out := decode(*args)) or out)
+    decode = files._decode
+    monkeypatch.setattr(files, "_decode", lambda *args: kept.append(out := decode(*args)) or out)
     read_mp4(tmp_path / "a.mp4", 4)
     assert [sorted(found.frames) for found in kept] == [[0, 10, 19, 29]]
 

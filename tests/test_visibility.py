@@ -10,24 +10,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from vsr_kit.asking import gather
 from vsr_kit.cli import app
-from vsr_kit.data import (
-    Visibility,
-    build,
-    film,
-    make_rows,
-    read_rows,
-    read_visibility,
-    sample_clips,
-    sample_rooms,
-    sample_rows,
-    shown_rows,
-    visibility_of,
-)
-from vsr_kit.data.visibility import write_visibility
+from vsr_kit.data import build, make_rows, read_rows, sample_clips, sample_rooms, sample_rows
+from vsr_kit.evaluation.evaluate import load_questions
 from vsr_kit.rooms import Room, load_rooms, make_rooms, read_geometry
-from vsr_kit.videos import first_appearance, sample_frame_indices, visible_objects, write_mp4
+from vsr_kit.videos import film, first_appearance, sample_frame_indices, visible_objects, write_mp4
+from vsr_kit.videos.filming import Visibility, read_visibility, shown_rows, visibility_of, write_visibility
 
 SCANNETPP = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "scannetpp_meta_info_val.json"
 FRAMES, PX = 24, 56
@@ -79,7 +67,7 @@ def shown_by_rendering(rooms: list[Room], rows: list[dict], num_frames: int) -> 
 @pytest.mark.parametrize("num_frames", [1, 2, 3, 5, 8, 24])
 def test_a_folder_is_asked_what_the_sampled_frames_show(rooms, folder, num_frames):
     rows = read_rows(folder / "questions.jsonl")
-    asked = gather(folder, num_frames=num_frames)
+    asked = load_questions(folder, num_frames=num_frames)
     assert asked.rows == shown_by_rendering(rooms, rows, num_frames)
     assert asked.unseen == len(rows) - len(asked.rows)
     assert (asked.unseen == 0) == (num_frames == FRAMES)
@@ -89,11 +77,11 @@ def test_a_folder_is_asked_what_the_sampled_frames_show(rooms, folder, num_frame
 
 
 def test_what_is_left_out_is_left_out_before_questions_are_drawn(folder):
-    asked = gather(folder, num_frames=2, per_type=3)
-    whole = gather(folder, num_frames=2)
+    asked = load_questions(folder, num_frames=2, per_type=3)
+    whole = load_questions(folder, num_frames=2)
     assert {row["id"] for row in asked.rows} <= {row["id"] for row in whole.rows}
     assert asked.unseen == whole.unseen
-    only = gather(folder, num_frames=2, types=("obj_appearance_order",))
+    only = load_questions(folder, num_frames=2, types=("obj_appearance_order",))
     assert only.unseen < whole.unseen and {row["question_type"] for row in only.rows} <= {"obj_appearance_order"}
 
 
@@ -130,10 +118,10 @@ def test_a_folder_without_a_record_is_asked_whole(folder, tmp_path):
     own = tmp_path / "own"
     shutil.copytree(folder, own)
     (own / "visibility.jsonl").unlink()
-    asked = gather(own, num_frames=2)
+    asked = load_questions(own, num_frames=2)
     assert asked.rows == read_rows(own / "questions.jsonl") and asked.unseen == 0
     (own / "visibility.jsonl").write_text("")
-    assert gather(own, num_frames=2).unseen == 0
+    assert load_questions(own, num_frames=2).unseen == 0
 
 
 def test_another_clip_in_place_of_the_built_one_is_named(folder, rooms, tmp_path):
@@ -142,7 +130,7 @@ def test_another_clip_in_place_of_the_built_one_is_named(folder, rooms, tmp_path
     path = own / "mine" / f"{rooms[3].name}.mp4"
     write_mp4(path, np.zeros((5, 16, 16, 3), np.uint8))
     with pytest.raises(ValueError, match=f"{rooms[3].name}.mp4 has 5 frames.*tells of 24.*remove the record"):
-        gather(own, num_frames=2)
+        load_questions(own, num_frames=2)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +185,7 @@ def test_both_commands_say_what_is_left_out_and_by_which_rules(tmp_path, monkeyp
 def test_real_rooms_name_nothing_unseen_in_eight_of_32_frames(tmp_path):
     rooms = list(read_geometry(SCANNETPP).rooms)[:2]
     build(rooms, tmp_path / "set", video=True)
-    asked, rows = gather(tmp_path / "set"), read_rows(tmp_path / "set" / "questions.jsonl")
+    asked, rows = load_questions(tmp_path / "set"), read_rows(tmp_path / "set" / "questions.jsonl")
     assert 0 < asked.unseen < len(rows) / 2
     for room in rooms:
         ids = film(room, 32).object_ids_FHW[sample_frame_indices(32, 8)]

@@ -10,8 +10,8 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer, Qwen2VLForConditionalGeneration
 
 from tests.tiny import SIZE, tiny_clip, tiny_messages
-from vsr_kit import vision
-from vsr_kit.vision import (
+from vsr_kit.models import vision
+from vsr_kit.models.vision import (
     Qwen2VLVideoProcessor,
     chat_ids,
     chat_inputs,

@@ -13,7 +13,7 @@ from vsr_kit.rooms import make_room
 from vsr_kit.videos import camera_walk, render
 from vsr_kit.widgets import AnswerInspector, ClipPlayer
 from vsr_kit.widgets.inspector import linked, stored_answers
-from vsr_kit.widgets.stills import WIDGET_MIME
+from vsr_kit.widgets.player import WIDGET_MIME
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 

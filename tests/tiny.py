@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vsr_kit.checkpoints import build_config, build_tokenizer, new_checkpoint
 from vsr_kit.models import lora_config
+from vsr_kit.models.new_checkpoint import build_config, build_tokenizer, new_checkpoint
 
 SIZE = {"shortest_edge": 56 * 56, "longest_edge": 112 * 112}
 TEXT = {

@@ -9,11 +9,11 @@ import torch
 import torch.distributed as dist
 
 from tests.test_trainers import CLIPS, G, Gradients, Spy, config, random_lora, rows, textbook_loss, vowels_reward
-from vsr_kit import methods, training
 from vsr_kit.models import load_model
-from vsr_kit.profiles import PROFILES
 from vsr_kit.runs import RunFolder
-from vsr_kit.trainers import training_rows
+from vsr_kit.training import methods
+from vsr_kit.training.profiles import PROFILES
+from vsr_kit.training.video_mixin import training_rows
 
 
 def gathered(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -56,7 +56,7 @@ def one_run(folder: Path) -> dict:
     sizes = {"lora_rank": 4, "num_generations": G, "questions_per_step": 2, "groups_per_pass": 1}
     profile = dataclasses.replace(PROFILES["mini"], model=str(folder / "tiny"), max_vanilla_tokens=4, **sizes)
     methods.make_reward_funcs = lambda mode, numeric, extra: [vowels_reward]
-    trained = training.train(profile, "vanilla", rows(), CLIPS, run, steps=2, save_every=1, quiet=True)
+    trained = run.train(profile, "vanilla", rows(), CLIPS, run, steps=2, save_every=1, quiet=True)
     weights = gathered({n: p for n, p in trained.loaded.model.named_parameters() if p.requires_grad})
     return {
         "same weights": torch.equal(*weights),

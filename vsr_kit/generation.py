@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from vsr_kit import limits
-from vsr_kit.models import Loaded
-from vsr_kit.prompted import EncodedPrompt, Reading, encode_prompt, read_next, read_prompts
+from vsr_kit import validation
+from vsr_kit.models.loading import Loaded
+from vsr_kit.models.vision import core_model, encode_clips
 from vsr_kit.prompts import chat_messages
-from vsr_kit.vision import core_model, encode_clips
+from vsr_kit.sharing import EncodedPrompt, Prefill, encode_prompt, prefill, prefill_next
 
 _CLIPS_AT_ONCE = 16
 _CROWDED = 0.75  # a batch with fewer living rows than this is thinned out: copying its cache then pays
@@ -73,8 +73,8 @@ def generate(
     Returns:
         For each row, in order, `num_samples` generations.
     """
-    limits.drawing(max_new_tokens, temperature, num_samples, seed)
-    limits.whole("batch_size", batch_size)
+    validation.drawing(max_new_tokens, temperature, num_samples, seed)
+    validation.whole("batch_size", batch_size)
     modes = [mode] * len(rows) if isinstance(mode, str) else list(mode)
     if len(modes) != len(rows):
         raise ValueError(f"{len(modes)} modes for {len(rows)} rows: give one mode, or one for each row")
@@ -86,7 +86,7 @@ def generate(
             own = [rows[i] for i in part]
             prompts = _prompts(loaded, own, clips, [modes[i] for i in part], use)
             pick = greedy if temperature <= 0 else sampler(own, num_samples, seed, temperature, max_new_tokens)
-            for batch, reading in read_prompts(loaded.model, prompts, max(1, batch_size // num_samples), num_samples):
+            for batch, reading in prefill(loaded.model, prompts, max(1, batch_size // num_samples), num_samples):
                 sequences = torch.tensor([i * num_samples + k for i in batch for k in range(num_samples)])
                 ids = decode(loaded, reading, sequences, max_new_tokens, pick)
                 made = _generations(loaded, ids)
@@ -156,7 +156,7 @@ def sampler(rows: Sequence[dict], num_samples: int, seed: int, temperature: floa
 
 @torch.no_grad()
 def decode(
-    loaded: Loaded, reading: Reading, sequences_N: torch.Tensor, max_new_tokens: int, pick: Pick
+    loaded: Loaded, reading: Prefill, sequences_N: torch.Tensor, max_new_tokens: int, pick: Pick
 ) -> list[list[int]]:
     """Token ids of the completions of N sequences that are read already, each up to its end token or the cap.
 
@@ -179,5 +179,5 @@ def decode(
         if len(living) < _CROWDED * len(here):
             rows = torch.tensor(living)
             reading, ids, here = reading.take(rows.to(ids.device)), ids[rows.to(ids.device)], here[rows]
-        reading = read_next(loaded.model, reading, ids)
+        reading = prefill_next(loaded.model, reading, ids)
     return said

@@ -1,14 +1,14 @@
-"""What the papers claim and what this kit asks: each claim with its measurement and verdict rule, before its runs.
+"""What a claim is, and the rules that turn what was measured into a verdict.
 
-rules.py says what a claim and a verdict are, vsgrpo.py has the paper's claims, asked.py the kit's own questions.
-`vsr_kit.results.verdicts` measures what they name; `vsr claims` prints the ledger.
+The claims themselves are in `vsr_kit.recipes`, each with its recipe; `vsr_kit.study.verdicts` measures and decides.
 Left out: data. Nothing here has seen a result.
 """
 
-from vsr_kit.claims.asked import ASKED, CEILING
 from vsr_kit.claims.rules import (
     BUILT_IN,
+    GAIN,
     HOLDS_LIMIT,
+    MOST_RUNS,
     NOT_REPRODUCED,
     NOT_TESTABLE,
     REPRODUCED,
@@ -18,41 +18,38 @@ from vsr_kit.claims.rules import (
     Claim,
     Count,
     Finding,
+    Interval,
+    Rule,
+    below,
+    built_in_if_all,
+    gain,
     gain_rule,
+    most_runs,
+    no_gain,
+    not_testable,
 )
-from vsr_kit.claims.vsgrpo import AT_ONCE, END, FALL, SHARE, VSGRPO, WINDOW
-
-CLAIMS: tuple[Claim, ...] = (*VSGRPO, *ASKED)
 
 __all__ = [
-    "ASKED",
-    "AT_ONCE",
     "BUILT_IN",
-    "CEILING",
-    "CLAIMS",
-    "END",
-    "FALL",
+    "GAIN",
     "HOLDS_LIMIT",
+    "MOST_RUNS",
     "NOT_REPRODUCED",
     "NOT_TESTABLE",
     "REPRODUCED",
-    "SHARE",
     "SOME_RUNS",
     "UNDECIDED",
     "VERDICTS",
-    "VSGRPO",
-    "WINDOW",
     "Claim",
     "Count",
     "Finding",
-    "claim",
+    "Interval",
+    "Rule",
+    "below",
+    "built_in_if_all",
+    "gain",
     "gain_rule",
+    "most_runs",
+    "no_gain",
+    "not_testable",
 ]
-
-
-def claim(name: str) -> Claim:
-    """Look a claim up by name."""
-    for known in CLAIMS:
-        if known.name == name:
-            return known
-    raise ValueError(f"unknown claim {name!r}: there are {', '.join(c.name for c in CLAIMS)}")

@@ -3,7 +3,7 @@
 A rule looks at named findings, each a paired difference with its interval or a count of runs, and gives one of the
 verdicts below. *Built in* is for what the miniature's own recipe decides, *not testable here* for what needs another
 scale; both are verdicts of their own, neither a polite word for failure.
-Left out: anything that has seen data. Findings come from `vsr_kit.results`.
+Left out: anything that has seen data. Findings come from `vsr_kit.study`.
 """
 
 from __future__ import annotations

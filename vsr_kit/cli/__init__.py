@@ -2,7 +2,8 @@
 
 The story: build questions from rooms, score predictions, ask and train models, read what a run left, and work through
 the course. Every command is a thin layer over a function of the package of the same purpose; what a command can do, a
-notebook can do. Commands that train or evaluate leave a run folder (runs.py) and can be killed and taken up again.
+notebook can do. Commands that train or evaluate leave a run folder (runs/folder.py) and can be killed and taken up
+again.
 
 Errors that a person can mend are one line on stderr and exit code 2; `vsr --debug` shows where they came from. Nothing
 heavy is imported before a command runs, so that help is quick. Left out: configuration files; a run folder's
@@ -19,10 +20,10 @@ import typer
 from typer.core import TyperGroup
 
 from vsr_kit import __version__
-from vsr_kit.characters import one_line, printable
-from vsr_kit.cli import benching, claiming, course, questions, reproducing, studies
+from vsr_kit.cli import course, data, models, study
 from vsr_kit.cli.terminal import guard
-from vsr_kit.damage import Damaged, in_a_line
+from vsr_kit.files import Damaged, in_a_line
+from vsr_kit.validation import one_line, printable
 
 
 class _Group(TyperGroup):
@@ -68,12 +69,11 @@ for command in (course.run, course.course, course.lab):
     app.command(rich_help_panel="Course")(command)
 # pytest's own options need no -- before them
 app.command(rich_help_panel="Course", context_settings={"ignore_unknown_options": True})(course.test)
-for command in (questions.build, questions.score):
+for command in (data.build, data.score):
     app.command(rich_help_panel="Questions and scores")(command)
-_RUNS = (studies.pretrain, studies.eval_, studies.train, studies.report, reproducing.reproduce, claiming.claims)
+_RUNS = (models.pretrain, models.eval_, models.train, models.report, study.reproduce, study.claims)
 for command in _RUNS:
     app.command(command.__name__.rstrip("_"), rich_help_panel="Models and runs")(command)
-app.add_typer(benching.bench, name="bench", rich_help_panel="Models and runs")
 
 
 def _show_version(wanted: bool) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from vsr_kit.characters import printable
+from vsr_kit.validation import printable
 
 SPREAD = ["-n", "auto", "--dist", "worksteal"]  # of pytest-xdist
 
@@ -31,14 +31,14 @@ def run(
     cell_timeout: Timeout = 0,
 ) -> None:
     """Run the main job: execute notebooks 00 to 03 on the miniature and leave a site with a report."""
-    from vsr_kit.site import MAIN_JOB, course_notebooks
+    from vsr_kit.pages.site import MAIN_JOB, course_notebooks
 
     _build(course_notebooks(notebooks or MAIN_JOB), out, smoke, cell_timeout)
 
 
 def course(out: Out = Path("site"), smoke: Smoke = False, cell_timeout: Timeout = 0) -> None:
     """Execute every notebook of the course and leave a site with a report."""
-    from vsr_kit.site import course_notebooks
+    from vsr_kit.pages.site import course_notebooks
 
     _build(course_notebooks(), out, smoke, cell_timeout)
 
@@ -48,7 +48,7 @@ def _build(notebooks: list[Path], out: Path, smoke: bool, cell_timeout: int) -> 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from vsr_kit.site import build_site
+    from vsr_kit.pages.site import build_site
 
     console = Console()
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
@@ -81,7 +81,7 @@ def _build(notebooks: list[Path], out: Path, smoke: bool, cell_timeout: int) -> 
 
 
 def _tell(console, site, smoke: bool) -> None:
-    from vsr_kit.report import number
+    from vsr_kit.pages.report import number
 
     measured = [(run.name, what, number(v)) for run in site.runs for what, v in run.summary.get("headline", {}).items()]
     if measured:
@@ -102,9 +102,9 @@ def lab(
     """
     from importlib.util import find_spec
 
-    from vsr_kit.copies import OWN_COPY, kernel_environment, update_copy
+    from vsr_kit.pages.site import course_notebooks
+    from vsr_kit.paths import OWN_COPY, kernel_environment, update_copy
     from vsr_kit.runs import runs_root
-    from vsr_kit.site import course_notebooks
 
     if find_spec("jupyterlab") is None:
         raise ValueError("JupyterLab is not installed; pip install 'vsr-kit[lab]'")
@@ -123,7 +123,7 @@ def test(
     """Run the tests, every notebook on its smoke budget included. Needs a checkout."""
     from importlib.util import find_spec
 
-    from vsr_kit.shipped import checkout
+    from vsr_kit.paths import checkout
 
     top = checkout()
     if top is None or not (top / "tests").is_dir():

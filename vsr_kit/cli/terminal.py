@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import sys
 
-from vsr_kit.characters import printable
+from vsr_kit.validation import printable
 
 _UP = re.compile(r"(?:\x1b\[A)+")  # tqdm, on its way back from a bar below another
 

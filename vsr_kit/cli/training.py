@@ -16,12 +16,12 @@ from pathlib import Path
 
 import typer
 
-from vsr_kit import limits
-from vsr_kit.attempts import INTERRUPTED
-from vsr_kit.cli.recorded import BROKEN_STATUS, is_over, needed, profile_of, refuse_changes, settings_of
-from vsr_kit.methods import Task, check, check_numbers
-from vsr_kit.profiles import get_profile
+from vsr_kit import validation
+from vsr_kit.cli.resume import BROKEN_STATUS, is_over, needed, profile_of, refuse_changes, settings_of
 from vsr_kit.runs import RunFolder, check_name, runs_root
+from vsr_kit.runs.attempts import INTERRUPTED
+from vsr_kit.training.methods import Task, check, check_numbers
+from vsr_kit.training.profiles import get_profile
 
 FIRST_AND_LAST = 10  # steps at either end whose mean reward is told
 
@@ -33,9 +33,9 @@ def train(
 
     given: the options that were typed, which may not contradict the record.
     """
-    from vsr_kit.asking import gather
-    from vsr_kit.interrupts import say_on_full_disk, say_on_stop
+    from vsr_kit.evaluation.evaluate import load_questions
     from vsr_kit.questions import TRAINED_TYPES
+    from vsr_kit.runs.interrupts import say_on_full_disk, say_on_stop
 
     with say_on_stop("begin again with the same command (nothing was recorded)") as stop:
         work = _work(profile, changes, settings, seed, name, resume, given or {})
@@ -44,7 +44,7 @@ def train(
         chosen, task, settings, seed, run = work
         if run is not None:
             stop.how = f"go on with: vsr train --resume {run.path}"
-        asked = gather(
+        asked = load_questions(
             settings["rooms"],
             split="train",
             phrasing=settings["phrasing"],
@@ -101,10 +101,10 @@ def _work(profile: str, changes: dict, settings: dict, seed: int, name: str, res
         run = RunFolder.resume(resume) if _main_process() else run
     names = ("extra_rewards", "detectors")
     task = Task(settings.get("method", "grpo"), settings["mode"], *(tuple(settings.get(name, ())) for name in names))
-    limits.seed(seed)
-    limits.whole("per_room", settings["per_room"])
+    validation.seed(seed)
+    validation.whole("per_room", settings["per_room"])
     if settings["seconds"] is not None:
-        limits.real("seconds", settings["seconds"])
+        validation.real("seconds", settings["seconds"])
     chosen.check_passes()
     if task.method == "grpo":
         task.reward_funcs(chosen.numeric)
@@ -115,7 +115,7 @@ def _run(profile, task, asked, run, seed: int, how: dict):
     """Train under a bar."""
     from tqdm import tqdm
 
-    from vsr_kit.training import train as start
+    from vsr_kit.training.run import train as start
 
     with tqdm(total=profile.steps, desc="training", unit="step", disable=not _main_process()) as bar:
         return start(profile, task, asked.rows, asked.clips, run, seed, on_log=partial(_show, bar), **how)
@@ -159,7 +159,7 @@ def _close(run, trained) -> None:
 
 def _new_folder(name: str, config: dict, seed: int, model: str):
     """A new folder, made by the main process; None in the others."""
-    from vsr_kit.models import mini_path
+    from vsr_kit.models.loading import mini_path
 
     if not _main_process():
         return None

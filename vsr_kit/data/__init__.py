@@ -3,30 +3,22 @@
 Left out: anything a model sees; prompts and processing come later.
 """
 
-from vsr_kit.data.builds import unfinished
-from vsr_kit.data.checks import FIELDS, check_row, check_rows
+from vsr_kit.data.checking import FIELDS, check_row, check_rows
 from vsr_kit.data.clips import ClipFolder, clip_path, load_clips, whole_clips
-from vsr_kit.data.filming import film
-from vsr_kit.data.folders import (
-    BuildReport,
-    build,
-    make_samples,
-    sample_clips,
-    sample_rooms,
-    sample_rows,
-)
-from vsr_kit.data.records import read_records
+from vsr_kit.data.datasets import BuildReport, build, make_samples, sample_clips, sample_rooms, sample_rows, unfinished
 from vsr_kit.data.rows import (
     HUB_ID,
+    SPLITS,
+    assign_splits,
     balanced,
     first_of_types,
     load_vsi_bench,
     make_rows,
+    read_records,
     read_rows,
+    split_rooms,
     write_rows,
 )
-from vsr_kit.data.splits import SPLITS, assign_splits, split_rooms
-from vsr_kit.data.visibility import Visibility, read_visibility, shown_rows, visibility_of
 
 __all__ = [
     "FIELDS",
@@ -34,14 +26,12 @@ __all__ = [
     "SPLITS",
     "BuildReport",
     "ClipFolder",
-    "Visibility",
     "assign_splits",
     "balanced",
     "build",
     "check_row",
     "check_rows",
     "clip_path",
-    "film",
     "first_of_types",
     "load_clips",
     "load_vsi_bench",
@@ -49,14 +39,11 @@ __all__ = [
     "make_samples",
     "read_records",
     "read_rows",
-    "read_visibility",
     "sample_clips",
     "sample_rooms",
     "sample_rows",
-    "shown_rows",
     "split_rooms",
     "unfinished",
-    "visibility_of",
     "whole_clips",
     "write_rows",
 ]

@@ -1,24 +1,159 @@
-"""Rows: plain dicts with VSI-Bench's fields, made from rooms, read from a file, or loaded from the benchmark.
+"""Rows: plain dicts with VSI-Bench's fields, read, made from rooms, and split by room.
+
+Records of a file, one after another, each with the place to name when it breaks a rule.
+
+The story: JSON lines, or one JSON list, plain or gzipped, from a file or a pipe, and parquet. What a file is, its first
+bytes say, whatever its name. Nothing is guessed: what cannot be read stops the reading and is named by file and line.
+Left out: CSV, whose lists and empty fields are no longer told from text; the error says how to turn it into JSON lines.
+
+Which rooms are for training, which for choosing, which for testing.
+
+Splits are by room, never by question. A procedural room belongs to the split whose random stream its seed comes from, a
+real one to the split that a hash of its name falls into; neither ever changes because other rooms come or go.
+Left out: telling which real scenes show the same home twice; the benchmark's release does not say.
+
+Rows: plain dicts with VSI-Bench's fields, made from rooms, read from a file, or loaded from the benchmark.
 
 Everything downstream takes rows, so procedural rooms, the benchmark's geometry, its own questions and a user's file all
-look alike. Reading is strict (`vsr_kit.data.checks`), and nothing is made that would not be read again.
+look alike. Reading is strict (`vsr_kit.data.checking`), and nothing is made that would not be read again.
 Left out: VSI-100k, of which no file was ever released; `make_rows(..., phrasing="vsi-100k")` makes its like.
 """
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import io
 import json
+import math
+import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from vsr_kit.data.checks import check_row, check_rows
-from vsr_kit.data.records import read_records
+from vsr_kit.data.checking import check_row, check_rows
 from vsr_kit.questions import QUESTION_TYPES, Rules, make_questions
-from vsr_kit.rooms import Room
+from vsr_kit.rooms import Room, make_room
+from vsr_kit.validation import parse_json
 from vsr_kit.videos import Clip
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def read_records(path: str | Path, wanted: str, blank_lines: bool = True) -> Iterator[tuple[str, object]]:
+    """Yield (place, record) of every record.
+
+    Args:
+        path: a file or a pipe (`/dev/stdin`).
+        wanted: what the file should be, for the error where there is none: "a questions.jsonl, …".
+        blank_lines: whether lines without anything between others are passed over; else they are no JSON.
+
+    Raises:
+        ValueError: naming the file and, where there is one, the line.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: give {wanted}")
+    if not path.exists():
+        raise ValueError(f"no file {path}: give {wanted}")
+    data = path.read_bytes()
+    if data.startswith(b"\x1f\x8b"):
+        data = _unzipped(data, path)
+    if data.startswith(b"PAR1"):
+        yield from _of_parquet(data, path)
+        return
+    if _is_csv(data, path):
+        how = "pandas.read_csv(FILE).to_json('rows.jsonl', orient='records', lines=True)"
+        raise ValueError(f"{path}: is CSV, where lists are text; make a .jsonl or .parquet of it, by {how}, say")
+    if data.removeprefix(_BOM).lstrip()[:1] == b"[":
+        yield from _of_list(data, path)
+        return
+    lines = data.split(b"\n")  # bytes: text may hold other line breaks
+    if not lines[-1].strip():
+        lines.pop()
+    for number, line in enumerate(lines, 1):
+        if line.removeprefix(_BOM).strip() or not blank_lines:
+            yield f"{path}, line {number}", _parsed(line, f"{path}, line {number}", "write one object a line")
+
+
+def _is_csv(data: bytes, path: Path) -> bool:
+    """By its name, or by a first line that names a field and is no JSON."""
+    header = data.removeprefix(_BOM).lstrip()[:2000].split(b"\n")[0]
+    named = {suffix.lower() for suffix in path.suffixes[-2:]} & {".csv", ".tsv"}
+    return bool(named) or (b"question_type" in header and header[:1] not in (b"{", b"["))
+
+
+def _parsed(line: bytes, where: str, remedy: str) -> object:
+    try:
+        return parse_json(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where}: is not UTF-8 ({error}); save the file as UTF-8") from None
+    except ValueError as error:
+        raise ValueError(f"{where}: is not JSON ({error}); {remedy}") from None
+
+
+def _unzipped(data: bytes, path: Path) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path}: is damaged gzip ({error}); copy it again from where it came") from None
+
+
+def _of_list(data: bytes, path: Path) -> Iterator[tuple[str, object]]:
+    records = _parsed(data, str(path), "write one object a line, or one list of objects")
+    for number, record in enumerate(records, 1):
+        yield f"{path}, record {number}", record
+
+
+def _of_parquet(data: bytes, path: Path) -> Iterator[tuple[str, object]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        records = pq.read_table(io.BytesIO(data)).to_pylist()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: is damaged parquet ({error}); copy it again from where it came") from None
+    for number, record in enumerate(records, 1):
+        yield f"{path}, row {number}", record
+
+
+SPLITS = ("train", "val", "test")
+
+
+def split_rooms(n: int, split: str, seed: int = 0) -> list[Room]:
+    """Make `n` procedural rooms of a split, named `{split}-{seed}-00000` and on.
+
+    Splits draw from separate random streams, so no room is in two of them; asking for more rooms keeps the first ones.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
+    if n < 1:
+        raise ValueError(f"cannot make {n} rooms: n must be at least 1")
+    stream = np.random.SeedSequence(seed, spawn_key=(SPLITS.index(split) + 1,))
+    states = stream.generate_state(n, dtype=np.uint64)
+    return [make_room(int(state), f"{split}-{seed}-{i:05d}") for i, state in enumerate(states)]
+
+
+def assign_splits(
+    rooms: Iterable[Room], seed: int = 0, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+) -> dict[str, list[Room]]:
+    """Put every room of a geometry file into train, val or test by a hash of its scene name.
+
+    A scene's split depends on its name and `seed` alone, not on the other scenes or their order; the shares are
+    therefore `fractions` on average only.
+    """
+    if len(fractions) != 3 or min(fractions) < 0 or not math.isclose(sum(fractions), 1.0):
+        raise ValueError(f"fractions are {fractions}: give three shares, none below 0, that add up to 1")
+    edges = np.cumsum(fractions)[:2]
+    splits: dict[str, list[Room]] = {split: [] for split in SPLITS}
+    for room in rooms:
+        digest = hashlib.sha256(f"{seed}/{room.name}".encode()).digest()
+        share = int.from_bytes(digest[:8], "big") / 2**64
+        splits[SPLITS[int(np.searchsorted(edges, share, side="right"))]].append(room)
+    return splits
+
 
 HUB_ID = "nyu-visionx/VSI-Bench"
 
@@ -112,10 +247,10 @@ def write_rows(path: str | Path, rows: Iterable[dict]) -> None:
 def read_rows(path: str | Path) -> list[dict]:
     """Read a questions.jsonl: one row with VSI-Bench's fields a line, `phrasing` filled in where it is missing.
 
-    Gzipped lines, one JSON list, parquet, and a pipe are read as well; see `vsr_kit.data.records`.
+    Gzipped lines, one JSON list, parquet, and a pipe are read as well; see `vsr_kit.data.rows`.
 
     Raises:
-        ValueError: naming line, field, rule and remedy of the first row that breaks one (`vsr_kit.data.checks`).
+        ValueError: naming line, field, rule and remedy of the first row that breaks one (`vsr_kit.data.checking`).
     """
     return check_rows(read_records(path, "a questions.jsonl, or write one with `vsr build`"))
 

@@ -4,7 +4,7 @@ A score alone says little. `scorers` gives a value to every answer, `tables` mak
 `baselines` has the lines to beat without looking, `intervals` says how far rooms and seeds could have moved a score or
 a difference, `prediction` where a repetition should land, and `passk` whether the right answer is there at all.
 Left out: VLMEvalKit's harness (its prompt and frames differ too), tests of significance, and asking a model, which is
-`vsr_kit.asking`'s work.
+`vsr_kit.evaluation.evaluate`'s work.
 """
 
 from vsr_kit.evaluation.baselines import (
@@ -13,17 +13,32 @@ from vsr_kit.evaluation.baselines import (
     most_frequent_answer,
     wrong_clip_pairing,
 )
-from vsr_kit.evaluation.intervals import Interval, difference, differences, gap_change, interval, intervals
+from vsr_kit.evaluation.intervals import (
+    Interval,
+    ReplicationInterval,
+    difference,
+    differences,
+    gap_change,
+    interval,
+    intervals,
+    replication_interval,
+)
 from vsr_kit.evaluation.passk import best_of_k, best_of_k_curve, best_of_k_table, pass_at_k
-from vsr_kit.evaluation.prediction import Prediction, predict
-from vsr_kit.evaluation.predictions import read_predictions
-from vsr_kit.evaluation.scorers import HARNESSES, Score, score_row
-from vsr_kit.evaluation.tables import ScoreTable, TypeScore, score, tabulate
+from vsr_kit.evaluation.scorers import (
+    HARNESSES,
+    Score,
+    ScoreTable,
+    TypeScore,
+    read_predictions,
+    score,
+    score_row,
+    tabulate,
+)
 
 __all__ = [
     "HARNESSES",
     "Interval",
-    "Prediction",
+    "ReplicationInterval",
     "Score",
     "ScoreTable",
     "TypeScore",
@@ -39,8 +54,8 @@ __all__ = [
     "intervals",
     "most_frequent_answer",
     "pass_at_k",
-    "predict",
     "read_predictions",
+    "replication_interval",
     "score",
     "score_row",
     "tabulate",

@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from vsr_kit.prompts import answer_choices
-from vsr_kit.prompts.parsing import same_words
+from vsr_kit.prompts import answer_choices, same_words
 from vsr_kit.questions import NUMERIC_TYPES
 from vsr_kit.rewards import mra
 

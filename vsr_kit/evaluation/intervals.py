@@ -1,4 +1,6 @@
-"""95 % intervals over rooms and seeds, by bootstrap, for every task and overall.
+"""95 % intervals over rooms and seeds, and where a replication should land.
+
+95 % intervals over rooms and seeds, by bootstrap, for every task and overall.
 
 Questions about one room stand or fall together, so rooms are drawn, not questions; and a training run is one draw of
 its seed, so with several runs seeds are drawn as well. Differences are taken question by question on the same rooms.
@@ -7,17 +9,24 @@ out. A bootstrap of three or five seeds is too narrow: it draws from values that
 would. So wherever seeds vary, Student's interval stands beside it, from the variance between seeds and the one between
 rooms; what holds in the one and not in the other rests on few seeds.
 Left out: tests of significance, and corrections for looking at many tasks at once.
+
+Where a repetition of a comparison should land: 95 % prediction intervals over training seeds.
+
+Questions and rooms are the same in a repetition, so only seeds (and the rounding of another machine) make it differ;
+the interval is Student's for the mean of new runs drawn like the old ones.
+Left out: repetitions on other rooms, for which the intervals of `vsr_kit.evaluation.intervals` stand.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vsr_kit.evaluation.tables import ScoreTable, score
+from vsr_kit.evaluation.scorers import ScoreTable, score
 from vsr_kit.questions import QUESTION_TYPES, TASKS, TRAINED_TASKS, task_of
 
 RESAMPLES = 1000
@@ -288,3 +297,33 @@ def _pick(found: Mapping[str, Interval], task: str) -> Interval:
     if task not in found:
         raise ValueError(f"no score of {task!r}: these rows have {', '.join(found)}")
     return found[task]
+
+
+@dataclass(frozen=True)
+class ReplicationInterval:
+    """A mean over `runs` runs, and where the mean of `new_runs` further ones lies in 95 of 100 repetitions."""
+
+    mean: float
+    low: float
+    high: float
+    runs: int
+    new_runs: int
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies within."""
+        return self.low <= value <= self.high
+
+
+def replication_interval(values: Sequence[float], new_runs: int) -> ReplicationInterval:
+    """Predict the mean of `new_runs` runs from one value for each run that is known.
+
+    Raises:
+        ValueError: fewer than two values, which have no spread; fewer than one new run.
+    """
+    from scipy.stats import t
+
+    if len(values) < 2 or new_runs < 1:
+        raise ValueError(f"{len(values)} runs cannot predict {new_runs}: give at least 2 runs, and ask for at least 1")
+    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
+    reach = float(t.ppf(0.975, len(values) - 1)) * spread * math.sqrt(1 / len(values) + 1 / new_runs)
+    return ReplicationInterval(mean, mean - reach, mean + reach, len(values), new_runs)

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import comb
 
 from vsr_kit.evaluation.intervals import RESAMPLES, Interval, intervals
-from vsr_kit.evaluation.scorers import Score
-from vsr_kit.evaluation.tables import ScoreTable, score
+from vsr_kit.evaluation.scorers import Score, ScoreTable, score
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:

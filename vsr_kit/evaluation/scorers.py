@@ -1,4 +1,6 @@
-"""Three readings of one answer: VSI-Bench's own, lmms-eval's, and a lenient one that reads chains of thought.
+"""Scores: three readings of an answer, VSI-Bench's table of means, and predictions read from a file.
+
+Three readings of one answer: VSI-Bench's own, lmms-eval's, and a lenient one that reads chains of thought.
 
 All three share VSI-Bench's metric (mean relative accuracy for numbers, exact match for choices) and differ in what they
 take the answer to be:
@@ -12,18 +14,42 @@ take the answer to be:
 Rows without options (VSI-100k) are foreign to the first two; their words are compared as letters would be, so that a
 ground truth of two words is never right there.
 Left out: the harnesses' prompts (`vsr_kit.prompts` has them) and their limit of 16 new tokens.
+
+VSI-Bench's table: the mean of each question type, of each task, and over all of them.
+
+The three levels of relative direction are one task, the mean of their means; the overall score is the mean of the
+tasks. Where a set of questions lacks some of them, both means are over those there are: VSI-Bench's code stops there,
+since its own questions lack none.
+Left out: drawing (`vsr_kit.plots`) and intervals.
+
+Reading predictions: records with VSI-Bench's fields and `prediction`, one JSON object a line or a table.
+
+A record that breaks a rule stops the reading and is named: a score over the lines that happened to be well formed would
+be the score of another set of questions. The rules are those of rows (`vsr_kit.data.checking`), so what `vsr eval` and
+`vsr train` accept can be scored.
+Several answers to one question tell themselves apart by a field `sample`. A study keeps answers without their
+questions (`id`, `said`, `cut`); they are joined to the questions beside them.
+Left out: other formats.
 """
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
+import numpy as np
+
+from vsr_kit.data import check_row, read_records, read_rows
 from vsr_kit.prompts import answer_choices, parse_answer, same_answer
-from vsr_kit.prompts.numbers import lmms_eval_number
-from vsr_kit.questions import NUMERIC_TYPES, QUESTION_TYPES
+from vsr_kit.prompts.number_words import lmms_eval_number
+from vsr_kit.questions import NUMERIC_TYPES, QUESTION_TYPES, TASKS, TRAINED_TASKS, task_of
 from vsr_kit.rewards import mra
+from vsr_kit.validation import shown
 
 
 @dataclass(frozen=True)
@@ -112,3 +138,193 @@ def _float(word: str) -> float | None:
 
 def _why(word: str, otherwise: str) -> str:
     return otherwise if word else "empty"
+
+
+@dataclass(frozen=True)
+class TypeScore:
+    """One question type: its mean value (0 to 1) and how its n answers divide.
+
+    Attributes:
+        mean: of all n, a parse failure counting 0.
+        right, partly, wrong: read, and worth 1, between, or 0.
+        unparsed: not read; `reasons` says why, and how often.
+    """
+
+    mean: float
+    n: int
+    right: int
+    partly: int
+    wrong: int
+    unparsed: int
+    reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """The scores of one set of predictions; rows in their order.
+
+    Attributes:
+        harness: what read the answers.
+        ids: (dataset, id) of every row.
+        rooms: (dataset, scene_name) of every row.
+        question_types: of every row.
+        scores: of every row.
+    """
+
+    harness: str
+    ids: tuple[tuple[str, object], ...]
+    rooms: tuple[tuple[str, str], ...]
+    question_types: tuple[str, ...]
+    scores: tuple[Score, ...]
+
+    @property
+    def n(self) -> int:
+        """How many rows."""
+        return len(self.scores)
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """The value of every row, 0 to 1."""
+        return np.array([score.value for score in self.scores])
+
+    @cached_property
+    def types(self) -> dict[str, TypeScore]:
+        """The question types that occur, in VSI-Bench's order."""
+        by_type: dict[str, list[Score]] = {}
+        for kind, score in zip(self.question_types, self.scores, strict=True):
+            by_type.setdefault(kind, []).append(score)
+        return {kind: _summary(by_type[kind]) for kind in QUESTION_TYPES if kind in by_type}
+
+    @cached_property
+    def tasks(self) -> dict[str, float]:
+        """The tasks that occur, 0 to 1: a type's mean, for relative direction the mean of its levels' means."""
+        levels: dict[str, list[float]] = {}
+        for kind, summary in self.types.items():
+            levels.setdefault(task_of(kind), []).append(summary.mean)
+        return {task: float(np.mean(levels[task])) for task in TASKS if task in levels}
+
+    @property
+    def overall(self) -> float:
+        """The mean of the tasks that occur, 0 to 1."""
+        return float(np.mean(list(self.tasks.values())))
+
+    @property
+    def trained(self) -> float | None:
+        """The mean of those of the six trained tasks that occur, 0 to 1; None if none does."""
+        present = [value for task, value in self.tasks.items() if task in TRAINED_TASKS]
+        return float(np.mean(present)) if present else None
+
+    @property
+    def parse_rate(self) -> float:
+        """The share of answers that could be read."""
+        return float(np.mean([score.parsed for score in self.scores]))
+
+    def percent(self) -> dict[str, float]:
+        """`overall` and every task that occurs, in per cent."""
+        return {"overall": 100 * self.overall} | {task: 100 * value for task, value in self.tasks.items()}
+
+    def to_dict(self) -> dict:
+        """Everything, ready for JSON: `percent()`, then the trained tasks' mean, counts, and each question type."""
+        types = {
+            kind: {**vars(summary), "mean": 100 * summary.mean, "reasons": dict(summary.reasons)}
+            for kind, summary in self.types.items()
+        }
+        trained = None if self.trained is None else 100 * self.trained
+        counts = {"harness": self.harness, "n": self.n, "parse_rate": 100 * self.parse_rate}
+        return {**self.percent(), "mean_of_trained_tasks": trained, **counts, "types": types}
+
+
+def score(rows: Iterable[Mapping], harness: str = "official") -> ScoreTable:
+    """Score rows that carry a `prediction`.
+
+    Raises:
+        ValueError: if there is no row, or one has no prediction.
+    """
+    rows = list(rows)
+    for row in rows:
+        if not isinstance(row.get("prediction"), str):
+            found = row.get("prediction")
+            raise ValueError(f"row {row.get('id')!r}: 'prediction' is {found!r}, must be the text the model wrote")
+    return tabulate(rows, [score_row(row, row["prediction"], harness) for row in rows], harness)
+
+
+def tabulate(rows: Sequence[Mapping], scores: Sequence[Score], harness: str) -> ScoreTable:
+    """Make a table of scores that were computed elsewhere, one a row."""
+    if not rows or len(rows) != len(scores):
+        raise ValueError(f"{len(rows)} rows and {len(scores)} scores: give at least one row, and one score for each")
+    return ScoreTable(
+        harness,
+        tuple((row["dataset"], row["id"]) for row in rows),
+        tuple((row["dataset"], row["scene_name"]) for row in rows),
+        tuple(row["question_type"] for row in rows),
+        tuple(scores),
+    )
+
+
+def _summary(scores: Sequence[Score]) -> TypeScore:
+    read = [score.value for score in scores if score.parsed]
+    right, wrong = sum(value == 1 for value in read), sum(value == 0 for value in read)
+    reasons = Counter(score.reason for score in scores if not score.parsed)
+    mean = float(np.mean([score.value for score in scores]))
+    partly, unparsed = len(read) - right - wrong, len(scores) - len(read)
+    return TypeScore(mean, len(scores), right, partly, wrong, unparsed, dict(reasons.most_common()))
+
+
+_STUDY_LINE = {"id", "said"}
+
+
+def read_predictions(path: str | Path) -> list[dict]:
+    """Read rows with VSI-Bench's fields plus `prediction` from JSON lines, plain or gzipped, a pipe, or parquet.
+
+    A study's `answers/NAME.jsonl.gz` is read with its `questions/`: each draw is a row with `sample`.
+
+    Raises:
+        ValueError: naming line, field, rule and remedy of the first line that breaks one; also for an empty file.
+    """
+    path = Path(path)
+    records = list(read_records(path, "JSON lines of VSI-Bench rows with 'prediction'", blank_lines=False))
+    if not records:
+        raise ValueError(f"{path}: is empty; a line for each prediction is needed")
+    first = records[0][1]
+    if isinstance(first, dict) and first.keys() >= _STUDY_LINE and "question_type" not in first:
+        records = list(_joined(records, path))
+    return _checked(records)
+
+
+def _checked(records: Iterable[tuple[str, object]]) -> list[dict]:
+    rows, seen = [], {}
+    for where, record in records:
+        row = _checked_row(record, where)
+        key = row["dataset"], str(row["id"]), json.dumps(row.get("sample"))
+        if key in seen:
+            rule = "give a question one row, or number its rows in a field 'sample'"
+            raise ValueError(f"{where}: field 'id' {shown(row['id'])} is {seen[key]}'s, too; {rule}")
+        seen[key] = where.rpartition(", ")[2]
+        rows.append(row)
+    return rows
+
+
+def _checked_row(record: object, where: str) -> dict:
+    asked = {k: v for k, v in record.items() if k != "prediction"} if isinstance(record, dict) else record
+    row = check_row(asked, where)  # but for the prediction: a model may have written anything
+    if not isinstance(record.get("prediction"), str):
+        found = "missing" if "prediction" not in record else shown(record["prediction"])
+        raise ValueError(f"{where}: field 'prediction' is {found}, must be the text the model wrote, such as \"3\"")
+    return row | {"prediction": record["prediction"]}
+
+
+def _joined(records: list[tuple[str, object]], path: Path) -> Iterator[tuple[str, object]]:
+    """A study's answers with the fields of their questions; every draw is a row."""
+    beside = path.absolute().parent.parent / "questions" / f"{path.name.split('--')[0]}.jsonl.gz"
+    if "--" not in path.name or not beside.is_file():
+        raise ValueError(
+            f"{path}: holds a study's answers (id, said) without their questions: keep answers/NAME--….jsonl.gz and "
+            "questions/NAME.jsonl.gz side by side, or give rows with VSI-Bench's fields and 'prediction'"
+        )
+    questions = {row["id"]: row for row in read_rows(beside)}
+    for where, record in records:
+        answers = record.get("said") if isinstance(record, dict) else None
+        if not isinstance(answers, list) or record.get("id") not in questions:
+            raise ValueError(f"{where}: is no answer to a question of {beside}; copy both files of the study again")
+        for sample, said in enumerate(answers):
+            yield where, {**questions[record["id"]], "sample": sample, "prediction": said}

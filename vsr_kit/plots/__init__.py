@@ -17,20 +17,13 @@ cell to see it; `show` gives any other plotly figure the same two forms.
 Left out: choosing what to plot, and statistics; both come before.
 """
 
-from vsr_kit.plots.costs import gain_by_cost
-from vsr_kit.plots.curves import METRICS, training_curves
-from vsr_kit.plots.display import Figure, Html, Picture, show
-from vsr_kit.plots.forest import difference_forest
-from vsr_kit.plots.groups import group_figure
-from vsr_kit.plots.payments import reward_shapes
-from vsr_kit.plots.rooms import floor_plan
-from vsr_kit.plots.scores import before_after, score_dots
-from vsr_kit.plots.shares import parse_failures
+from vsr_kit.plots.canvas import Figure, Html, Picture, show
+from vsr_kit.plots.comparisons import difference_forest, gain_by_cost, pass_at_k, reward_shapes
+from vsr_kit.plots.rooms import clip_strip, floor_plan, frame_png
+from vsr_kit.plots.scores import before_after, parse_failures, score_dots
 from vsr_kit.plots.sharing import sharing_gain, tree_mask
-from vsr_kit.plots.sheets import clip_strip, frame_png
-from vsr_kit.plots.tables import paper_table, score_table
-from vsr_kit.plots.traces import traces
-from vsr_kit.plots.tries import pass_at_k
+from vsr_kit.plots.tables import paper_table, score_table, traces
+from vsr_kit.plots.training import METRICS, group_figure, training_curves
 
 __all__ = [
     "METRICS",

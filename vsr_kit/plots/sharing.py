@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from vsr_kit.plots.canvas import BASELINE, axis, canvas, label, spread
-from vsr_kit.plots.display import Figure
+from vsr_kit.plots.canvas import BASELINE, Figure, axis, canvas, label, spread
 from vsr_kit.plots.style import BLUE, GREEN, ORANGE, color_of, padded, plain, text_width, tidy
 
 CLIP, QUESTION, ANSWERS = "clip", "question", "completions"

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 from html import escape
 
-from vsr_kit.characters import drawable
+from vsr_kit.validation import drawable
 
 SOURCES = ("measured now", "shipped")
 WIDTH_PX = 880

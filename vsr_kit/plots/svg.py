@@ -14,10 +14,9 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from vsr_kit.characters import drawable
-from vsr_kit.plots.elements import bare, number, pen, tag, text_at
-from vsr_kit.plots.marks import default, draw_trace
+from vsr_kit.plots.marks import bare, default, draw_trace, number, pen, tag, text_at
 from vsr_kit.plots.style import FONT, INK, LINE, SOFT, nice_ticks, padded, text_width, tick_label
+from vsr_kit.validation import drawable
 
 _ACROSS = {"left": "start", "center": "middle", "right": "end", "auto": "middle", None: "middle"}
 _DOWN = {"top": "top", "middle": "middle", "bottom": "bottom", "auto": "middle", None: "middle"}

@@ -5,16 +5,8 @@ answer out of a chain of thought is not stated anywhere: the rules in `vsr_kit.p
 Left out: system prompts, few-shot examples, and any model that judges answers.
 """
 
-from vsr_kit.prompts.parsing import (
-    REASONS,
-    SOURCES,
-    Choice,
-    Parsed,
-    answer_choices,
-    parse_answer,
-    same_answer,
-    same_words,
-)
+from vsr_kit.prompts.candidates import Choice, answer_choices, same_words
+from vsr_kit.prompts.parsing import REASONS, SOURCES, Parsed, parse_answer, same_answer
 from vsr_kit.prompts.templates import (
     MODES,
     PROMPTS,
@@ -23,8 +15,8 @@ from vsr_kit.prompts.templates import (
     VSI_BENCH_MODE,
     VSI_BENCH_NUMBER_PROMPT,
     chat_messages,
-    completion_text,
     has_options,
+    target_completion,
     user_text,
 )
 
@@ -41,10 +33,10 @@ __all__ = [
     "Parsed",
     "answer_choices",
     "chat_messages",
-    "completion_text",
     "has_options",
     "parse_answer",
     "same_answer",
     "same_words",
+    "target_completion",
     "user_text",
 ]

@@ -29,8 +29,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from vsr_kit.prompts.candidates import settle
-from vsr_kit.prompts.choices import Choice, answer_choices, find_choices, find_phrase, same_words
+from vsr_kit.prompts.candidates import Choice, answer_choices, find_choices, find_phrase, same_words, settle
 from vsr_kit.prompts.markup import plain
 from vsr_kit.prompts.numbers import Mention, canonical_number, find_quantities
 from vsr_kit.prompts.templates import has_options

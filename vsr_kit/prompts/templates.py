@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vsr_kit.strict import CONTROL_TOKEN, shown
+from vsr_kit.validation import CONTROL_TOKEN, shown
 
 MODES = ("vanilla", "think", "observe")
 USES = ("eval", "train")
@@ -77,7 +77,7 @@ def chat_messages(row: Mapping, mode: str = "vanilla", use: str = "eval") -> lis
     return [{"role": "user", "content": content}]
 
 
-def completion_text(mode: str, use: str, chain: str, answer: str) -> str:
+def target_completion(mode: str, use: str, chain: str, answer: str) -> str:
     """Write the completion a prompt asks for: the target of supervised training, and what `format_reward` pays.
 
     Vanilla gives the bare answer. Think and observe give `<think>chain</think> <answer>answer</answer>` in training

@@ -7,20 +7,25 @@ Left out: human filtering; a question is dropped by stated rules or not at all.
 """
 
 from vsr_kit.questions.geometric import make_questions
-from vsr_kit.questions.records import (
+from vsr_kit.questions.types import (
+    BENCHMARK_RULES,
     CHOICE_TYPES,
     HELD_OUT_TYPES,
     LABELS,
     NUMERIC_TYPES,
     PHRASINGS,
     QUESTION_TYPES,
+    RULES,
+    STUDY_RULES,
     TASKS,
     TRAINED_TASKS,
     TRAINED_TYPES,
     Question,
+    Rules,
+    get_rules,
+    rules_for,
     task_of,
 )
-from vsr_kit.questions.rules import BENCHMARK_RULES, RULES, STUDY_RULES, Rules, get_rules, rules_for
 
 __all__ = [
     "BENCHMARK_RULES",

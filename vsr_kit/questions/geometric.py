@@ -1,28 +1,94 @@
-"""From a room to its questions: ground truths from geometry, and the rules that drop what is ambiguous.
+"""From a room to its questions: ground truths from geometry, and what is dropped as ambiguous.
 
-The numbers are a rule set's (rules.py): how near is too near, which distances are not compared, which directions lie
+Relative distance: four options, and which of them is closest to an object that occurs once.
+
+By the benchmark's rules an option is a category, as far away as its nearest instance, and any four that can be told
+apart may be drawn. By the study's it is an object that occurs once, and four are drawn blindly: where they are too
+close to tell apart, there is no question.
+Left out: options that are drawn to be hard, and balance of the right answer over categories.
+
+From a room to its questions: ground truths from geometry, and the rules that drop what is ambiguous.
+
+The numbers are a rule set's (types.py): how near is too near, which distances are not compared, which directions lie
 too near a border. The same in every set: an object is asked about by name only if its category occurs once, by its
 count and by its boxes; a count is the stated one, and a count of one is not asked; where a clip is given, everything a
 question names must be seen in it, and a category that occurs several times counts as seen only if every instance of it
 is, as many as its count says.
+
+The same question about a room in which something was changed: its truth there, or None where it has none any more.
+
+Left out: types whose truth needs a clip (appearance order) or a way through the room (route planning).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from itertools import combinations, permutations
 
 import numpy as np
 
-from vsr_kit.questions.nearest import ranked, relative_distance
-from vsr_kit.questions.records import LABELS, PHRASINGS, QUESTION_TYPES, Question
-from vsr_kit.questions.rules import STUDY_RULES, Rules, get_rules
-from vsr_kit.questions.templates import VSI_100K, VSI_BENCH
-from vsr_kit.rooms import Room, pairwise_distances
+from vsr_kit.questions.types import (
+    LABELS,
+    PHRASINGS,
+    QUESTION_TYPES,
+    STUDY_RULES,
+    VSI_100K,
+    VSI_BENCH,
+    Question,
+    Rules,
+    get_rules,
+)
+from vsr_kit.rooms import Box, Room, box_distance, pairwise_distances
 from vsr_kit.videos import Clip, visible_objects
+
+_DRAWS = 100  # of four options, before those that the nearest ones allow are taken
+
+
+def ranked(scene, distances: Mapping[str, float], names: list[str]) -> list[str] | None:
+    """The names from near to far; None where two of them are about as far, or the nearest is too near."""
+    order = sorted(names, key=distances.__getitem__)
+    gaps = np.diff([distances[name] for name in order])
+    too_near = distances[order[0]] < scene.rules.least_nearest_m
+    return None if too_near or gaps.min() < scene.rules.margin_m(scene.room) else order
+
+
+def relative_distance(scene) -> Iterator[tuple]:
+    """Draft at most one question about each object that occurs once: which of four is closest to it?"""
+    for target in scene.names:
+        distances = scene.options(target)
+        draw = _valid_four if scene.rules.nearest_instance else _any_four
+        picked = draw(scene, distances)
+        order = None if picked is None else ranked(scene, distances, picked)
+        if picked is not None and order is not None:
+            fields = {"category": target, "options": ", ".join(picked)}
+            yield "object_rel_distance", fields, (target, *picked), order[0], order[1:]
+
+
+def _any_four(scene, distances: Mapping[str, float]) -> list[str] | None:
+    """Draw four options, once: where they are too close to tell apart, there is no question."""
+    others = list(distances)
+    return [others[i] for i in scene.rng.permutation(len(others))[:4]] if len(others) >= 4 else None
+
+
+def _valid_four(scene, distances: Mapping[str, float]) -> list[str] | None:
+    """Draw four options that can be told apart; None where no four can."""
+    far = {name: distance for name, distance in distances.items() if distance >= scene.rules.least_nearest_m}
+    apart: list[str] = []
+    for name in sorted(far, key=far.__getitem__):  # from the nearest on, each as soon as it is far enough from the last
+        if not apart or far[name] - far[apart[-1]] >= scene.rules.margin_m(scene.room):
+            apart.append(name)
+    if len(apart) < 4:
+        return None
+    for _ in range(_DRAWS):
+        picked = _any_four(scene, far)
+        if ranked(scene, far, picked) is not None:
+            return picked
+    return [apart[i] for i in scene.rng.permutation(4)]
+
 
 _OWN_LABELS = {"vsi-bench": "closest", "vsi-100k": "centre"}
 
@@ -259,3 +325,56 @@ _ASK = {
     "route_planning": _ask_held_out("route_planning"),
     "obj_appearance_order": _ask_held_out("appearance_order"),
 }
+
+
+def truth_in(row: Mapping, room: Room) -> str | None:
+    """The ground truth of a VSI-Bench row about `room`, whose categories must be called as in the row's `objects`.
+
+    Sizes, distances and the area are measured again; of several instances the nearest counts. Counts and directions are
+    kept: no change of `vsr_kit.rooms.generator` touches a count, and none moves an object sideways against another.
+
+    Returns:
+        The truth as the row would state it; None where the question has no clear answer any more by its rules: a pair
+        that is too near, nearest options that are about as far.
+    """
+    kind, named, rules = row["question_type"], row["objects"], get_rules(row.get("rules", STUDY_RULES), room.dataset)
+    boxes: dict[str, list[Box]] = {}
+    for box in room.boxes:
+        boxes.setdefault(box.category, []).append(box)
+    if kind == "room_size_estimation":
+        return f"{room.floor_area_m2:.1f}"
+    if kind == "object_size_estimation":
+        return str(round(100 * boxes[named[0]][0].longest_m))
+    if kind == "object_abs_distance":
+        distance = _nearest(boxes[named[0]], boxes[named[1]])
+        return f"{distance:.1f}" if distance >= rules.least_distance_m else None
+    if kind != "object_rel_distance":
+        return row["ground_truth"]
+    away = {name: _nearest(boxes[named[0]], boxes[name]) for name in named[1:]}
+    first, second, *_ = sorted(away.values())
+    if first < rules.least_nearest_m or second - first < rules.margin_m(room):
+        return None
+    nearest = min(away, key=away.get)
+    return next((option[0] for option in row["options"] if option[3:] == nearest), None)
+
+
+def _nearest(some: list[Box], others: list[Box]) -> float:
+    return min(box_distance(a, b) for a in some for b in others)
+
+
+def in_other_words(row: Mapping, names: Mapping[str, str]) -> dict:
+    """A row with other words for some categories, in its question, its options and its `objects`.
+
+    Words are replaced all at once, long ones first, so that two may change places and `lamp` leaves `table lamp` alone.
+    """
+    if not names:
+        return dict(row)
+    longest_first = sorted({*names, *row["objects"]}, key=len, reverse=True)
+    pattern = re.compile(r"(?<!\w)(" + "|".join(map(re.escape, longest_first)) + r")(?!\w)")
+
+    def said(text: str) -> str:
+        return pattern.sub(lambda match: names.get(match[1], match[1]), text)
+
+    options = row["options"] and [option[:3] + said(option[3:]) for option in row["options"]]
+    objects = [names.get(name, name) for name in row["objects"]]
+    return {**row, "question": said(row["question"]), "options": options, "objects": objects}

@@ -9,25 +9,29 @@ Left out: rewards given by another model.
 """
 
 from vsr_kit.rewards.cheats import CHEATS, Cheat
-from vsr_kit.rewards.functions import RewardFunction, make_reward_funcs, text_reward
-from vsr_kit.rewards.numeric import (
-    MRA_TOLERANCES,
-    NUMERIC_REWARDS,
-    exact,
-    mra,
-    one_minus_relative_error,
-    paper_numeric,
-)
-from vsr_kit.rewards.tags import TAGGED_MODES, check_mode, has_words, tag_counts, tag_names, thoughts, words
 from vsr_kit.rewards.terms import (
     EXTRA_REWARDS,
     LENGTH_TARGET,
+    MRA_TOLERANCES,
+    NUMERIC_REWARDS,
+    TAGGED_MODES,
     THOUGHT_TARGET,
     accuracy_reward,
+    check_mode,
+    exact,
     format_reward,
+    has_words,
     length_reward,
+    mra,
+    one_minus_relative_error,
+    paper_numeric,
+    tag_counts,
+    tag_names,
     thought_reward,
+    thoughts,
+    words,
 )
+from vsr_kit.rewards.trl_functions import RewardFunction, make_reward_funcs, text_reward
 
 __all__ = [
     "CHEATS",

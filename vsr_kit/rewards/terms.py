@@ -1,5 +1,20 @@
 """The terms of a reward, each one completion in and one number out: accuracy, format, length, thought.
 
+Rewards for numbers: a predicted number and the true one in, a share from 0 to 1 out.
+
+The paper measures |p-g| / min(p,g) and does not say how that error becomes a reward: max(0, 1 - error) is our reading.
+Beside it stand two other published rewards and the crudest of all, an exact match, to see what grading is worth.
+Left out: rewards on a logarithmic scale, and rewards that know how answers are distributed.
+
+Tags and words of a completion: what the rewards and the detectors look at, and nothing about whether it is right.
+
+A tag counts however sloppily it is spelled (`< Think >`), as for `parse_answer`: who counts tags must not be fooled by
+a space. A word is a run of letters and digits; what a dot, a hyphen or an apostrophe joins stays one word, so "2.5" and
+"north-west" are one each.
+Left out: tags with attributes, and languages that write without spaces, where a sentence counts as one word.
+
+The terms of a reward, each one completion in and one number out: accuracy, format, length, thought.
+
 The paper pays accuracy and format, saw its rollouts end as empty tags, and "tried a length reward later against empty
 reasoning", whose form it does not state. `length_reward` is a naive one of ours: tags repeated collect it, which is the
 paper's own finding. `thought_reward` is our answer: it pays for different words between one pair of tags.
@@ -8,12 +23,128 @@ Left out: a length reward that falls again for long texts, and any look at wheth
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
+from itertools import islice
 
-from vsr_kit.prompts import parse_answer, same_answer
-from vsr_kit.rewards.numeric import numeric_reward
-from vsr_kit.rewards.tags import TAGGED_MODES, check_mode, tag_names, words
+import numpy as np
+
+from vsr_kit.prompts import MODES, parse_answer, same_answer
+from vsr_kit.prompts.numbers import canonical_number
+
+# np.linspace, not 0.5, 0.55, …: its last bits decide cases on a threshold, and VSI-Bench's scorer uses it
+MRA_TOLERANCES = 1 - np.linspace(0.5, 0.95, 10)
+
+
+def paper_numeric(predicted: float, truth: float) -> float:
+    """max(0, 1 - |p-g| / min(p,g)), zero from twice or half the truth on: vsGRPO's error, our map to a reward."""
+    if predicted == truth:
+        return 1.0
+    least = min(predicted, truth)
+    return max(0.0, 1 - abs(predicted - truth) / least) if least > 0 and math.isfinite(predicted) else 0.0
+
+
+def mra(predicted: float | np.ndarray, truth: float) -> float | np.ndarray:
+    """Mean relative accuracy, VSI-Bench's metric: the share of ten thresholds t (0.5 to 0.95) with |p-g| / g <= 1 - t.
+
+    Args:
+        predicted: a number, or an array of them.
+        truth: where it is not above 0 the metric has no meaning, and only the truth itself earns 1.
+    """
+    numbers = np.asarray(predicted, dtype=float)
+    if truth > 0:
+        with np.errstate(over="ignore"):  # the largest floats are infinitely wrong, and 0 is what they earn
+            shares = (abs(numbers - truth)[..., None] / truth <= MRA_TOLERANCES).mean(axis=-1)
+    else:
+        shares = (numbers == truth).astype(float)
+    return shares if numbers.ndim else float(shares)
+
+
+def one_minus_relative_error(predicted: float, truth: float) -> float:
+    """max(0, 1 - |p-g| / |g|), as Video-R1 pays it: half the truth, or one and a half times it, still earns 0.5."""
+    if predicted == truth:
+        return 1.0
+    return max(0.0, 1 - abs(predicted - truth) / abs(truth)) if truth and math.isfinite(predicted) else 0.0
+
+
+def exact(predicted: float, truth: float) -> float:
+    """1 for the same number, to ten significant digits, else 0: 2 m are the 200 cm asked for, 201 cm earn nothing."""
+    return float(canonical_number(predicted) == canonical_number(truth))
+
+
+NUMERIC_REWARDS: dict[str, Callable[[float, float], float]] = {
+    "paper": paper_numeric,
+    "mra": mra,
+    "one_minus_relative_error": one_minus_relative_error,
+    "exact": exact,
+}
+
+
+def numeric_reward(name: str) -> Callable[[float, float], float]:
+    """One of `NUMERIC_REWARDS` by its name; a ValueError names those there are."""
+    if name not in NUMERIC_REWARDS:
+        raise ValueError(f"unknown reward for numbers {name!r}: choose one of {', '.join(NUMERIC_REWARDS)}")
+    return NUMERIC_REWARDS[name]
+
+
+TAGGED_MODES = tuple(mode for mode in MODES if mode != "vanilla")
+
+_TAG = re.compile(r"< ?(/?) ?(think|observe|answer) ?>", re.IGNORECASE | re.ASCII)
+_WORD = re.compile(r"[^\W_]+(?:[.'’-][^\W_]+)*")
+
+
+def check_mode(mode: str) -> None:
+    """Raise a ValueError that names the modes, unless `mode` is one of them."""
+    if mode not in MODES:
+        raise ValueError(f"unknown mode {mode!r}: choose one of {', '.join(MODES)}")
+
+
+def tag_names(text: str, most: int | None = None) -> list[str]:
+    """The tags of a text in order, the first `most`, a closing one with its slash: `["think", "/think", "answer"]`."""
+    return [match[1] + match[2].lower() for match in islice(_TAG.finditer(text), most)]
+
+
+def tag_counts(text: str) -> Counter[str]:
+    """How often each tag stands in a text, by the names of `tag_names`."""
+    counts: Counter[str] = Counter()
+    for (slash, name), count in Counter(_TAG.findall(text)).items():
+        counts[slash + name.lower()] += count
+    return counts
+
+
+def has_words(text: str) -> bool:
+    """Whether there is a word in a text."""
+    return _WORD.search(text) is not None
+
+
+def thoughts(text: str, mode: str) -> list[str]:
+    """What stands in each block of a mode, tags within it taken out; a block never closed counts, too.
+
+    Raises:
+        ValueError: for an unknown mode. Vanilla has no blocks: an empty list.
+    """
+    check_mode(mode)
+    if mode not in TAGGED_MODES:
+        return []
+    held, start = [], None
+    for match in _TAG.finditer(text):
+        name = match[1] + match[2].lower()
+        if start is None and name == mode:
+            start = match.end()
+        elif start is not None and name in (f"/{mode}", "answer"):  # never closed: it ends where the answer begins
+            held.append(text[start : match.start()])
+            start = None
+    if start is not None:
+        held.append(text[start:])
+    return [_TAG.sub(" ", block) if "<" in block else block for block in held]
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in order, without case."""
+    return _WORD.findall(text.casefold())
+
 
 # Characters. The miniature's chains have up to about 140 and are cut at 96 tokens: tags and words can both reach it.
 LENGTH_TARGET = 250

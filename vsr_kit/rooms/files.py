@@ -21,7 +21,7 @@ from scipy.spatial import ConvexHull
 
 from vsr_kit.rooms.generator import make_rooms
 from vsr_kit.rooms.geometry import Box, Room, yaw_axes
-from vsr_kit.strict import parse_json, shown, text_fault
+from vsr_kit.validation import parse_json, shown, text_fault
 
 WALLS = ("labelled", "roomy")
 _WALL_MARGIN_M = 0.25

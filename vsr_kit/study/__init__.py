@@ -1,12 +1,39 @@
-"""The study: which runs there are, which questions they are asked, where the answers are kept, and how to run it all.
+"""The study: the runs there are, the questions they are asked, how it is run, and what it found.
 
-sets.py has the questions, answers.py the passes over them, variants.py every training run with its settings,
-trained.py one run, reproduce.py all of them, leftovers.py what an earlier study left and whether it may stay. Nothing
-is scored here: `vsr_kit.results` computes every table and verdict from the answers.
-Left out: the recipes beside vsGRPO.
+conditions.py has the passes over question sets and where answers are kept, question_sets.py the questions, variants.py
+every training run with its settings, runner.py runs them all, training_runs.py one of them, staleness.py says whether
+what an earlier study left may stay. What was found is computed anew from the kept answers, never stored: answers.py
+reads them, comparisons.py puts variants side by side, verdicts.py applies each claim's own rule, summary.py writes
+the README's tables. Every function that reads takes the study's folder, the shipped one by default.
+Left out: drawing, which is `vsr_kit.plots`.
 """
 
 from vsr_kit.study.answers import (
+    MODES,
+    Bands,
+    BeforeAfter,
+    answer_pairs,
+    answer_shares,
+    cot_table,
+    drop_repeated_mean,
+    first_and_last_groups,
+    grpo_table,
+    in_points,
+    lines_to_beat,
+    mode_answers,
+    provenance,
+    rollouts,
+    run_curves,
+    run_summaries,
+    trained_answers,
+    trained_runs,
+    training_answers,
+    tries_table,
+    truncated_percent,
+    variant_answers,
+)
+from vsr_kit.study.comparisons import PAPER_2B
+from vsr_kit.study.conditions import (
     CLIPS,
     SAMPLED_PER_TYPE,
     SAMPLES,
@@ -25,7 +52,7 @@ from vsr_kit.study.answers import (
     shown_clips,
     write_lines,
 )
-from vsr_kit.study.sets import (
+from vsr_kit.study.question_sets import (
     PER_TYPE_AND_ROOM,
     TEST_ROOMS,
     TRAIN_ROOMS,
@@ -35,61 +62,92 @@ from vsr_kit.study.sets import (
     procedural_questions,
     question_set,
 )
+from vsr_kit.study.summary import ledger, study_summary
 from vsr_kit.study.variants import (
-    BENCH,
-    HELD_OUT,
+    BENCH_SET,
+    HELD_OUT_SET,
     LEARNING_RATES,
-    ORDER,
+    ORDER_SET,
     SEEDS,
-    THREE,
+    THREE_SEEDS,
     TUNED,
     TUNING_SEED,
     VARIANTS,
-    WORDS,
+    WORDS_SET,
     Variant,
     base_conditions,
     tuning_variants,
     variant,
 )
+from vsr_kit.study.verdicts import Verdict, claim_text, verdict, verdicts
 
 __all__ = [
-    "BENCH",
+    "BENCH_SET",
     "CLIPS",
-    "HELD_OUT",
+    "HELD_OUT_SET",
     "LEARNING_RATES",
-    "ORDER",
+    "MODES",
+    "ORDER_SET",
+    "PAPER_2B",
     "PER_TYPE_AND_ROOM",
     "SAMPLED_PER_TYPE",
     "SAMPLES",
     "SEEDS",
     "TEST_ROOMS",
-    "THREE",
+    "THREE_SEEDS",
     "TOKEN_CAP",
     "TRAIN_ROOMS",
     "TUNED",
     "TUNING_SEED",
     "VAL_ROOMS",
     "VARIANTS",
-    "WORDS",
+    "WORDS_SET",
+    "Bands",
+    "BeforeAfter",
     "Condition",
     "QuestionSet",
     "Variant",
+    "Verdict",
     "answer",
+    "answer_pairs",
+    "answer_shares",
     "answers_path",
     "base_conditions",
+    "claim_text",
+    "cot_table",
+    "drop_repeated_mean",
+    "first_and_last_groups",
+    "grpo_table",
+    "in_points",
+    "ledger",
+    "lines_to_beat",
     "make_set",
+    "mode_answers",
     "pairs_path",
     "procedural_questions",
+    "provenance",
     "question_set",
     "questions_path",
     "read_answers",
     "read_lines",
     "read_samples",
     "reference_runs",
+    "rollouts",
+    "run_curves",
+    "run_summaries",
     "sampled_subset",
     "save_questions",
     "shown_clips",
+    "study_summary",
+    "trained_answers",
+    "trained_runs",
+    "training_answers",
+    "tries_table",
+    "truncated_percent",
     "tuning_variants",
     "variant",
+    "variant_answers",
+    "verdict",
+    "verdicts",
     "write_lines",
 ]

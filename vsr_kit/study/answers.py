@@ -1,283 +1,360 @@
-"""Conditions and their answers: who was asked what, how, and where the answers are kept.
+"""Reading a study folder: answers of base and trained runs, their curves, and the lines to beat.
 
-A condition is one pass over one set of questions: a model (the base or a trained run), a prompt mode, a decoding, and
-the clip shown (the room's own, another room's, or none). Its answers go into one small file under `answers/`, beside a
-manifest that says with what they were made; a condition whose file exists is not asked again, so a study goes on where
-a kill stopped it. An entry is written before its answers appear, so none are without: after a kill between the two a
-name has two entries, of which the last counts, or one without answers, which counts for nothing.
-Left out: scores. Every table and verdict is computed from these files.
+Reading a study folder: which answers are there, what the training rooms' answers were, what made it all.
+
+Left out: scoring, which is the business of the modules beside this one.
+
+The base with three prompts: scores, what became of the answers, best of k, and the lines to beat.
+
+Left out: trained models.
+
+Trained runs: their answers, and the base against GRPO with vanilla prompts (scores, gaps, curves, side by side).
+
+Left out: comparing the other variants, which `vsr_kit.study.comparisons` does.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
-import os
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
-from itertools import zip_longest
 from pathlib import Path
 
-import numpy as np
+from vsr_kit.data import first_of_types, make_rows, split_rooms
+from vsr_kit.evaluation import (
+    Interval,
+    best_of_k_curve,
+    best_of_k_table,
+    differences,
+    draws_from_training_answers,
+    gap_change,
+    intervals,
+    most_frequent_answer,
+    score,
+)
+from vsr_kit.files import NUMBER, Damaged, expect
+from vsr_kit.questions import STUDY_RULES, TRAINED_TYPES
+from vsr_kit.rewards import accuracy_reward
+from vsr_kit.runs import RunFolder
+from vsr_kit.study.conditions import (
+    SAMPLES,
+    Condition,
+    answers_path,
+    manifest_entries,
+    questions_path,
+    read_answers,
+    read_lines,
+    read_samples,
+    reference_runs,
+)
+from vsr_kit.study.question_sets import PER_TYPE_AND_ROOM, TRAIN_ROOMS
+from vsr_kit.study.variants import BENCH_SET, variant
 
-from vsr_kit.asking import other_clips
-from vsr_kit.damage import Damaged
-from vsr_kit.data import first_of_types
-from vsr_kit.journals import read_gzip_lines, replace
-from vsr_kit.journals import read_lines as read_journal
-from vsr_kit.provenance import checkpoint_identity, hardware, identity_differs
-from vsr_kit.runs import git_at_start
-from vsr_kit.shipped import data_samples
-from vsr_kit.study.sets import QuestionSet
-
-TOKEN_CAP = 96  # one cap for every mode: generous for a number, enough for nearly every chain
-SAMPLES = 8
-SAMPLED_PER_TYPE = 40
-CLIPS = ("own", "wrong", "none")
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One pass over one question set.
-
-    Attributes:
-        questions: name of the question set.
-        model: `base`, or the name of a training run.
-        mode: vanilla, think or observe; always with the paper's evaluation prompt.
-        samples: 0 decodes greedily, else so many draws at temperature 1.
-        clip: `own`, `wrong` or `none`.
-    """
-
-    questions: str
-    model: str = "base"
-    mode: str = "vanilla"
-    samples: int = 0
-    clip: str = "own"
-
-    @property
-    def name(self) -> str:
-        """File name of the answers."""
-        decode = f"sampled{self.samples}" if self.samples else "greedy"
-        return f"{self.questions}--{self.model}--{self.mode}--{decode}--{self.clip}"
+Bands = dict[str, Interval]  # `overall` and every task; see `one_mean`
 
 
-def answer(
-    condition: Condition, questions: QuestionSet, loaded, folder: Path, log: Callable[[str], None] = print
-) -> Path:
-    """Run one condition unless its answers are there; write its entry in the manifest, then the answers.
-
-    Raises:
-        ValueError: the answers that are there were made otherwise, see `made_otherwise`.
-    """
-    from vsr_kit.generation import generate
-
-    path = answers_path(condition, folder)
-    if path.exists():
-        if told := made_otherwise(condition, folder, manifest_entries(folder)):
-            raise ValueError(told)
-        return path
-    rows, clips = questions.rows, shown_clips(questions, condition.clip)
-    if condition.samples:
-        rows = sampled_subset(rows)
-    began = time.monotonic()
-    said = generate(
-        loaded,
-        rows,
-        clips,
-        condition.mode,
-        "eval",
-        max_new_tokens=TOKEN_CAP,
-        temperature=1.0 if condition.samples else 0.0,
-        num_samples=max(1, condition.samples),
-        seed=17,
-    )
-    seconds = time.monotonic() - began
-    lines = [
-        {"id": row["id"], "said": [g.text for g in group], "cut": [g.truncated for g in group]}
-        for row, group in zip(rows, said, strict=True)
-    ]
-    _note(
-        folder, {**asdict(condition), "name": condition.name, "rows": len(rows), "seconds": round(seconds, 1)}, loaded
-    )
-    write_lines(path, lines)
-    log(f"{condition.name}: {len(rows)} questions in {seconds:.0f} s")
-    return path
+def study_folder(folder: Path | str | None) -> Path:
+    """The folder given, or the shipped study's."""
+    return Path(folder) if folder is not None else reference_runs()
 
 
-def sampled_subset(rows: list[dict]) -> list[dict]:
-    """The first questions of each type, one room after another: what is asked eight times over."""
-    return first_of_types(rows, SAMPLED_PER_TYPE)
+def answered(condition: Condition, folder: Path | str | None) -> bool:
+    """Whether the answers of a condition are in the folder."""
+    return answers_path(condition, study_folder(folder)).exists()
 
 
-def shown_clips(questions: QuestionSet, which: str) -> dict[str, np.ndarray] | None:
-    """What every room is shown: its own clip, another room's (always the same one, as `vsr eval` picks it), or None.
-
-    Raises:
-        ValueError: for another word than `own`, `wrong` and `none`, or for `wrong` with fewer than two rooms.
-    """
-    if which not in CLIPS:
-        raise ValueError(f"clip is {which!r}: choose one of {', '.join(CLIPS)}")
-    if which == "none":
-        return None
-    return questions.clips if which == "own" else other_clips(questions.clips)
+def condition_answers(condition: Condition, folder: Path | str | None) -> list[dict]:
+    """The answers of a greedy condition: its rows with `prediction` and `truncated`."""
+    return read_answers(condition, study_folder(folder))
 
 
-def answers_path(condition: Condition, folder: Path) -> Path:
-    """Where a condition's answers are, or will be."""
-    return folder / "answers" / f"{condition.name}.jsonl.gz"
+def all_draws(condition: Condition, folder: Path | str | None) -> list[dict]:
+    """Every draw of a sampled condition, draw after draw."""
+    return [row for draw in read_samples(condition, study_folder(folder)) for row in draw]
 
 
-def questions_path(name: str, folder: Path) -> Path:
-    """Where a question set's rows are, or will be."""
-    return folder / "questions" / f"{name}.jsonl.gz"
-
-
-def pairs_path(folder: Path, dataset: str = "arkitscenes") -> Path:
-    """Where the distances of the pairs of a data set's released geometry are, or will be."""
-    return folder / "labels" / f"{dataset}.jsonl"
-
-
-def write_lines(path: Path, lines: Iterable[dict]) -> None:
-    """Write gzipped JSON lines beside, then rename: a file that exists is whole. Same lines, same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    replace(path, lambda beside: beside.write_bytes(gzip.compress(text.encode(), mtime=0)))
-
-
-def sweep(folder: Path) -> None:
-    """Remove what kills left half-written of questions and answers; for whoever holds the study's lock."""
-    for part in ("answers", "questions"):
-        for left in (folder / part).glob(".*.jsonl.gz.*"):
-            left.unlink(missing_ok=True)
-
-
-def _note(folder: Path, entry: dict, loaded) -> None:
-    """Append how a condition's answers were made."""
-    made = {
-        "token_cap": TOKEN_CAP,
-        "loaded": loaded.description.replace(f"{folder}{os.sep}", ""),  # an adapter's place within the study
-        "base": base_identity(),
-        "git": git_at_start(),
-        "hardware": hardware(),
-    }
-    with (folder / "manifest.jsonl").open("a", encoding="utf-8") as manifest:
-        manifest.write(json.dumps({**entry, **made}) + "\n")
+def training_answers(phrasing: str, folder: Path | str | None = None) -> list[dict]:
+    """Rows of the training rooms: the study's own where it kept them, else all that geometry alone allows."""
+    kept = questions_path(f"train-{phrasing}", study_folder(folder))
+    if kept.exists():
+        return read_lines(kept)
+    return list(_from_geometry(phrasing, TRAIN_ROOMS))
 
 
 @cache
-def base_identity() -> dict:
-    """Name and hash of the miniature, whose weights are read once a process."""
-    return checkpoint_identity(data_samples("mini-qwen2-vl"))
+def _from_geometry(phrasing: str, count: int) -> tuple[dict, ...]:
+    rooms = split_rooms(count, "train")
+    return tuple(make_rows(rooms, phrasing, 0, TRAINED_TYPES, max_per_type=PER_TYPE_AND_ROOM, rules=STUDY_RULES))
 
 
-def manifest_entries(folder: Path) -> dict[str, dict]:
-    """How each condition's answers were made, by the condition's name: its last entry in the manifest."""
-    return {entry["name"]: entry for entry in read_journal(folder / "manifest.jsonl") if "name" in entry}
+def drop_repeated_mean(bands: Bands) -> Bands:
+    """Bands without `trained` where no other tasks were asked: `overall` then is the same mean."""
+    same = "trained" in bands and bands["trained"].n == bands["overall"].n
+    return {task: band for task, band in bands.items() if not (same and task == "trained")}
 
 
-def made_otherwise(condition: Condition, folder: Path, entries: dict[str, dict]) -> str | None:
-    """Why answers that are there may not stand for those of today: another token cap or checkpoint, or nobody knows.
+def in_points(bands: Bands) -> dict[str, str]:
+    """Differences as a table writes them: `{"object_counting": "+1.2 (-0.3 to +2.7)", …}`."""
+    return {task: f"{b.mean:+.1f} ({b.low:+.1f} to {b.high:+.1f})" for task, b in bands.items()}
+
+
+def provenance(folder: Path | str | None = None) -> str:
+    """One line: conditions, token cap, commit and checkpoint behind the answers, from the manifest."""
+    entries = [e for e in manifest_entries(study_folder(folder)).values() if "token_cap" in e]  # of conditions
+    parts = {
+        "token cap": {str(e["token_cap"]) for e in entries},
+        "commit": {(e["git"] or {}).get("commit", "unknown")[:10] for e in entries},
+        "SHA-256 of the base": {(e["base"].get("sha256") or "unknown")[:10] for e in entries},
+    }
+    return f"{len(entries)} conditions; " + ", ".join(f"{k} {' and '.join(sorted(v))}" for k, v in parts.items())
+
+
+MODES = ("think", "observe", "vanilla")  # in the order of the paper's table
+
+
+def cot_table(folder: Path | str | None = None, harness: str = "lenient", sampled: bool = False) -> dict[str, Bands]:
+    """Scores of the base with each of the three prompts: greedy, or the mean over draws at temperature 1."""
+    answers = mode_answers(folder, sampled)
+    tables = {m: best_of_k_table(rows, 1, harness) if sampled else score(rows, harness) for m, rows in answers.items()}
+    return {mode: drop_repeated_mean(intervals(table)) for mode, table in tables.items()}
+
+
+def mode_answers(
+    folder: Path | str | None = None, sampled: bool = False, questions: str = BENCH_SET
+) -> dict[str, list[dict]]:
+    """The base's answers with each prompt: greedy, or all draws one after another."""
+    if sampled:
+        return {mode: all_draws(Condition(questions, mode=mode, samples=SAMPLES), folder) for mode in MODES}
+    return {mode: condition_answers(Condition(questions, mode=mode), folder) for mode in MODES}
+
+
+def lines_to_beat(folder: Path | str | None = None, questions: str = BENCH_SET) -> dict[str, Bands]:
+    """Scores that need no understanding: `frequent`, `no_video` and `wrong_clip`, by the names the plots use.
+
+    The two that ask the base (vanilla, greedy) are there where the study asked it so.
+    """
+    rows = condition_answers(Condition(questions), folder)
+    sets = {"frequent": most_frequent_answer(training_answers(rows[0]["phrasing"], folder), rows)}
+    blind = {"no_video": Condition(questions, clip="none"), "wrong_clip": Condition(questions, clip="wrong")}
+    sets |= {name: condition_answers(c, folder) for name, c in blind.items() if answered(c, folder)}
+    return {name: drop_repeated_mean(intervals(found)) for name, found in sets.items()}
+
+
+def answer_shares(rows: Sequence[dict], harness: str = "lenient") -> dict[str, int]:
+    """How many answers were right, partly right, wrong, not readable, or cut off by the cap, whatever they said."""
+    counts = dict.fromkeys(("right", "partly", "wrong", "unparsed", "cut"), 0)
+    for row, own in zip(rows, score(rows, harness).scores, strict=True):
+        read = "right" if own.value == 1 else "partly" if own.value > 0 else "wrong"
+        counts["cut" if row.get("truncated") else read if own.parsed else "unparsed"] += 1
+    return counts
+
+
+def truncated_percent(rows: Sequence[dict]) -> float:
+    """The share of answers that the token cap cut off, in per cent."""
+    return 100 * sum(bool(row["truncated"]) for row in rows) / len(rows)
+
+
+def tries_table(
+    folder: Path | str | None = None, ks: Sequence[int] = (1, 2, 4, 8)
+) -> tuple[dict[str, dict[int, tuple]], dict[str, dict[int, tuple]]]:
+    """Mean best of k draws, mean of the trained tasks, as (value, low, high) by k.
 
     Returns:
-        The file, what differs with both values, and the remedies; None where the answers may stay.
+        One curve for each prompt, and the same for k draws from the training answers: {name: {k: band}} each.
     """
-    path, entry = answers_path(condition, folder), entries.get(condition.name)
-    remedy = f"give another --out, or remove {path} to have it asked again"
-    if entry is None:
-        return f"{path} has no entry in {folder / 'manifest.jsonl'}, so how it was made is not known; {remedy}"
-    if (then := entry.get("token_cap")) != TOKEN_CAP:
-        return f"{path}: token_cap was {then} and is {TOKEN_CAP} today; {remedy}"
-    told = identity_differs(entry.get("base"), base_identity())
-    return told and f"{path}: base {told}; {remedy}"
+    draws = mode_answers(folder, sampled=True)
+    asked = draws[MODES[0]][: len(draws[MODES[0]]) // SAMPLES]
+    blind = draws_from_training_answers(training_answers(asked[0]["phrasing"], folder), asked, SAMPLES)
+    modes = {mode: _tries(rows, ks) for mode, rows in draws.items()}
+    return modes, {"draws from training answers": _tries(blind, ks)}
 
 
-def save_questions(questions: QuestionSet, folder: Path) -> None:
-    """Keep the rows beside the answers, so that anyone can score them again without a model.
+def _tries(rows: list[dict], ks: Sequence[int]) -> dict[int, tuple]:
+    return {k: found.band[:3] for k, found in best_of_k_curve(rows, ks)["trained"].items()}
+
+
+@dataclass(frozen=True)
+class BeforeAfter:
+    """The base against the trained runs on the same questions; every field by task.
+
+    Attributes:
+        runs: names of the trained runs that were found.
+        before, after, change: scores, and trained minus base, paired by question.
+        gap_before, gap_after, gap_growth: own clip minus another room's clip, and what training added to it.
+        frequent: always the most frequent training answer.
+    """
+
+    runs: tuple[str, ...]
+    before: Bands
+    after: Bands
+    change: Bands
+    gap_before: Bands
+    gap_after: Bands
+    gap_growth: Bands
+    frequent: Bands
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers to the same questions: of the base, and one list for each trained run; with own and other clips."""
+
+    base: list[dict]
+    base_wrong: list[dict]
+    own: list[list[dict]]
+    wrong: list[list[dict]]
+
+    @property
+    def gap_growth(self) -> Bands:
+        """What training added to the gap between the own clip and another room's, by task, in points."""
+        return gap_change((self.own, self.wrong), ([self.base], [self.base_wrong]))
+
+
+def trained_runs(folder: Path | str | None = None, of: str = "grpo-vanilla") -> tuple[str, ...]:
+    """Names of a variant's runs, by seed, for which every pass over the test questions is there, whatever the seeds."""
+    known = variant(of)
+    named = re.compile(rf"{BENCH_SET}--{re.escape(of)}-seed(\d+)--")
+    files = (named.match(path.name) for path in (study_folder(folder) / "answers").glob(f"{BENCH_SET}--{of}-seed*"))
+    seeds = sorted({int(match[1]) for match in files if match})
+    about = {seed: [c for c in known.conditions(seed) if c.questions == BENCH_SET] for seed in seeds}
+    return tuple(known.run_name(seed) for seed, passes in about.items() if all(answered(c, folder) for c in passes))
+
+
+def asked_runs(conditions: Sequence[Condition], folder: Path | str | None = None) -> tuple[str, ...]:
+    """Those runs of GRPO with vanilla prompts that a study asked all of some conditions, whoever these name."""
+    runs = trained_runs(folder)
+    return tuple(run for run in runs if all(answered(replace(c, model=run), folder) for c in conditions))
+
+
+def variant_answers(
+    of: str,
+    folder: Path | str | None = None,
+    questions: str = BENCH_SET,
+    mode: str | None = None,
+    clip: str = "own",
+    runs: Sequence[str] | None = None,
+) -> list[list[dict]]:
+    """What a variant's runs, or some of them, answered, one list for each; in their own mode unless told otherwise.
 
     Raises:
-        ValueError: the folder keeps other rows under the set's name; answers to these would be scored by those.
+        FileNotFoundError: if the folder holds no run of the variant, or lacks some of these answers.
     """
-    path = questions_path(questions.name, folder)
-    if not path.exists():
-        write_lines(path, questions.rows)
-        return
-    kept, asked = read_lines(path), json.loads(json.dumps(questions.rows))  # as they would come back
-    for then, now in zip_longest(kept, asked, fillvalue={}):
-        if then != now:
-            field = next(n for n in {**then, **now} if then.get(n, "nothing") != now.get(n, "nothing"))
-            was, is_now = (row.get(field, "nothing") for row in (then, now))
-            raise ValueError(
-                f"{path}: row {(now or then)['id']} differs from what would be asked today: {field} is {was!r} there, "
-                f"{is_now!r} today; give another --out (or the geometry file of then, if the rooms are real), or "
-                f"remove {path} and {folder}/answers/{questions.name}--*"
-            )
+    runs = trained_runs(folder, of) if runs is None else runs
+    if not runs:
+        raise FileNotFoundError(f"{study_folder(folder)} holds no answers of {of}; vsr reproduce makes them")
+    return [condition_answers(Condition(questions, run, mode or variant(of).mode, clip=clip), folder) for run in runs]
 
 
-# -- reading back ------------------------------------------------------------------------------------------------------
+def trained_answers(
+    folder: Path | str | None = None, questions: str = BENCH_SET, runs: Sequence[str] | None = None
+) -> Answers:
+    """All answers a comparison needs, of all runs unless some are named.
+
+    Raises:
+        FileNotFoundError: if the folder holds the answers of no trained run, or lacks some of the others.
+    """
+    return Answers(
+        base=condition_answers(Condition(questions), folder),
+        base_wrong=condition_answers(Condition(questions, clip="wrong"), folder),
+        own=variant_answers("grpo-vanilla", folder, questions, runs=runs),
+        wrong=variant_answers("grpo-vanilla", folder, questions, clip="wrong", runs=runs),
+    )
 
 
-def reference_runs() -> Path:
-    """The shipped study."""
-    return data_samples("reference_runs")
+def grpo_table(
+    folder: Path | str | None = None, questions: str = BENCH_SET, runs: Sequence[str] | None = None
+) -> BeforeAfter:
+    """What GRPO changed, over seeds and rooms; of all runs unless some are named. Raises as `trained_answers` does."""
+    found = trained_answers(folder, questions, runs)
+    return BeforeAfter(
+        runs=trained_runs(folder) if runs is None else tuple(runs),
+        before=drop_repeated_mean(intervals(found.base)),
+        after=drop_repeated_mean(intervals(found.own)),
+        change=drop_repeated_mean(differences(found.own, found.base)),
+        gap_before=drop_repeated_mean(differences(found.base, found.base_wrong, same_seeds=True)),
+        gap_after=drop_repeated_mean(differences(found.own, found.wrong, same_seeds=True)),
+        gap_growth=drop_repeated_mean(found.gap_growth),
+        frequent=lines_to_beat(folder, questions)["frequent"],
+    )
 
 
-def read_answers(condition: Condition, folder: Path | None = None, sample: int = 0) -> list[dict]:
-    """Rows of a condition with `prediction` and `truncated`, from the shipped study or a folder of your own."""
-    folder = folder or reference_runs()
-    path = answers_path(condition, folder)
-    if not path.exists():
-        there = ", ".join(sorted(p.name.split(".jsonl")[0] for p in path.parent.glob("*.gz"))) or "nothing"
-        raise FileNotFoundError(f"no answers {condition.name} in {folder}; it holds {there}")
-    rows, lines = _asked(condition, folder), _said(condition, path)
-    if condition.samples and len(lines) < len(rows):
-        rows = sampled_subset(rows)
-    by_id = {row["id"]: row for row in rows}
-    _check_one_each([line["id"] for line in lines], by_id, path)
-    return [
-        {**by_id[line["id"]], "prediction": line["said"][sample], "truncated": line["cut"][sample]} for line in lines
-    ]
+def run_curves(folder: Path | str | None = None, of: str = "grpo-vanilla") -> list[list[dict]]:
+    """What each run of a variant logged, one list of log rows for each seed."""
+    return [whole_log(_run(name, folder)) for name in trained_runs(folder, of)]
 
 
-def _asked(condition: Condition, folder: Path) -> list[dict]:
-    """The questions of a condition whose answers are there."""
-    path = questions_path(condition.questions, folder)
-    if not path.exists():
-        raise Damaged(f"{path} is missing, and {answers_path(condition, folder)} answers it; restore it from a copy")
-    return read_gzip_lines(path, {"id": (str, int), "question_type?": str, "scene_name?": str})
+def whole_log(run: RunFolder) -> list[dict]:
+    """A finished run's metrics, if they are of all its steps: a curve that ends early tells of another run.
+
+    Raises:
+        Damaged: steps are missing, or too many. A run that a broken number stopped may lack the one it broke in.
+    """
+    rows, headline = run.read_metrics(), run.summary.get("headline") or {}
+    steps = {row["step"] for row in rows if row.get("step") is not None}
+    due = headline.get("steps")
+    if due is None or steps == set(range(1, due + 1)) or (headline.get("stopped") and steps == set(range(1, due))):
+        return rows
+    raise Damaged(
+        f"{run.path / 'metrics.jsonl'} has {len(steps)} of the {due} steps that summary.json tells of, the last "
+        f"{max(steps, default='none')}; restore it from a copy, or remove {run.path} and its answers and run it again"
+    )
 
 
-def _said(condition: Condition, path: Path) -> list[dict]:
-    """The lines of an answers file, each with as many texts as were drawn."""
-    lines, draws = read_gzip_lines(path, {"id": (str, int), "said": list, "cut": list}), max(1, condition.samples)
-    for number, line in enumerate(lines, start=1):
-        texts = [text for text in line["said"] if isinstance(text, str)]
-        if not len(texts) == len(line["said"]) == len(line["cut"]) == draws:
-            raise Damaged(f"{path}, line {number}: {draws} texts are due under 'said' and 'cut'; {_HAVE_MADE}")
-    return lines
+def _run(name: str, folder: Path | str | None) -> RunFolder:
+    """The folder of a run whose answers are there, as the study kept it."""
+    path = study_folder(folder) / name
+    for file in ("config.json", "metrics.jsonl"):
+        if path.is_dir() and not (path / file).is_file():
+            raise Damaged(f"{path / file} is missing, though the run's answers are there; restore it from a copy")
+    return RunFolder.open(path)
 
 
-def _check_one_each(ids: list, asked: dict, path: Path) -> None:
-    """Every question has one answer, and no other is there: a score over some of them would be another score."""
-    missing, strange = asked.keys() - set(ids), set(ids) - asked.keys()
-    if missing or strange or len(ids) != len(asked):
-        twice = {i for i in ids if ids.count(i) > 1} if not missing and not strange else set()
-        what, odd = next((w, o) for w, o in (("none to", missing), ("one to", strange), ("two to", twice)) if o)
-        raise Damaged(
-            f"{path}: {len(ids)} answers for {len(asked)} questions, {what} {min(map(str, odd))}; the answers or the "
-            f"questions were cut or changed: {_HAVE_MADE}"
-        )
+def rollouts(folder: Path | str | None = None, of: str = "grpo-vanilla") -> list[list[dict]]:
+    """What each run of a variant kept of its rollouts, one list for each seed; every row names its `run`.
+
+    The study keeps the first and the last five steps whole, and every twentieth between them.
+    """
+    runs = {name: _run(name, folder).read_rollouts() for name in trained_runs(folder, of)}
+    return [[{**row, "run": name} for row in rows] for name, rows in runs.items()]
 
 
-_HAVE_MADE = "restore them from a copy, or remove the answers and have them made again"
+def run_summaries(folder: Path | str | None = None, of: str = "grpo-vanilla") -> list[dict]:
+    """The headline figures of each run of a variant: steps, seconds, tokens, and why it stopped early, if it did."""
+    return [_headline(_run(name, folder)) for name in trained_runs(folder, of)]
 
 
-def read_samples(condition: Condition, folder: Path | None = None) -> list[list[dict]]:
-    """Every draw of a sampled condition, one list of predicted rows for each draw."""
-    return [read_answers(condition, folder, k) for k in range(condition.samples)]
+def _headline(run: RunFolder) -> dict:
+    fields = {"steps?": int, "stopped?": str, "questions?": NUMBER, "tokens?": NUMBER}
+    fields |= {"training seconds?": NUMBER, "preparation seconds?": NUMBER}
+    return expect(run.summary.get("headline"), f"{run.path / 'summary.json'}, headline", fields)
 
 
-def read_lines(path: Path) -> list[dict]:
-    """Rows of a gzipped file of JSON lines; `Damaged`, naming the file, where it was cut or changed."""
-    return read_gzip_lines(path)
+def answer_pairs(
+    folder: Path | str | None = None,
+    types: Sequence[str] | None = None,
+    per_type: int = 1,
+    of: str = "grpo-vanilla",
+) -> list[dict]:
+    """Base and a variant's first run on the same questions, side by side as `plots.traces` takes them.
+
+    Both are asked in the variant's mode. The first questions of each type are taken: not chosen by how they came out.
+    """
+    run, mode = trained_runs(folder, of)[0], variant(of).mode
+    after = {row["id"]: row for row in condition_answers(Condition(BENCH_SET, run, mode), folder)}
+    firsts = first_of_types(condition_answers(Condition(BENCH_SET, mode=mode), folder), per_type, types)
+    return [shown for row in firsts for shown in (earned(row, "base"), earned(after[row["id"]], run))]
+
+
+def first_and_last_groups(
+    folder: Path | str | None = None, question_type: str = "object_counting", of: str = "grpo-vanilla"
+) -> list[list[dict]]:
+    """A type's first group of rollouts that a variant's first run sampled, and its last group."""
+    rollouts = _run(trained_runs(folder, of)[0], folder).read_rollouts()
+    rows = [row for row in rollouts if row["question_type"] == question_type]
+    ends = rows[0], rows[-1]
+    return [[r for r in rows if (r["step"], r["id"]) == (end["step"], end["id"])] for end in ends]
+
+
+def earned(row: dict, label: str) -> dict:
+    """An answer with a label and the reward it would have been paid, as `plots.traces` takes it."""
+    return {**row, "label": label, "rewards": {"accuracy_reward": accuracy_reward(row["prediction"], row)}}

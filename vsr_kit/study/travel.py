@@ -1,219 +1,241 @@
-"""Does the gain travel? Controls on real rooms that each change one thing, with their rule: written before any answer.
+"""Does the gain travel? What each control of `vsr_kit.study.controls` did to it, and what that says by its rule.
 
-GRPO with vanilla prompts gains on procedural rooms (`BENCH`). On rooms of another make (`SCANNETPP`) it need not. What
-differs is much at once: words and colours that the recipe never taught, room sizes, things that hang or lie on others,
-how many there are, how answers are spread, counts beyond six. A control changes one of these, in whichever of the two
-sets it can be changed, and asks the same models the same questions: does the gain come back on real rooms, or is it
-lost on procedural ones?
-
-Measured: the gain is GRPO minus base, mean of the six trained tasks, VSI-Bench's phrasing, vanilla prompt, greedy,
-lenient parser. A control's *change* is the gain with the thing changed minus the gain without, on the questions that
-both have, runs paired with themselves, rooms drawn together; 95 % bootstrap over seeds and rooms, Student's beside it.
-The *shortfall* is the gain on BENCH minus the gain on SCANNETPP. `reading` turns the two into words.
-Left out: pairs of controls, but for `all-at-once`; walls, textures and shapes of real rooms, which the released
-geometry does not have.
+The story: the gain on procedural rooms, the gain on ScanNet++'s, and the shortfall between the two; then, control by
+control, how the gain moved when one thing was changed. Some controls were asked anew, others only look at answers
+again: at part of them, or with every model's numbers put to scale.
+Left out: drawing, and any control that was thought of after its answers.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
-from vsr_kit.evaluation import Interval
-from vsr_kit.rooms import CATEGORIES, Room
-from vsr_kit.rooms.changes import bottom_m, lifted, on_the_floor, scaled, without_others
-from vsr_kit.study.variants import BENCH
+from vsr_kit.evaluation import Interval, difference, gap_change
+from vsr_kit.prompts import parse_answer
+from vsr_kit.questions import NUMERIC_TYPES
+from vsr_kit.rewards import mra
+from vsr_kit.rooms import CATEGORIES
+from vsr_kit.study.answers import answered, asked_runs, condition_answers, variant_answers
+from vsr_kit.study.conditions import Condition
+from vsr_kit.study.controls import (
+    ASKED_CONTROLS,
+    CANNOT_TELL,
+    CONTROLS,
+    EXPLAINS,
+    NOT_MAIN,
+    SCANNETPP,
+    Control,
+    reading,
+)
+from vsr_kit.study.variants import BENCH_SET
 
-SCANNETPP = "scannetpp-benchmark"
-SEED = 0
-EXPLAINS, NOT_MAIN, CANNOT_TELL = "explains part of it", "not the main reason", "cannot tell"
-RULE = (
-    "A thing explains part of the shortfall if changing it moves the gain the way the shortfall goes, beyond the "
-    "interval: up on real rooms, down on procedural ones. It is not the main reason if the interval excludes half of "
-    "the shortfall. Else these rooms and seeds cannot tell."
-)
-# Words of ScanNet++'s geometry that no lesson of the base has.
-UNTAUGHT = (
-    *("door", "ceiling light", "heater", "monitor", "whiteboard", "trash can", "keyboard", "computer mouse"),
-    *("telephone", "cup", "bookshelf", "microwave", "power strip", "computer tower", "laptop", "exhaust fan"),
-    *("pillow", "kettle", "printer", "blanket", "basket", "shoes", "cutting board", "coat hanger", "bucket", "clock"),
-)
+GRPO = "grpo-vanilla"
+MOST_TAUGHT = 6  # of one category in a procedural room
+_SCALES = np.geomspace(0.1, 10, 201)
+_LIKE = 5  # questions with the nearest truths, of which one is drawn
+_FEWEST = 5  # answers that a constant is fitted on
+
+Sets = tuple[list[list[dict]], list[list[dict]]]  # of the trained runs, and of the base
 
 
 @dataclass(frozen=True)
-class World:
-    """What a change may look at: the rooms of both sets, and which categories each real room's questions name.
+class Tried:
+    """A control and what came of it; all in points, of the trained tasks' mean.
 
     Attributes:
-        real, made: the rooms of `SCANNETPP` and of `BENCH`.
-        named: by real room, the categories that its questions name.
+        gain: GRPO minus base with the thing changed.
+        plain: the same without, on the same questions (all of them where a control leaves some out).
+        change: gain minus plain.
+        missing: the shortfall that is to be explained.
     """
 
-    real: tuple[Room, ...]
-    made: tuple[Room, ...]
-    named: Mapping[str, frozenset[str]]
-
-
-@dataclass(frozen=True)
-class Control:
-    """One thing changed about a set of questions.
-
-    Attributes:
-        name: of the changed set, or of what is done with its answers.
-        of: the set it changes, `SCANNETPP` or `BENCH`.
-        changes: the one thing, in words.
-        moved: the room with its geometry changed, from the room as it is; None where nobody is asked again.
-        drawn: the categories as whose things are drawn, by category; each as itself by default.
-        said: the words that questions use, by category; its own by default.
-    """
-
-    name: str
-    of: str
-    changes: str
-    moved: Callable[[Room, World], Room] | None = None
-    drawn: Callable[[Room], Mapping[str, str]] = lambda room: {}
-    said: Callable[[Room], Mapping[str, str]] = lambda room: {}
+    control: Control
+    gain: Interval
+    plain: Interval
+    change: Interval
+    missing: float
 
     @property
-    def sign(self) -> int:
-        """Which way the gain moves where the thing matters: up on real rooms, down on procedural ones."""
-        return 1 if self.of == SCANNETPP else -1
+    def reading(self) -> str:
+        """What the controls' rule says of the change."""
+        return reading(self.control, self.change, self.missing)
+
+    @property
+    def by_student(self) -> str:
+        """What it says by Student's interval in the bootstrap's place."""
+        low, high = self.change.student or (self.change.low, self.change.high)
+        return reading(self.control, replace(self.change, low=low, high=high), self.missing)
 
 
-def reading(control: Control, change: Interval, shortfall: float) -> str:
-    """What a control's change says, by `RULE`; both in points."""
-    low, high = sorted((control.sign * change.low, control.sign * change.high))
-    if low > 0:
-        return EXPLAINS
-    return NOT_MAIN if high < shortfall / 2 else CANNOT_TELL
+def asked_sets(questions: str, runs: Sequence[str], folder: Path | str | None = None) -> Sets:
+    """What some runs of GRPO with vanilla prompts, and the base, answered with a set's own clips."""
+    return variant_answers(GRPO, folder, questions, runs=runs), [condition_answers(Condition(questions), folder)]
 
 
-# -- the changes -------------------------------------------------------------------------------------------------------
+def runs_asked(folder: Path | str | None = None) -> tuple[str, ...]:
+    """The runs that were asked about procedural and about ScanNet++'s rooms, and every control: always the same."""
+    sets = (BENCH_SET, SCANNETPP, *(known.name for known in ASKED_CONTROLS if answered(Condition(known.name), folder)))
+    return asked_runs([Condition(name) for name in sets], folder) if answered(Condition(SCANNETPP), folder) else ()
 
 
-def taught_names(room: Room) -> dict[str, str]:
-    """For each category that was never taught, a taught one that the room lacks; fixed by the room's name."""
-    never = [category for category in room.counts if category not in CATEGORIES]
-    return _names(room, never, [category for category in CATEGORIES if category not in room.counts])
+def gain(questions: str, folder: Path | str | None = None) -> Interval:
+    """GRPO minus base on a set's trained tasks, in points, by the runs that every control was asked of."""
+    after, before = asked_sets(questions, runs_asked(folder), folder)
+    return difference(after, before, task="trained")
 
 
-def untaught_names(room: Room) -> dict[str, str]:
-    """For each taught category, a word that was never taught; fixed by the room's name."""
-    return _names(room, list(room.counts), list(UNTAUGHT))
+def shortfall(folder: Path | str | None = None) -> Interval:
+    """The gain on procedural test rooms minus the gain on ScanNet++'s, the same runs on both."""
+    runs = runs_asked(folder)
+    return _moved(asked_sets(BENCH_SET, runs, folder), asked_sets(SCANNETPP, runs, folder))
 
 
-def _names(room: Room, old: Sequence[str], new: Sequence[str]) -> dict[str, str]:
-    drawn = np.random.default_rng([SEED, *room.name.encode()]).permutation(new).tolist()
-    return dict(zip(sorted(old), drawn, strict=False))
+def tried(folder: Path | str | None = None) -> dict[str, Tried]:
+    """Every control whose answers are there, in the order they were written down; none without runs that have all."""
+    runs = runs_asked(folder)
+    there = [known for known in CONTROLS if known.moved is None or answered(Condition(known.name), folder)]
+    missing = shortfall(folder).mean if runs else 0.0
+    return {known.name: _try(known, runs, folder, missing) for known in there if runs}
 
 
-def _as_is(room: Room, world: World) -> Room:
-    return room
+def _try(known: Control, runs: Sequence[str], folder: Path | str | None, missing: float) -> Tried:
+    plain = asked_sets(known.of, runs, folder)
+    if known.moved is None:
+        changed = _AGAIN[known.name](plain, folder)
+    else:
+        changed = asked_sets(known.name, runs, folder)
+        kept = {row["id"] for row in changed[1][0]}
+        plain = _where(plain, lambda row: row["id"] in kept)
+    change = _moved(changed, plain)
+    gains = [difference(*sets, task="trained") for sets in (changed, plain)]
+    return Tried(known, *gains, change, missing)
 
 
-def _sized_like(room: Room, own: Iterable[Room], others: Iterable[Room]) -> Room:
-    """The room scaled to the area that stands where its own stands among its set's, from small to large."""
-    areas, wanted = sorted(r.floor_area_m2 for r in own), sorted(r.floor_area_m2 for r in others)
-    place = (areas.index(room.floor_area_m2) + 0.5) / len(areas)
-    return scaled(room, float(np.quantile(wanted, place) / room.floor_area_m2) ** 0.5)
+def _moved(changed: Sets, plain: Sets) -> Interval:
+    after, before = zip(changed, plain, strict=True)
+    return gap_change(after, before, same_rows=False)["trained"]
 
 
-def _made_sizes(room: Room, world: World) -> Room:
-    return _sized_like(room, world.real, world.made)
+def _where(sets: Sets, keep: Callable[[Mapping], bool]) -> Sets:
+    return tuple([[row for row in rows if keep(row)] for rows in side] for side in sets)
 
 
-def _real_sizes(room: Room, world: World) -> Room:
-    return _sized_like(room, world.made, world.real)
+def findings(folder: Path | str | None = None) -> list[str]:
+    """What the controls said, in sentences; one that says so where none was asked, or none explains anything."""
+    runs, found = runs_asked(folder), tried(folder)
+    if not found:
+        return ["The controls of `vsr_kit/study/controls.py` were not asked yet; vsr reproduce --geometry asks them."]
+    missing = shortfall(folder)
+    sentences = [
+        f"On the miniature and {len(runs)} seeds the shortfall is {missing.mean:.1f} points ({missing.low:+.1f} to "
+        f"{missing.high:+.1f}): that much more is gained on procedural rooms than on ScanNet++'s."
+    ]
+    if missing.low <= 0:
+        sentences.append("Its interval holds zero, so there may be less to explain than it seems.")
+    for words, none in (
+        (EXPLAINS, "No control brings the gain back, or loses it at home, beyond its interval: none explains it."),
+        (NOT_MAIN, "No control is excluded as the main reason."),
+        (CANNOT_TELL, ""),
+    ):
+        names = [name for name, one in found.items() if one.reading == words]
+        told = [f"`{name}` ({found[name].change.mean:+.1f})" for name in names]
+        sentences += [f"{words[0].upper()}{words[1:]}: {', '.join(told)}."] if told else [none] * bool(none)
+    unsure = [f"`{name}`" for name, one in found.items() if one.reading == EXPLAINS != one.by_student]
+    sentences += [f"By Student's intervals these do not explain it: {', '.join(unsure)}."] * bool(unsure)
+    open_ = [f"`{c.name}`" for c in CONTROLS if c.name not in found]
+    return sentences + [f"Not asked yet: {', '.join(open_)}."] * bool(open_)
 
 
-def _let_down(room: Room, world: World) -> Room:
-    return on_the_floor(room)
+# -- controls that look at answers again -------------------------------------------------------------------------------
 
 
-def _hung_up(room: Room, world: World) -> Room:
-    heights = [max(0.0, bottom_m(box) - other.floor_z_m) for other in world.real for box in other.boxes]
-    return lifted(room, heights, SEED)
+def rescaled(rows: Sequence[Mapping]) -> list[dict]:
+    """A model's answers with every number times a constant of its type, fitted where it is not used.
+
+    Rooms fall into two halves by a hash of their names. The constant of one half is the one that earns most on the
+    other half; counts are rounded. Answers that are no number, and types with fewer than five of them, stay.
+    """
+    read = {row["id"]: _number(row) for row in rows if row["question_type"] in NUMERIC_TYPES}
+    constants = {}
+    for kind in NUMERIC_TYPES:
+        for half in (0, 1):
+            fit = [r for r in rows if r["question_type"] == kind and _half(r) != half and read[r["id"]] is not None]
+            constants[kind, half] = _best_scale([(read[r["id"]], float(r["ground_truth"])) for r in fit])
+    return [_scaled(row, read.get(row["id"]), constants) for row in rows]
 
 
-def _thinned(room: Room, world: World) -> Room:
-    return without_others(room, world.named[room.name])
+def _half(row: Mapping) -> int:
+    return hashlib.sha256(row["scene_name"].encode()).digest()[0] % 2
 
 
-def _everything(room: Room, world: World) -> Room:
-    return on_the_floor(_made_sizes(_thinned(room, world), world))
+def _number(row: Mapping) -> float | None:
+    value = parse_answer(row["prediction"], row).value
+    return None if value is None else float(value)
 
 
-# -- the list ----------------------------------------------------------------------------------------------------------
+def _best_scale(pairs: Sequence[tuple[float, float]]) -> float:
+    if len(pairs) < _FEWEST:
+        return 1.0
+    earned = [np.mean([float(mra(scale * value, truth)) for value, truth in pairs]) for scale in _SCALES]
+    best = np.flatnonzero(np.isclose(earned, max(earned)))
+    return float(np.exp(np.mean(np.log(_SCALES[best]))))  # the middle of those that earn as much
 
-CONTROLS: tuple[Control, ...] = (
-    Control(
-        "scannetpp-known-words",
-        SCANNETPP,
-        "questions say a taught word for each thing that was never taught; the picture stays",
-        _as_is,
-        said=taught_names,
+
+def _scaled(row: Mapping, value: float | None, constants: Mapping) -> dict:
+    if value is None:
+        return dict(row)
+    number = value * constants[row["question_type"], _half(row)]
+    text = str(round(number)) if row["question_type"] == "object_counting" else f"{number:.3f}"
+    return {**row, "prediction": text}
+
+
+def with_truths_like(rows: Sequence[Mapping], others: Iterable[Mapping]) -> dict[str, list[str]]:
+    """For each row, the new ids under which it stands in a sample whose numbers are spread as those of others.
+
+    For every numeric row of `others` one of the rows of its type with the nearest truths (on a logarithm) is drawn;
+    rows of other types stand for themselves.
+    """
+    rng = np.random.default_rng(0)
+    ids: dict[str, list[str]] = {row["id"]: [row["id"]] for row in rows if row["question_type"] not in NUMERIC_TYPES}
+    for kind in NUMERIC_TYPES:
+        own = [row for row in rows if row["question_type"] == kind]
+        truths = np.log([float(row["ground_truth"]) for row in own])
+        for number, other in enumerate(row for row in others if row["question_type"] == kind):
+            away = np.abs(truths - math.log(float(other["ground_truth"])))
+            near = np.flatnonzero(away <= np.sort(away)[:_LIKE][-1])
+            row = own[int(rng.choice(near))]
+            ids.setdefault(row["id"], []).append(f"{row['id']}#{number}")
+    return ids
+
+
+def _spread_as_real(sets: Sets, folder: Path | str | None) -> Sets:
+    ids = with_truths_like(sets[1][0], list(condition_answers(Condition(SCANNETPP), folder)))
+    return tuple(
+        [[{**row, "id": new} for row in rows for new in ids.get(row["id"], ())] for rows in side] for side in sets
+    )
+
+
+def _is(kind: str) -> Callable[[Mapping], bool]:
+    return lambda row: row["question_type"] == kind
+
+
+def _to_scale(sets: Sets, folder: Path | str | None) -> Sets:
+    return tuple([rescaled(rows) for rows in side] for side in sets)
+
+
+_AGAIN: dict[str, Callable[[Sets, Path | str | None], Sets]] = {
+    "scannetpp-rescaled": _to_scale,
+    "procedural-rescaled": _to_scale,
+    "scannetpp-without-counting": lambda sets, folder: _where(sets, lambda row: not _is("object_counting")(row)),
+    "scannetpp-counts-to-six": lambda sets, folder: _where(
+        sets, lambda row: not _is("object_counting")(row) or float(row["ground_truth"]) <= MOST_TAUGHT
     ),
-    Control(
-        "scannetpp-known-colours",
-        SCANNETPP,
-        "things that were never taught have a taught thing's colour; the questions stay",
-        _as_is,
-        drawn=taught_names,
-    ),
-    Control(
-        "scannetpp-known-things",
-        SCANNETPP,
-        "both: what was never taught is called and coloured as a taught thing",
-        _as_is,
-        taught_names,
-        taught_names,
-    ),
-    Control(
-        "scannetpp-made-sizes", SCANNETPP, "rooms are scaled, so that areas are spread as the test rooms'", _made_sizes
-    ),
-    Control("scannetpp-on-the-floor", SCANNETPP, "nothing hangs or lies on anything: all is let down", _let_down),
-    Control("scannetpp-thinned", SCANNETPP, "things that no question names are taken away", _thinned),
-    Control(
-        "scannetpp-all-at-once",
-        SCANNETPP,
-        "known things, made sizes, on the floor, thinned: all of these",
-        _everything,
-        taught_names,
-        taught_names,
-    ),
-    Control(
-        "procedural-unknown-words",
-        BENCH,
-        "questions say words that were never taught; the picture stays",
-        _as_is,
-        said=untaught_names,
-    ),
-    Control(
-        "procedural-unknown-things",
-        BENCH,
-        "things are called and coloured as never taught ones",
-        _as_is,
-        untaught_names,
-        untaught_names,
-    ),
-    Control("procedural-real-sizes", BENCH, "rooms are scaled, so that areas are spread as real ones'", _real_sizes),
-    Control("procedural-hung-up", BENCH, "things hang at heights drawn from the real rooms'", _hung_up),
-    # What follows asks nobody again: it looks at the answers that are there.
-    Control("scannetpp-rescaled", SCANNETPP, "a model's numbers times a constant of each type, fitted on other rooms"),
-    Control("scannetpp-without-counting", SCANNETPP, "questions about counts are left out"),
-    Control("scannetpp-counts-to-six", SCANNETPP, "counts above six, which the recipe never had, are left out"),
-    Control("scannetpp-taught-named", SCANNETPP, "questions that name a thing that was never taught are left out"),
-    Control("procedural-rescaled", BENCH, "the same: if the gain goes, what was gained was scale"),
-    Control("procedural-real-truths", BENCH, "questions are drawn so that numbers are spread as the real rooms'"),
-)
-ASKED_CONTROLS = tuple(control for control in CONTROLS if control.moved is not None)
-
-
-def control(name: str) -> Control:
-    """Look a control up by name."""
-    for known in CONTROLS:
-        if known.name == name:
-            return known
-    raise ValueError(f"no control is called {name!r}: there are {', '.join(c.name for c in CONTROLS)}")
+    "scannetpp-taught-named": lambda sets, folder: _where(sets, lambda row: set(row["objects"]) <= set(CATEGORIES)),
+    "procedural-real-truths": _spread_as_real,
+}

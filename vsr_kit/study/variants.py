@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from vsr_kit.methods import Task
-from vsr_kit.profiles import Profile, get_profile
-from vsr_kit.study.answers import SAMPLES, Condition
+from vsr_kit.study.conditions import SAMPLES, Condition
+from vsr_kit.training.methods import Task
+from vsr_kit.training.profiles import Profile, get_profile
 
 SEEDS = (1, 2, 3, 4, 5)  # of the headline
-THREE = SEEDS[:3]  # of all else
+THREE_SEEDS = SEEDS[:3]  # of all else
 TUNING_SEED = 0  # left out of every result
 LEARNING_RATES = (6.25e-5, 2.5e-4, 1e-3)
 TUNING_STEPS = 120
-BENCH, WORDS, HELD_OUT, ORDER = "test-vsi-bench", "test-vsi-100k", "test-held-out", "test-order"
+BENCH_SET, WORDS_SET, HELD_OUT_SET, ORDER_SET = "test-vsi-bench", "test-vsi-100k", "test-held-out", "test-order"
 # TRL measures no KL at beta 0. This weight adds less to a loss than fp32 can hold, and lets the curve be drawn.
 NO_BETA = 1e-12
 LONG_STEPS = 720  # three times the others', where 240 may be too few for a collapse
@@ -49,8 +49,8 @@ class Variant:
     extra_rewards: tuple[str, ...] = ()
     questions: str = "train-vsi-100k"
     changes: dict = field(default_factory=dict)
-    asked: tuple[tuple[str, str, str], ...] = ((BENCH, "vanilla", "own"),)
-    seeds: tuple[int, ...] = THREE
+    asked: tuple[tuple[str, str, str], ...] = ((BENCH_SET, "vanilla", "own"),)
+    seeds: tuple[int, ...] = THREE_SEEDS
 
     def seeds_from(self, first: int) -> tuple[int, ...]:
         """As many seeds, counted from another first one."""
@@ -79,10 +79,12 @@ class Variant:
 
 def _asked(*modes: str, held_out: bool = False, wrong: bool = False, words: bool = False) -> tuple:
     """The test questions in some modes; then what else is asked, always in the first of them."""
-    more = [(HELD_OUT, modes[0], "own")] if held_out else []
-    more += [(BENCH, modes[0], "wrong")] if wrong else []
-    more += [(WORDS, modes[0], "own"), (WORDS, modes[0], "wrong"), (ORDER, modes[0], "own")] if words else []
-    return (*((BENCH, mode, "own") for mode in modes), *more)
+    more = [(HELD_OUT_SET, modes[0], "own")] if held_out else []
+    more += [(BENCH_SET, modes[0], "wrong")] if wrong else []
+    more += (
+        [(WORDS_SET, modes[0], "own"), (WORDS_SET, modes[0], "wrong"), (ORDER_SET, modes[0], "own")] if words else []
+    )
+    return (*((BENCH_SET, mode, "own") for mode in modes), *more)
 
 
 def _beta(beta: float, **changes) -> dict:
@@ -162,10 +164,13 @@ def tuning_variants() -> tuple[Variant, ...]:
 def base_conditions() -> list[Condition]:
     """Everything that is asked of the untrained model."""
     modes = ("vanilla", "think", "observe")
-    greedy = [Condition(q, mode=mode) for q in (BENCH, HELD_OUT) for mode in modes]
-    sampled = [Condition(BENCH, mode=mode, samples=SAMPLES) for mode in modes]
-    blind = [Condition(BENCH, clip="wrong"), *(Condition(q, clip="none") for q in (BENCH, HELD_OUT, ORDER))]
-    return [*greedy, *blind, Condition(ORDER), Condition(WORDS), Condition(WORDS, clip="wrong"), *sampled]
+    greedy = [Condition(q, mode=mode) for q in (BENCH_SET, HELD_OUT_SET) for mode in modes]
+    sampled = [Condition(BENCH_SET, mode=mode, samples=SAMPLES) for mode in modes]
+    blind = [
+        Condition(BENCH_SET, clip="wrong"),
+        *(Condition(q, clip="none") for q in (BENCH_SET, HELD_OUT_SET, ORDER_SET)),
+    ]
+    return [*greedy, *blind, Condition(ORDER_SET), Condition(WORDS_SET), Condition(WORDS_SET, clip="wrong"), *sampled]
 
 
 def variant(name: str) -> Variant:

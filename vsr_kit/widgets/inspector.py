@@ -17,13 +17,12 @@ import numpy as np
 
 from vsr_kit.plots import Html, traces
 from vsr_kit.plots.style import check_source, task_name
-from vsr_kit.plots.traces import read_answer
+from vsr_kit.plots.tables import read_answer
 from vsr_kit.questions import QUESTION_TYPES
 from vsr_kit.rewards import accuracy_reward
 from vsr_kit.rooms import Room
 from vsr_kit.videos import CameraPath, Clip
-from vsr_kit.widgets.player import ClipPlayer
-from vsr_kit.widgets.stills import display_live_or_still
+from vsr_kit.widgets.player import ClipPlayer, display_live_or_still
 
 _EVERY = "every type"
 _ALL = "all of them"

@@ -1,0 +1,142 @@
+"""Asking, with a stub for a model: every row is answered once, a killed evaluation resumes to the same answers."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vsr_kit.evaluation.evaluate import ask, load_questions, mismatched_clips
+from vsr_kit.generation import Generation
+from vsr_kit.runs import RunFolder
+
+
+@pytest.fixture
+def rows():
+    shared = {"dataset": "d", "question_type": "object_counting", "options": None, "ground_truth": "2", "question": "?"}
+    return [{**shared, "id": f"{i}", "scene_name": f"room-{i % 3}"} for i in range(7)]
+
+
+@pytest.fixture
+def clips():
+    return {f"room-{i}": np.full((2, 4, 4, 3), i, np.uint8) for i in range(3)}
+
+
+class Stub:
+    """Answers with the seed, the clip's colour and the row; dies after so many calls."""
+
+    def __init__(self, calls=99):
+        self.calls, self.seen = calls, []
+
+    def __call__(self, loaded, rows, clips, mode, use, max_new_tokens, temperature, num_samples, seed):
+        if self.calls == 0:
+            raise KeyboardInterrupt
+        self.calls -= 1
+        self.seen += [row["id"] for row in rows]
+        return [[self.say(row, clips, seed, k) for k in range(num_samples)] for row in rows]
+
+    def say(self, row, clips, seed, sample):
+        return Generation(f"{seed} {clips[row['scene_name']].max()} {row['id']} {sample}", 4, sample == 1)
+
+
+def use(monkeypatch, stub):
+    monkeypatch.setattr("vsr_kit.generation.generate", stub)
+    monkeypatch.setattr(
+        "vsr_kit.evaluation.evaluate.ROWS_AT_ONCE", 3
+    )  # rooms of 3, 2 and 2 questions: batches of 1, 2 rooms
+    return stub
+
+
+def key(row):
+    return row["id"], row["sample"]
+
+
+def test_every_row_is_answered_with_its_own_clip(monkeypatch, tmp_path, rows, clips):
+    use(monkeypatch, Stub())
+    told = []
+    run = RunFolder.create("e", root=tmp_path)
+    answered = ask(None, rows, clips, run, num_samples=2, on_answers=told.append)
+    assert sorted(map(key, answered)) == [(str(i), k) for i in range(7) for k in range(2)]
+    for row in answered:
+        assert row["prediction"].split()[1:] == [row["scene_name"][-1], row["id"], str(row["sample"])]
+        assert (row["num_tokens"], row["truncated"]) == (4, row["sample"] == 1)
+    assert sum(told) == 7
+
+
+def test_a_killed_evaluation_resumes_to_the_same_answers(monkeypatch, tmp_path, rows, clips):
+    use(monkeypatch, Stub())
+    first = RunFolder.create("whole", root=tmp_path)
+    whole = ask(None, rows, clips, first, num_samples=2, seed=5)
+    use(monkeypatch, Stub(calls=1))
+    run = RunFolder.create("killed", root=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        ask(None, rows, clips, run, num_samples=2, seed=5)
+    run.close()
+    lines = (first.path / "predictions.jsonl").read_text().splitlines()
+    with (run.path / "predictions.jsonl").open("a") as journal:  # as if killed while writing the second batch
+        journal.write("\n".join(lines[6:11]) + "\n" + lines[11][:9])
+    stub = use(monkeypatch, Stub())
+    resumed = ask(None, rows, clips, RunFolder.resume(run.path), num_samples=2, seed=5)
+    assert sorted(resumed, key=key) == sorted(whole, key=key)
+    assert sorted(stub.seen) == ["1", "2", "4", "5"]  # the first batch was whole, the second is asked again as it was
+
+
+def test_another_seed_draws_other_answers(monkeypatch, tmp_path, rows, clips):
+    use(monkeypatch, Stub())
+    one, two = (ask(None, rows, clips, RunFolder.create("s", root=tmp_path), seed=seed) for seed in (1, 2))
+    assert {row["prediction"] for row in one}.isdisjoint(row["prediction"] for row in two)
+
+
+def test_no_room_keeps_its_own_clip_when_clips_are_swapped(clips):
+    swapped = mismatched_clips(clips)
+    assert swapped.keys() == clips.keys()
+    assert all(swapped[name].max() != clips[name].max() for name in clips)
+    with pytest.raises(ValueError, match="got 1 .*at least 2 scenes"):
+        mismatched_clips({"only": clips["room-0"]})
+
+
+def test_procedural_rooms_are_filmed_and_asked_about():
+    asked = load_questions(3, per_type=2, num_frames=2, size_px=28, types=("object_counting", "object_size_estimation"))
+    assert len(asked.rows) == 4
+    assert {row["scene_name"] for row in asked.rows} <= asked.clips.keys()
+    assert {clip.shape for clip in asked.clips.values()} == {(2, 28, 28, 3)}
+    again = load_questions(3, per_type=2, num_frames=2, size_px=28, types=("object_counting", "object_size_estimation"))
+    assert again.rows == asked.rows
+
+
+def test_splits_share_no_room():
+    names = [set(load_questions(4, split=split, num_frames=1, size_px=28).clips) for split in ("train", "val", "test")]
+    assert len(set.union(*names)) == 12
+
+
+def test_a_built_folder_is_taken_whole_with_its_own_wording(tmp_path):
+    from vsr_kit.data import build
+    from vsr_kit.rooms import make_rooms
+
+    build(make_rooms(2, seed=3), tmp_path / "set", "vsi-100k", video=True, num_frames=4, size_px=28)
+    asked = load_questions(tmp_path / "set", num_frames=4)  # fewer would not show everything (test_visibility.py)
+    lines = (tmp_path / "set" / "questions.jsonl").read_text().splitlines()
+    assert [row["id"] for row in asked.rows] == [json.loads(line)["id"] for line in lines]
+    assert {row["phrasing"] for row in asked.rows} == {"vsi-100k"}
+    assert {len(clip) for clip in asked.clips.values()} == {4}
+
+
+def test_an_unknown_split_is_named(tmp_path):
+    from vsr_kit.rooms import make_rooms, save_rooms
+
+    save_rooms(tmp_path / "rooms.json", make_rooms(2, seed=3))
+    with pytest.raises(ValueError, match="unknown split 'dev'"):
+        load_questions(tmp_path / "rooms.json", split="dev")
+    assert len(load_questions(tmp_path / "rooms.json", split="all", num_frames=1, size_px=28).clips) == 2
+
+
+def test_a_files_rooms_are_asked_about_in_one_split_only(tmp_path):
+    from vsr_kit.rooms import make_rooms, save_rooms
+
+    save_rooms(tmp_path / "rooms.json", make_rooms(30, seed=3))
+    splits = [
+        load_questions(tmp_path / "rooms.json", split=split, types=("object_counting",), num_frames=1, size_px=28).clips
+        for split in ("train", "val", "test")
+    ]
+    assert sum(map(len, splits)) == 30
+    assert len(set().union(*splits)) == 30
+    assert 0 < len(splits[2]) < 15

@@ -1,0 +1,286 @@
+"""Asking a model about rooms and writing down what it says: the work behind `vsr eval`.
+
+The story: `gather` makes rows and clips from a number of procedural rooms, a geometry file or a folder that `vsr build`
+wrote; `ask` goes a few rooms at a time and records every answer in a run folder as it comes, so that a killed
+evaluation goes on where it stopped and gives the same answers as one that never was. `other_clips` gives every room the
+clip of another, for the row that tells looking from guessing.
+
+Left out: scoring (evaluation.py), and several models at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from vsr_kit import validation
+from vsr_kit.data import SPLITS, assign_splits, balanced, make_rows, read_rows, split_rooms, unfinished, whole_clips
+from vsr_kit.evaluation.baselines import wrong_clip_pairing
+from vsr_kit.files import plain
+from vsr_kit.questions import Rules, get_rules
+from vsr_kit.rooms import read_rooms
+from vsr_kit.runs import RunFolder
+from vsr_kit.runs.identity import clips_identity, rows_identity, same_run, weights_identity
+from vsr_kit.validation import whole
+from vsr_kit.videos import film
+from vsr_kit.videos.filming import shown_rows
+
+ROWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Questions ready to be asked.
+
+    Attributes:
+        rows: with VSI-Bench's fields.
+        clips: scene_name to uint8 frames (F, H, W, 3), one for every scene of the rows.
+        skipped: one line for each scene that could not be read, and each clip that was left out.
+        unseen: how many questions of a built folder were left out, because the sampled frames do not show what they
+            ask about.
+        notes: what to know about clips that were read; see `data.whole_clips`.
+    """
+
+    rows: list[dict]
+    clips: Mapping[str, np.ndarray]
+    skipped: tuple[str, ...] = ()
+    unseen: int = 0
+    notes: tuple[str, ...] = ()
+
+    def told(self) -> list[str]:
+        """What whoever asks should know: scenes skipped, questions left out, oddities of clips, and the rules."""
+        lines = [f"skipped {line}" for line in self.skipped]
+        if self.unseen:
+            lines.append(
+                f"left out {self.unseen} questions of the folder: the frames shown do not show what they ask about"
+            )
+        named = sorted({row["rules"] for row in self.rows if "rules" in row})
+        rules = [f"asked by the rules {name!r} (vsr_kit.questions.types)" for name in named]
+        return [*lines, *(f"note: {line}" for line in self.notes), *rules]
+
+
+def load_questions(
+    rooms: str | int | Path,
+    *,
+    split: str = "test",
+    phrasing: str = "vsi-bench",
+    types: tuple[str, ...] | None = None,
+    per_type: int | None = None,
+    per_room: int | None = None,
+    num_frames: int = 8,
+    size_px: int = 112,
+    seed: int = 0,
+    skip_broken: bool = False,
+    progress: bool = False,
+    rules: Rules | str | None = None,
+) -> Questions:
+    """Rows and clips of `rooms`.
+
+    Args:
+        rooms: a number of procedural rooms, a geometry file, or a folder written by `vsr build --video`.
+        split: `train`, `val` or `test` (a geometry file is split by a hash of the scenes' names), or `all` of a file. A
+            built folder is taken whole.
+        phrasing, types, seed: as make_rows takes them; a built folder keeps its own wording.
+        per_type: draw so many questions of each type, spread over rooms; all of them by default.
+        per_room: ask at most so many of each type about a room that is filmed.
+        num_frames, size_px: of the clips that are filmed; from a folder, num_frames are sampled, and what these do not
+            show is not asked, where its build recorded what each frame shows.
+        skip_broken: leave out rooms of a folder whose clip is missing or broken, with their questions.
+        progress: show a bar while filming or reading.
+        rules: what rooms are asked and filmed by, a rule set or its name; by default the study's for procedural
+            rooms, so that they are asked what the shipped runs were asked, and the benchmark's for all others. A built
+            folder keeps its own.
+
+    Raises:
+        ValueError: rows that break a rule, clips that are missing or broken, named.
+    """
+    for name, value in {"per_type": per_type, "per_room": per_room}.items():
+        if value is not None:
+            whole(name, value, remedy="leave it out for all of them")
+    whole("num_frames", num_frames)
+    whole("size_px", size_px)
+    validation.seed(seed)
+    if (folder := Path(str(rooms))).is_dir():
+        return _of_folder(folder, types, per_type, num_frames, seed, skip_broken, progress)
+    skipped: tuple[str, ...] = ()
+    if str(rooms).isdigit():
+        picked = split_rooms(int(rooms), split, seed)
+    else:
+        walls = "labelled" if rules is None else get_rules(rules, "").walls
+        geometry = read_rooms(rooms, walls=walls)
+        skipped = geometry.skipped
+        picked = _of_split(list(geometry.rooms), split)
+    watched = tqdm(picked, desc="filming rooms", unit="room", disable=not progress)
+    filmed = {room.name: film(room, num_frames, size_px, get_rules(rules, room.dataset).clear_walk) for room in watched}
+    rows = make_rows(picked, phrasing, seed, types, filmed, per_room, rules=rules)
+    chosen = rows if per_type is None else balanced(rows, per_type, seed)
+    return Questions(chosen, {name: clip.frames_FHW3 for name, clip in filmed.items()}, skipped)
+
+
+def _of_folder(
+    folder: Path, types, per_type, num_frames: int, seed: int, skip_broken: bool, progress: bool
+) -> Questions:
+    """What a built folder asks, as far as the sampled frames of its clips show it; arguments as `gather` takes them."""
+    if unfinished(folder):
+        raise ValueError(f"the build in {folder} is not finished: wait for it, or run the same vsr build again")
+    rows = read_rows(folder / "questions.jsonl")
+    rows = [row for row in rows if types is None or row["question_type"] in types]
+    shown = shown_rows(rows, folder, num_frames)
+    chosen = shown if per_type is None else balanced(shown, per_type, seed)
+    kept, clips, left_out, notes = whole_clips(chosen, folder, num_frames, skip_broken, progress)
+    return Questions(kept, clips, left_out, len(rows) - len(shown), notes)
+
+
+def _of_split(rooms: list, split: str) -> list:
+    if split == "all":
+        return rooms
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}, or all")
+    return assign_splits(rooms)[split]
+
+
+def mismatched_clips(clips: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
+    """Every scene with another scene's clip, by evaluation.wrong_clip_pairing."""
+    return {scene: clips[other] for scene, other in wrong_clip_pairing(clips, seed).items()}
+
+
+def ask(
+    loaded,
+    rows: list[dict],
+    clips: Mapping[str, np.ndarray] | None,
+    run: RunFolder,
+    *,
+    mode: str = "vanilla",
+    use: str = "eval",
+    max_new_tokens: int = 16,
+    temperature: float = 0.0,
+    num_samples: int = 1,
+    seed: int = 0,
+    on_answers: Callable[[int], None] = lambda count: None,
+    made_of: Mapping | None = None,
+) -> list[dict]:
+    """Ask every row and record the answers in `run`, a few rooms at a time; what is recorded there is not asked again.
+
+    Args are those of generation.generate; without clips the model is asked without video. on_answers(rows) is told of
+    progress. made_of: what else the answers hang on, flat, such as the base's hash; recorded with rows, clips, LoRA
+    weights and settings. Returns every prediction of the run, one for each row and sample, in the order of asking: the
+    row with `prediction`, `mode`, `sample` (its number), `num_tokens` and `truncated`.
+
+    Raises:
+        ValueError: no rows; or the run holds answers to others, or was begun with other clips, weights or settings.
+    """
+    from vsr_kit.generation import generate
+
+    whole("samples", num_samples)
+    if not rows:
+        raise ValueError("0 questions: there is nothing to ask; give more rooms, or other types")
+    done, kept = answered_scenes(run, rows, mode, num_samples)
+    how = {"use": use, "max_new_tokens": max_new_tokens, "temperature": temperature, "samples": num_samples}
+    identity = rows_identity(rows) | clips_identity(clips, [row["scene_name"] for row in rows])
+    identity |= weights_identity(getattr(loaded, "model", None)) | {
+        "mode": mode,
+        "seed": seed,
+        **how,
+        **(made_of or {}),
+    }
+    recorded = run.read_predictions()
+    if missing := same_run(run, identity, bool(recorded)):
+        told = f"{run.path} was begun by an earlier version, which did not record {', '.join(missing)}"
+        print(f"{told}: not compared", file=sys.stderr)
+    if len(kept) < len(recorded):
+        run.replace_predictions(kept)
+    try:
+        _ask(generate, loaded, rows, clips, run, done, mode, (*how.values(), seed), on_answers)
+    except KeyboardInterrupt:
+        run.let_go()  # the same kernel may resume it
+        raise
+    return _in_order(run, rows)
+
+
+def _ask(generate, loaded, rows, clips, run: RunFolder, done: set[str], mode: str, how: tuple, on_answers) -> None:
+    """Ask what is not done, batch after batch."""
+    for own in _batches(rows):
+        scenes = list(dict.fromkeys(row["scene_name"] for row in own))
+        if not done.issuperset(scenes):
+            answers = generate(loaded, own, clips, mode, *how)
+            run.predictions(
+                {**row, "mode": mode, "sample": sample, "prediction": said.text}
+                | {"num_tokens": said.num_tokens, "truncated": said.truncated}
+                for row, group in zip(own, answers, strict=True)
+                for sample, said in enumerate(group)
+                if row["scene_name"] not in done
+            )
+        on_answers(len(own))
+
+
+def _batches(rows: list[dict]) -> Iterator[list[dict]]:
+    """Rows scene by scene, in batches of whole scenes that hold at least ROWS_AT_ONCE rows."""
+    by_scene: dict[str, list[dict]] = {}
+    for row in rows:
+        by_scene.setdefault(row["scene_name"], []).append(row)
+    batch: list[dict] = []
+    for own in by_scene.values():
+        batch += own
+        if len(batch) >= ROWS_AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def answered_scenes(run: RunFolder, rows: list[dict], mode: str, num_samples: int = 1) -> tuple[set[str], list[dict]]:
+    """Scenes of which every row and sample is answered once, and their recorded answers; writes nothing.
+
+    A kill may have cut the last scene short, and a hand may have doubled or lost a line: such scenes are asked anew.
+
+    Raises:
+        ValueError: an answer belongs to none of these rows, or to one that has changed since.
+    """
+    wanted: dict[str, Counter] = {}
+    texts: dict[tuple, list[str]] = {}
+    for row in rows:
+        for sample in range(num_samples):
+            key = _key(row, sample)
+            wanted.setdefault(row["scene_name"], Counter())[key] += 1
+            texts.setdefault(key, []).append(_text({**row, "mode": mode}))
+    recorded, found = run.read_predictions(), {}
+    for number, line in enumerate(recorded, start=1):
+        key = _key(line, line.get("sample", 0))
+        if _text({k: v for k, v in line.items() if k not in _SAID}) not in texts.get(key, []):
+            why = "which has changed since" if key in texts else "which is not asked"
+            raise ValueError(
+                f"{run.path / 'predictions.jsonl'}, line {number}, answers question {line.get('id')!r} of "
+                f"{line.get('scene_name')!r} (sample {line.get('sample', 0)}), {why}: give the rooms, split and mode "
+                "it was begun with, or begin a new run"
+            )
+        found.setdefault(line["scene_name"], Counter())[key] += 1
+    whole_ones = {scene for scene, keys in found.items() if keys == wanted[scene]}
+    return whole_ones, [line for line in recorded if line["scene_name"] in whole_ones]
+
+
+_SAID = ("sample", "prediction", "num_tokens", "truncated")  # what an answer has besides its row and mode
+
+
+def _key(row: Mapping, sample: int) -> tuple:
+    return json.dumps([row.get("dataset"), row.get("scene_name"), row.get("id")], default=plain), sample
+
+
+def _text(row: Mapping) -> str:
+    return json.dumps(row, sort_keys=True, default=plain)
+
+
+def _in_order(run: RunFolder, rows: list[dict]) -> list[dict]:
+    """All answers, in the order in which a run that nothing happened to asks, which the file is given, too."""
+    place = {_key(row, 0)[0]: i for i, row in enumerate(row for own in _batches(rows) for row in own)}
+    recorded = run.read_predictions()
+    ordered = sorted(recorded, key=lambda line: (place[_key(line, 0)[0]], line.get("sample", 0)))
+    if ordered != recorded:
+        run.replace_predictions(ordered)
+    return ordered

@@ -1,0 +1,20 @@
+"""`python -m vsr_kit.miniature OUT`, and the same under torchrun for several processes."""
+
+import os
+import sys
+from contextlib import nullcontext
+
+from vsr_kit.miniature.training import pretrain
+from vsr_kit.runs.interrupts import say_on_full_disk, say_on_stop
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m vsr_kit.miniature OUT")
+    out, how = sys.argv[1], "go on with the same command"
+    first = int(os.environ.get("RANK") or 0) == 0  # one process speaks for all
+    try:
+        with say_on_stop(how) if first else nullcontext(), say_on_full_disk(f"{out}-work", how):
+            pretrain(out)
+    except (ValueError, OSError) as err:
+        print(f"error: {err}", file=sys.stderr)
+        sys.exit(2)

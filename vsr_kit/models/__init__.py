@@ -1,0 +1,41 @@
+"""Models: loaded whole or refused, a clip turned into features and tokens, and features kept for a run.
+
+loading.py has `load_model`, the one door; vision.py goes from frames to Qwen2-VL's inputs without torchvision;
+feature_cache.py keeps what the frozen vision tower made of each clip; checkpoint_files.py and adapters.py refuse what
+is not whole; new_checkpoint.py makes a Qwen2-VL of any size with random weights.
+Left out: remote code, and weights in any format but safetensors.
+"""
+
+from vsr_kit.models.loading import (
+    LORA_TARGETS,
+    MINI,
+    QUANTIZATIONS,
+    Loaded,
+    choose_threads,
+    describe,
+    load_model,
+    lora_config,
+    mini_path,
+    nf4_config,
+    packed,
+    pick_device,
+    pick_dtype,
+    without_renaming_warnings,
+)
+
+__all__ = [
+    "LORA_TARGETS",
+    "MINI",
+    "QUANTIZATIONS",
+    "Loaded",
+    "choose_threads",
+    "describe",
+    "load_model",
+    "lora_config",
+    "mini_path",
+    "nf4_config",
+    "packed",
+    "pick_device",
+    "pick_dtype",
+    "without_renaming_warnings",
+]

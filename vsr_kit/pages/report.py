@@ -1,0 +1,224 @@
+"""One page about one run, or several side by side, made from their folders alone.
+
+The story: `write_report` reads config, versions, metrics, rollouts and summary of each run folder and fills one
+template: what ran, what it measured, score tables, curves, sampled traces, and the settings that differ. Everything a
+model, a file or a user wrote goes through the template engine's escaping: the only markup trusted is our own figures'.
+
+A score has its interval and its number of questions beneath it, from the summary where the run recorded them, else from
+the run's predictions. Left out: verdicts over several seeds (claims judge; their tables arrive here as scores).
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+from vsr_kit.runs import RunFolder
+from vsr_kit.validation import drawable
+
+TRACES_PER_STEP = 6
+CURVES = ("reward", "kl", "completions/mean_length", "entropy", "frac_reward_zero_std", "grad_norm")
+
+
+def write_report(runs: list[RunFolder], path: str | Path | None = None, index: str | None = None) -> Path:
+    """Write the page, which stands alone, and return its path; the default is report.html in the first run's folder.
+
+    index: a link back to the page that leads here, where there is one.
+    Runs of one name with the same settings are drawn as seeds of one curve. Raises ValueError where there is no run.
+    """
+    if not runs:
+        raise ValueError("a report needs at least one run folder, got none")
+    path = Path(path or runs[0].path / "report.html")
+    views = [_view(run) for run in runs]
+    settings = _settings([run.config["config"] | {"seed": run.seed} for run in runs])
+    html = page("report.html.j2", runs=views, figures=_figures(runs), settings=settings, index=index)
+    path.write_text(html, encoding="utf-8")
+    return path
+
+
+def page(template: str, **values) -> str:
+    """Fill a template of vsr_kit/templates; every value is escaped but a figure, which makes its own markup."""
+    return drawable(_templates().get_template(template).render(**values))
+
+
+@cache
+def _templates():
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["number"] = number
+    templates.filters["percent"] = lambda value: "–" if value is None else f"{value:.1f}"
+    return templates
+
+
+def number(value) -> str:
+    """A number as a table shows it: three significant digits at least, no noise; text as it is; nothing as a dash.
+
+    A band (mean, low, high[, n]) shows its interval and, where there is n, how many questions it rests on.
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, (list, tuple)) and len(value) in (3, 4) and all(isinstance(v, (int, float)) for v in value):
+        mean, low, high = (number(float(v)) for v in value[:3])
+        return f"{mean} ({low} to {high}{f'; {value[3]} questions' if len(value) == 4 else ''})"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, int):
+        return str(value)
+    size = abs(value)
+    if size >= 10:
+        return f"{value:.1f}"
+    return f"{value:.3g}" if size < 0.1 else f"{value:.2f}"
+
+
+def _view(run: RunFolder) -> dict:
+    config, versions, summary, metrics = run.config, run.versions, run.summary, run.read_metrics()
+    git, weights, hardware = versions.get("git"), versions.get("checkpoint"), versions.get("hardware") or {}
+    steps = [row["step"] for row in metrics if row.get("step") is not None]
+    scores = summary.get("scores", {})
+    bands = summary.get("intervals") or _own_bands(run, scores)
+    processor = f"{hardware.get('processor', '–')}, {hardware.get('cores', '–')} cores"
+    return {
+        "name": run.name,
+        "folder": run.path.name,
+        "status": run.status,
+        "stopped": summary.get("stopped") or run.stopped or summary.get("headline", {}).get("stopped"),
+        "started": config["started"].replace("T", " "),
+        "minutes": _minutes(run),
+        "steps": max(steps, default=None),
+        "seed": run.seed,
+        "commit": "–" if git is None else git["commit"][:10] + (" + changes" if git["dirty"] else ""),
+        "weights": "–" if weights is None else f"{weights['name']} {(weights['sha256'] or '')[:10]}".strip(),
+        "machine": ", ".join(hardware.get("cuda") or [processor]),
+        "headline": summary.get("headline", {}),
+        "scores": {label: _with_columns(row, _columns(scores), bands.get(label, {})) for label, row in scores.items()},
+        "banded": bool(bands),
+        "score_columns": _columns(scores),
+        "progress": _progress(metrics),
+        "traces": _traces(run.read_rollouts()),
+        "versions": json.dumps(versions, indent=2, ensure_ascii=False),
+    }
+
+
+def _minutes(run: RunFolder) -> float | None:
+    """Minutes spent in all attempts, as far as logged steps tell."""
+    longest: dict[int, float] = {}
+    for row in run.read_metrics(superseded=True):
+        attempt, elapsed = row.get("attempt"), row.get("elapsed_s")
+        if isinstance(elapsed, (int, float)):
+            longest[attempt] = max(longest.get(attempt, 0.0), elapsed)
+    return sum(longest.values()) / 60 if longest else None
+
+
+def _columns(scores: dict) -> list[str]:
+    return list(dict.fromkeys(column for row in scores.values() for column in row))
+
+
+def _with_columns(row: dict, columns: list[str], bands: dict) -> dict[str, dict]:
+    """Each column's score with its interval and n, None where a row has none."""
+    shown = {}
+    for column in columns:
+        _, low, high, n = bands.get(column) or (None,) * 4
+        shown[column] = {"value": row.get(column), "low": low, "high": high, "n": n}
+    return shown
+
+
+def _own_bands(run: RunFolder, scores: dict) -> dict:
+    """Intervals from the run's predictions, where its only row of scores is about them; else none."""
+    from vsr_kit.evaluation import intervals
+
+    answered = run.read_predictions()
+    if len(scores) != 1 or len(answered) != len({(row.get("dataset"), row.get("id")) for row in answered}):
+        return {}  # several draws of one question are no questions of their own
+    ((label, row),) = scores.items()
+    harness = label.rpartition(", ")[2]  # as `vsr eval` names its row
+    try:
+        found = {task: band.band for task, band in intervals(answered, harness).items()}
+    except (ValueError, KeyError):  # rows of another kind
+        return {}
+    return {label: {task: band for task, band in found.items() if abs(band[0] - row.get(task, band[0])) < 0.05}}
+
+
+def _progress(metrics: list[dict]) -> list[tuple]:
+    """(metric, first, last) for every number that was logged with a step, in the order of appearance."""
+    rows = [row for row in metrics if row.get("step") is not None]
+    names = dict.fromkeys(name for row in rows for name, value in row.items() if isinstance(value, (int, float)))
+    shown = [name for name in names if name not in ("step", "attempt", "elapsed_s")]
+    table = []
+    for name in shown:
+        values = [row[name] for row in rows if isinstance(row.get(name), (int, float))]
+        table.append((name, values[0], values[-1]))
+    return table
+
+
+def _traces(rollouts: list[dict]) -> list[dict]:
+    steps = sorted({row["step"] for row in rollouts if row.get("step") is not None})
+    chosen = []
+    for step in dict.fromkeys([*steps[:1], *steps[-1:]]):
+        chosen += [row for row in rollouts if row.get("step") == step][:TRACES_PER_STEP]
+    return [
+        {
+            "step": row["step"],
+            "question": row.get("question") or row.get("question_type") or row.get("id") or "",
+            "truth": row.get("ground_truth") or "",
+            "completion": row.get("completion") or "",
+            "rewards": _rewards(row),
+        }
+        for row in chosen
+    ]
+
+
+def _rewards(row: dict) -> str:
+    """`accuracy 1.00, format 0.00`: the terms as they were logged, one column each."""
+    terms = [(name.removesuffix("_reward"), value) for name, value in row.items() if name.endswith("reward")]
+    return ", ".join(f"{name} {number(value)}" for name, value in terms if value is not None)
+
+
+def _settings(configs: list[dict]) -> list[tuple[str, list[str]]]:
+    """(setting, its value in each run): every setting of a single run, or those that differ between several."""
+    flat = [_flatten(config) for config in configs]
+    names = dict.fromkeys(name for config in flat for name in config)
+    table = [(name, [config.get(name, "–") for config in flat]) for name in names]
+    return table if len(flat) == 1 else [(name, values) for name, values in table if len(set(values)) > 1]
+
+
+def _flatten(config: dict, prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in config.items():
+        if isinstance(value, dict) and value:
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return flat
+
+
+def _figures(runs: list[RunFolder]) -> list:
+    """Training curves of the runs that logged steps; figures bring their own markup, an SVG."""
+    logs = _seeds(runs)
+    keys = [key for key in CURVES if any(key in row for seeds in logs.values() for rows in seeds for row in rows)]
+    if not keys:
+        return []
+    from vsr_kit.plots import training_curves
+
+    return [training_curves(logs, keys, source="measured now")]
+
+
+def _seeds(runs: list[RunFolder]) -> dict[str, list[list[dict]]]:
+    """Logged steps by curve: runs of one name and the same settings are seeds of one curve."""
+    curves: dict[tuple[str, str], list[tuple[str, list[dict]]]] = {}
+    for run in runs:
+        if rows := [row for row in run.read_metrics() if row.get("step") is not None]:
+            settings = json.dumps(run.config["config"], sort_keys=True)
+            curves.setdefault((run.name, settings), []).append((run.path.name, rows))
+    names = [name for name, _ in curves]
+    return {
+        name if names.count(name) == 1 else seeds[0][0]: [rows for _, rows in seeds]
+        for (name, _), seeds in curves.items()
+    }

@@ -1,0 +1,139 @@
+"""Places: shipped files, the reader's own copy of the course, new run folders, and a notebook's budget.
+
+Where the files are that ship beside the code: data_samples/ and notebooks/.
+
+The story: in a checkout they lie at the top level, beside `vsr_kit/`; in a wheel they lie inside the package. Both are
+found from this file's own place, so that neither the working directory nor an installer matters.
+
+Left out: downloading. What is not shipped is asked for by a path or a hub id where it is used.
+
+How much a notebook may spend: the full budget, or the smoke budget on which the tests run the whole course.
+
+The story: a notebook's parameters cell says `SMOKE = smoke()` and picks its numbers by it; nothing else in a notebook
+knows about tests. The switch is one environment variable, so that a kernel started by anyone inherits it.
+
+Left out: budgets in between. A researcher edits the parameters cell.
+
+The reader's own copy of the course: to edit, run and keep, while the shipped notebooks stay as they are.
+
+The story: `vsr lab` opens notebooks in ./vsr-notebooks. What is missing there is copied; what the reader has changed
+(and running a notebook changes it) is never written again: a newer shipped version is put beside it under another name.
+A small file in the folder says which version each copy was. Runs made in a notebook go beside its folder, into ./runs
+as seen from where `vsr lab` was started, so that `vsr report` finds them there; the same holds for a checkout's
+`notebooks/` opened by hand. Left out: merging a new version into an edited copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def checkout() -> Path | None:
+    """The repository's top folder where the package runs from a checkout, None where it was installed from a wheel."""
+    top = PACKAGE.parent
+    return top if (top / "pyproject.toml").is_file() else None
+
+
+def data_samples(*parts: str) -> Path:
+    """Path of a shipped sample: `data_samples("mini-qwen2-vl")`. FileNotFoundError names what is there instead."""
+    return _find("data_samples", parts)
+
+
+def notebooks_folder() -> Path:
+    """The folder that holds the course's notebooks."""
+    return _find("notebooks", ())
+
+
+def _find(folder: str, parts: tuple[str, ...]) -> Path:
+    for top in (PACKAGE, PACKAGE.parent):
+        path = top.joinpath(folder, *parts)
+        if path.exists():
+            return path
+    parent = next((p for p in path.parents if p.is_dir()), path.parent)
+    there = ", ".join(sorted(p.name for p in parent.iterdir())[:20]) or "nothing"
+    raise FileNotFoundError(f"nothing is shipped as {'/'.join((folder, *parts))}; {parent} holds {there}")
+
+
+SMOKE_VARIABLE = "VSR_SMOKE"
+_ANSWERS = {"": False, "0": False, "no": False, "false": False, "1": True, "yes": True, "true": True}
+
+
+def smoke() -> bool:
+    """True where the environment asks for the smoke budget (VSR_SMOKE=1). ValueError on a value that is neither."""
+    value = os.environ.get(SMOKE_VARIABLE, "")
+    if value.lower() not in _ANSWERS:
+        raise ValueError(f"{SMOKE_VARIABLE} must be 1 or 0, got {value!r}: unset it for the full budget")
+    return _ANSWERS[value.lower()]
+
+
+RUNS_VARIABLE = "VSR_RUNS"
+OWN_COPY = "vsr-notebooks"
+RECORD = ".vsr-course.json"  # {notebook: sha256 of the shipped version its copy was made from}
+
+
+def update_copy(folder: str | Path = OWN_COPY, shipped: str | Path | None = None) -> list[str]:
+    """Bring the reader's copy up to date without touching what was edited; returns a line for each thing to know.
+
+    Args:
+        folder: the copy, made where it is missing.
+        shipped: where the notebooks come from; the kit's own by default.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    known, said = _record(folder), []
+    for source in sorted(Path(shipped or notebooks_folder()).glob("*.ipynb")):
+        own, version = folder / source.name, _version(source)
+        if not own.exists():
+            _copy(source, own)
+        elif _version(own) == known.get(source.name) != version:
+            _copy(source, own)
+            said.append(f"{own} was as shipped, and is the newer version now")
+        elif _version(own) != version and known.get(source.name) != version:
+            beside = folder / f"{source.stem}-new-{version[:8]}.ipynb"
+            if not beside.exists():
+                _copy(source, beside)
+            said.append(f"{own} is yours and stays as it is; the version shipped now is {beside}")
+        known[source.name] = version
+    (folder / RECORD).write_text(json.dumps(known, indent=1), encoding="utf-8")
+    return said
+
+
+def default_runs() -> Path:
+    """Where runs go if nobody says: ./runs, or ../runs for a notebook of a copy or of a checkout's own notebooks."""
+    here, top = Path.cwd(), checkout()
+    of_the_course = (here / RECORD).is_file() or (top is not None and here == top / "notebooks")
+    return Path("..", "runs") if of_the_course else Path("runs")
+
+
+def kernel_environment(runs: str | Path) -> dict[str, str]:
+    """This process' environment for kernels: their runs go to `runs`, and a checkout is found, installed or not."""
+    environment = {**os.environ, RUNS_VARIABLE: str(Path(runs).resolve())}
+    if top := checkout():
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(top), os.environ.get("PYTHONPATH")]))
+    return environment
+
+
+def _record(folder: Path) -> dict[str, str]:
+    try:
+        known = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none yet, or spoilt: every copy that differs then counts as the reader's
+        return {}
+    return dict(known) if isinstance(known, Mapping) else {}
+
+
+def _version(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy by renaming, so that a kill leaves no half notebook."""
+    beside = target.with_suffix(".part")
+    shutil.copyfile(source, beside)
+    os.replace(beside, target)

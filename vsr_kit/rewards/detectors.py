@@ -1,0 +1,85 @@
+"""Detectors: signs that a completion games its rewards, counted while training and never paid.
+
+The paper reports two ways its rollouts went bad: thoughts that are empty, and empty tags repeated to collect a length
+reward. Each detector tells one such sign from the text alone, without knowing the reward. As functions of weight 0 they
+appear in TRL's log (`rewards/<name>/mean`) and train nothing, so a run's curve shows when a sign comes up.
+Left out: answers that cannot be read, which takes a row (`parse_answer` says why), and thoughts that are false, which
+takes the room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from vsr_kit.rewards.terms import TAGGED_MODES, check_mode, has_words, tag_counts, thoughts, words
+from vsr_kit.rewards.trl_functions import RewardFunction, text_reward
+
+# A thought this short cannot be padded; longer, it is padding if fewer than this share of its words are different.
+# 0.7 % of the base's own chains fall below, all of them lists ("one in the north-east, one in the north-east, …").
+PADDED_WORDS, DIFFERENT_SHARE = 8, 1 / 3
+
+
+def empty_thought(text: str, mode: str) -> bool:
+    """Whether there are blocks of the mode and no word in any; without a block it is the format that is missing.
+
+    A block that is never closed counts up to the answer, so its tag with nothing after it is an empty thought.
+    """
+    held = thoughts(text, mode)
+    return bool(held) and not any(has_words(thought) for thought in held)
+
+
+def repeated_tags(text: str, mode: str) -> bool:
+    """Whether an opening or closing tag of the mode, or of the answer, stands there more than once."""
+    check_mode(mode)
+    counts = tag_counts(text) if mode in TAGGED_MODES else {}
+    return any(counts.get(name, 0) > 1 for name in (mode, f"/{mode}", "answer", "/answer"))
+
+
+def repeated_words(text: str, mode: str) -> bool:
+    """Whether the thought, all its blocks together, has 8 words or more of which fewer than a third are different."""
+    said = words(" ".join(thoughts(text, mode)))
+    return len(said) >= PADDED_WORDS and len(set(said)) < DIFFERENT_SHARE * len(said)
+
+
+DETECTORS: dict[str, Callable[[str, str], bool]] = {
+    "empty_thought": empty_thought,
+    "repeated_tags": repeated_tags,
+    "repeated_words": repeated_words,
+}
+"""By name: (completion, mode) to whether the sign is there; never in vanilla mode. ValueError for an unknown mode."""
+
+
+def make_detectors(mode: str, names: Iterable[str] | None = None) -> list[RewardFunction]:
+    """Make detectors as `trl.GRPOTrainer(reward_funcs=…)` takes them, named as they are in `DETECTORS`.
+
+    Args:
+        mode: in vanilla mode no detector applies, and the list is empty.
+        names: which of `DETECTORS`; by default all.
+
+    Returns:
+        Functions that return 1.0 (there) or 0.0 for each completion. Give each the weight 0.0 in
+        `GRPOConfig(reward_weights=…)`, or finding a sign is rewarded.
+
+    Raises:
+        ValueError: for an unknown mode or name.
+    """
+    check_mode(mode)
+    chosen = list(DETECTORS if names is None else names)
+    if unknown := [name for name in chosen if name not in DETECTORS]:
+        raise ValueError(f"unknown detector {unknown[0]!r}: choose from {', '.join(DETECTORS)}, as a list")
+    return [text_reward(DETECTORS[name], mode) for name in chosen] if mode in TAGGED_MODES else []
+
+
+def shares(texts: Iterable[str], mode: str) -> dict[str, float]:
+    """The share of completions, 0 to 1, in which each detector finds its sign; empty in vanilla mode.
+
+    Raises:
+        ValueError: for an unknown mode, or no texts.
+    """
+    check_mode(mode)
+    texts = list(texts)
+    if not texts:
+        raise ValueError("no texts: a share needs at least one completion")
+    if mode not in TAGGED_MODES:
+        return {}
+    return {name: sum(found(text, mode) for text in texts) / len(texts) for name, found in DETECTORS.items()}

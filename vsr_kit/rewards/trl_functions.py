@@ -1,0 +1,93 @@
+"""The rewards as `trl.GRPOTrainer(reward_funcs=…)` takes them: a batch of completions in, a list of floats out.
+
+TRL hands over completions and the columns of its data set, as lists; here they become rows again, each scored by its
+own type. It logs a function by its `__name__`.
+Left out: asynchronous reward functions, rewards that see the token ids, and the weights of the terms, which are TRL's
+`reward_weights`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from vsr_kit.rewards.terms import (
+    EXTRA_REWARDS,
+    TAGGED_MODES,
+    accuracy_reward,
+    check_mode,
+    format_reward,
+    numeric_reward,
+)
+
+RewardFunction = Callable[..., list]
+
+
+def make_reward_funcs(mode: str, numeric: str = "paper", extra: Sequence[str] = ()) -> list[RewardFunction]:
+    """Make the rewards of a mode as `trl.GRPOTrainer(reward_funcs=…)` takes them.
+
+    Args:
+        mode: think and observe earn accuracy and format, vanilla accuracy alone.
+        numeric: the reward for numbers, one of `NUMERIC_REWARDS`.
+        extra: names of `EXTRA_REWARDS`, paid on top in this order; the paper's runs have none.
+
+    Returns:
+        `accuracy_reward`, and but for vanilla `format_reward` and the extra ones (`length_reward`, `thought_reward`):
+        each takes `completions` (texts, or conversations whose last turn counts) and the columns of the batch as lists,
+        and returns one float for each completion.
+
+    Raises:
+        ValueError: for an unknown mode or name, for one named twice, and for an extra reward in vanilla mode.
+    """
+    check_mode(mode)
+    numeric_reward(numeric)  # complain now, not at the first step
+    _check_extra(mode, extra)
+
+    def accuracy(completions: Sequence, **columns) -> list[float]:
+        rows = _rows(len(completions), columns)
+        return [accuracy_reward(read_completion(c), row, numeric) for c, row in zip(completions, rows, strict=True)]
+
+    accuracy.__name__ = "accuracy_reward"  # TRL logs by this name
+    tagged = [format_reward, *(EXTRA_REWARDS[name] for name in extra)] if mode in TAGGED_MODES else []
+    return [accuracy, *(text_reward(score, mode) for score in tagged)]
+
+
+def text_reward(score: Callable[[str, str], float | bool], mode: str) -> RewardFunction:
+    """Make a function for TRL, under the same name, of one that scores a single completion by its text and mode."""
+
+    def reward(completions: Sequence, **columns) -> list[float]:
+        return [float(score(read_completion(c), mode)) for c in completions]
+
+    reward.__name__ = score.__name__
+    return reward
+
+
+def read_completion(completion: str | Sequence[Mapping]) -> str:
+    """The text of a completion: itself, or the content of a conversation's last turn, its text blocks joined."""
+    if isinstance(completion, str):
+        return completion
+    content = completion[-1]["content"] if completion else ""
+    if isinstance(content, str):
+        return content
+    return "".join(block.get("text") or "" for block in content or [])
+
+
+def _check_extra(mode: str, extra: Sequence[str]) -> None:
+    there_are = ", ".join(EXTRA_REWARDS)
+    if unknown := [name for name in extra if name not in EXTRA_REWARDS]:
+        raise ValueError(f"unknown extra reward {unknown[0]!r}: choose from {there_are}, as a list")
+    if len(set(extra)) < len(extra):
+        raise ValueError(f"extra rewards {list(extra)} name one twice: TRL logs by name; raise its weight instead")
+    if extra and mode not in TAGGED_MODES:
+        raise ValueError(
+            f"extra reward {extra[0]!r} in {mode} mode: there are no thoughts to pay for; leave it out, or train in "
+            f"mode {' or '.join(TAGGED_MODES)}"
+        )
+
+
+def _rows(count: int, columns: Mapping) -> list[dict]:
+    """The rows of a batch, from its columns; what is not one value a completion (TRL's own arguments) is left alone."""
+    if missing := [name for name in ("question_type", "ground_truth") if name not in columns]:
+        raise ValueError(f"column {missing[0]!r} is missing: rewards need the rows' fields; keep them in the data set")
+    own = {k: v for k, v in columns.items() if isinstance(v, (list, tuple)) and len(v) == count}
+    rows = [{name: values[i] for name, values in own.items()} for i in range(count)]
+    return [{"options": None, "question": ""} | row for row in rows]

@@ -1,0 +1,191 @@
+"""What a run folder holds, read strictly.
+
+The files of a run folder, read strictly: what is there is what a run writes, or it is damage and named.
+
+The story: `RunFolder` (folder.py) says which files a run has and who may write them; here they are read back. Each is
+held against its seal, if the folder has one (a study seals the runs it keeps), and against the fields that readers rely
+on, so that a list for a dictionary or a step that is text ends in one line instead of in a traceback or in a curve.
+
+Left out: which rows count after a resume; folder.py knows that.
+
+What a run folder holds, read: settings, versions, attempts, metrics, rollouts, predictions, summary, checkpoints.
+
+The story: `run_files` reads each file strictly, so that one that was cut or edited is told by its name, line and field,
+never by an error of Python's further on. Here the files become a run: which of its rows count (those that a later
+attempt wrote again are left out unless asked for), how it ended, and where it can be gone on with.
+Left out: writing (folder.py), and shipped runs, which hold fewer files and no attempts: all of their rows count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from vsr_kit.files import NUMBER, expect
+from vsr_kit.files import read_json, read_lines, read_parquet
+from vsr_kit.files import check_seal
+from pathlib import Path
+from vsr_kit.runs import attempts
+
+# What readers rely on; "?" may be missing. See damage.expect.
+_CONFIG = {"name": str, "seed": int, "started": str, "config": dict}
+_VERSIONS = {"hardware": dict, "git?": dict, "checkpoint?": dict}
+_SUMMARY = {"scores?": dict, "headline?": dict}
+_ATTEMPT = {"event": str, "attempt": int, "from_step?": NUMBER}
+_METRICS = {"step?": int, "attempt?": int, "elapsed_s?": NUMBER}
+_MEASURED = ("reward", "reward_std", "loss", "kl", "entropy", "grad_norm", "frac_reward_zero_std", "num_tokens")
+_ROLLOUT = {"row": int, "step?": int, "attempt?": int, "completion?": str}
+
+
+def read_config(folder: Path) -> dict:
+    """config.json."""
+    return _json(folder / "config.json", _CONFIG)
+
+
+def read_versions(folder: Path) -> dict:
+    """versions.json."""
+    found, path = _json(folder / "versions.json", _VERSIONS), folder / "versions.json"
+    expect(found["hardware"], f"{path}, field 'hardware'", {"processor?": str, "cores?": int, "cuda?": list})
+    for name, fields in (("git", {"commit": str}), ("checkpoint", {"name": str, "sha256?": str, "text_sha256?": str})):
+        if found.get(name) is not None:
+            expect(found[name], f"{path}, field {name!r}", fields)
+    return found
+
+
+def read_summary(folder: Path) -> dict:
+    """summary.json, every score a number; empty where nothing was summarised."""
+    path = check_seal(folder / "summary.json")
+    if not path.exists():
+        return {}
+    summary = read_json(path, _SUMMARY)
+    for label, row in (summary.get("scores") or {}).items():
+        expect(row, f"{path}, scores of {label!r}", {f"{name}?": NUMBER for name in row} if _is_dict(row) else {})
+    return summary
+
+
+def read_attempts(folder: Path) -> list[dict]:
+    """attempts.jsonl."""
+    return _lines(folder / "attempts.jsonl", _ATTEMPT)
+
+
+def read_metrics(folder: Path) -> list[dict]:
+    """metrics.jsonl, every measure a number or null; those of rewards and completions are named with a slash."""
+    rows = _lines(folder / "metrics.jsonl", _METRICS)
+    for number, row in enumerate(rows, start=1):
+        measured = {f"{name}?": NUMBER for name in row if "/" in name or name in _MEASURED}
+        expect(row, f"{folder / 'metrics.jsonl'}, row {number}", measured)
+    return rows
+
+
+def read_rollouts(folder: Path) -> list[dict]:
+    """rollouts.parquet and what rollouts.jsonl holds beyond it; a row is in one or, after a kill, in both."""
+    settled = read_parquet(check_seal(folder / "rollouts.parquet"), _ROLLOUT)
+    last = max((row["row"] for row in settled), default=-1)
+    return settled + [row for row in _lines(folder / "rollouts.jsonl", _ROLLOUT) if row["row"] > last]
+
+
+def read_predictions(folder: Path, sealed: bool = True) -> list[dict]:
+    """predictions.jsonl; not `sealed` for an evaluation that goes on, which holds every line against its question."""
+    path = folder / "predictions.jsonl"
+    return read_lines(check_seal(path) if sealed else path, {"scene_name?": str, "prediction?": str})
+
+
+def _json(path: Path, fields: Mapping) -> dict:
+    return read_json(check_seal(path), fields)
+
+
+def _lines(path: Path, fields: Mapping) -> list[dict]:
+    return read_lines(check_seal(path), fields)
+
+
+def _is_dict(value) -> bool:
+    return isinstance(value, dict)
+
+
+RECORDED = ("metrics.jsonl", "rollouts.jsonl", "rollouts.parquet", "predictions.jsonl", "summary.json")
+
+
+class RecordedRun:
+    """A run folder to read; see runs.RunFolder."""
+
+    path: Path
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was recorded: no row, no summary, no weights."""
+        return not any((self.path / name).exists() for name in (*RECORDED, "adapter", "checkpoints"))
+
+    @property
+    def config(self) -> dict:
+        """{"name", "seed", "started", "config": settings}."""
+        return read_config(self.path)
+
+    @property
+    def name(self) -> str:
+        return self.config["name"]
+
+    @property
+    def seed(self) -> int:
+        return self.config["seed"]
+
+    @property
+    def versions(self) -> dict:
+        """provenance.versions() as it was."""
+        return read_versions(self.path)
+
+    @property
+    def identity(self) -> dict:
+        """What the run is made of, flat, see attempts.py; empty where nothing wrote it down."""
+        return self.versions.get("identity") or {}
+
+    @property
+    def summary(self) -> dict:
+        """{"scores": …, "headline": …}; empty where nothing was summarised."""
+        return read_summary(self.path)
+
+    @property
+    def status(self) -> str:
+        """`finished`, `broken`, or `unfinished`: running still, stopped, or killed."""
+        return attempts.status(self.attempts())
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the training broke; None where it did not."""
+        noted = self.attempts()
+        return noted[-1].get("reason") if attempts.status(noted) == attempts.BROKEN else None
+
+    @property
+    def adapter(self) -> Path:
+        """Where the LoRA adapter goes."""
+        return self.path / "adapter"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The trainer's output_dir."""
+        return self.path / "checkpoints"
+
+    def last_checkpoint(self) -> Path | None:
+        """The newest checkpoint that was saved to its end; see `resumable.newest`."""
+        from vsr_kit.runs.checkpoints import newest
+
+        return newest(self.checkpoints)
+
+    def attempts(self) -> list[dict]:
+        """Starts, resumes, interruptions and finishes, in order."""
+        return read_attempts(self.path)
+
+    def read_metrics(self, superseded: bool = False) -> list[dict]:
+        """Rows of metrics.jsonl; with superseded=True also those a later attempt repeated."""
+        return self._current(read_metrics(self.path), superseded)
+
+    def read_rollouts(self, superseded: bool = False) -> list[dict]:
+        """Every sampled completion, from the parquet file and the journal."""
+        return self._current(read_rollouts(self.path), superseded)
+
+    def read_predictions(self) -> list[dict]:
+        """Rows of predictions.jsonl. Lines that were lost from a finished run are for its resume to ask again."""
+        return read_predictions(self.path, sealed=getattr(self, "attempt", None) is None)
+
+    def _current(self, rows: list[dict], superseded: bool) -> list[dict]:
+        if superseded or not rows:
+            return rows
+        return attempts.current(rows, attempts.with_lost(self.attempts(), read_metrics(self.path)))

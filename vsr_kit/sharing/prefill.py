@@ -1,0 +1,121 @@
+"""Reading many prompts at once, each beginning they share only once.
+
+The story: the rows of a batch keep their padding on the left, first of the shared beginning, then of the rest, and the
+mask remembers where it stands; rotary positions come from the prompts, so padding shifts nothing.
+Left out: gradients, and beginnings shared across different clips (the system prompt).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+from transformers import Cache, DynamicCache
+
+from vsr_kit.models.vision import core_model
+from vsr_kit.sharing.attention import SharedCache, reading_from, share_attention
+from vsr_kit.sharing.packing import EncodedPrompt, embed, shared_prefixes
+
+
+@dataclass(frozen=True, eq=False)
+class Prefill:
+    """N sequences read so far, and what may come next.
+
+    Attributes:
+        logits_NW: of the next token, fp32; W is the size of the vocabulary.
+        cache: keys and values.
+        mask_NL: 1 where the cache holds a token, 0 where it holds padding.
+        next_N: rotary position of the next token.
+    """
+
+    logits_NW: torch.Tensor
+    cache: SharedCache
+    mask_NL: torch.Tensor
+    next_N: torch.Tensor
+
+    def repeat(self, times: int) -> Prefill:
+        """Each sequence `times` over, side by side. The cache is changed in place."""
+        if times == 1:
+            return self
+        self.cache.batch_repeat_interleave(times)
+        logits, mask, following = (x.repeat_interleave(times, 0) for x in (self.logits_NW, self.mask_NL, self.next_N))
+        return Prefill(logits, self.cache, mask, following)
+
+    def take(self, rows: torch.Tensor) -> Prefill:
+        """Only some of the sequences. The cache is changed in place."""
+        self.cache.batch_select_indices(rows)
+        return Prefill(self.logits_NW[rows], self.cache, self.mask_NL[rows], self.next_N[rows])
+
+
+@torch.no_grad()
+def prefill(
+    model, prompts: Sequence[EncodedPrompt], batch_size: int, num_samples: int = 1
+) -> Iterator[tuple[list[int], Prefill]]:
+    """Read N prompts, and yield them in batches of similar length: indices, and `num_samples` sequences of each.
+
+    What prompts about the same clip have in common at their beginning is read once for all of them, which is exact:
+    a token's keys and values depend on what stands before it alone.
+    """
+    share_attention(model)
+    core, runs = core_model(model), shared_prefixes(prompts)
+    embeds = [embed(model, p) for p in prompts]
+    heads = [(embeds[rows[0]][:n], prompts[rows[0]].positions_3P[:, :n]) for rows, n in runs]
+    _, beginnings, mask_RL = _read(core, heads)
+    run_of = {i: k for k, (rows, _) in enumerate(runs) for i in rows}
+    cut = {i: n for rows, n in runs for i in rows}
+    order = sorted(run_of, key=lambda i: len(embeds[i]) - cut[i])
+    for start in range(0, len(order), batch_size):
+        batch = order[start : start + batch_size]
+        owner = torch.tensor([run_of[i] for i in batch], device=mask_RL.device)
+        tails = [(embeds[i][cut[i] :], prompts[i].positions_3P[:, cut[i] :]) for i in batch]
+        logits, read, mask = _read(core, tails, _copied(beginnings, owner), mask_RL[owner])
+        cache = SharedCache([(layer.keys, layer.values) for layer in read.layers])  # grows without being copied
+        following = torch.tensor([prompts[i].next_position for i in batch], device=mask.device)
+        yield batch, Prefill(logits, cache, mask, following).repeat(num_samples)
+
+
+def _copied(cache: Cache, rows: torch.Tensor) -> Cache:
+    """A cache of its own for each of `rows`."""
+    copy = DynamicCache()
+    for i, layer in enumerate(cache.layers):
+        copy.update(layer.keys[rows], layer.values[rows], i)
+    return copy
+
+
+@torch.no_grad()
+def prefill_next(model, reading: Prefill, ids_N: torch.Tensor) -> Prefill:
+    """Append one token to each sequence."""
+    core = core_model(model)
+    mask = F.pad(reading.mask_NL, (0, 1), value=1)
+    positions = reading.next_N.expand(3, 1, -1).transpose(1, 2)
+    embeds = core.get_input_embeddings()(ids_N)[:, None]
+    with reading_from(reading.cache):
+        logits, cache = _forward(core, embeds, positions, mask, reading.cache)
+    return Prefill(logits, cache, mask, reading.next_N + 1)
+
+
+def _read(core, parts: list[tuple[torch.Tensor, torch.Tensor]], cache: Cache | None = None, before_NL=None):
+    """Read one more part (embeddings (T, D), positions (3, T)) of each sequence, short ones padded on the left."""
+    longest = max(len(embeds) for embeds, _ in parts)
+    pads = [longest - len(embeds) for embeds, _ in parts]
+    embeds_NTD = torch.stack([F.pad(embeds, (0, 0, pad, 0)) for (embeds, _), pad in zip(parts, pads, strict=True)])
+    positions = torch.stack([F.pad(at, (pad, 0)) for (_, at), pad in zip(parts, pads, strict=True)], 1)
+    mask_NL = (torch.arange(longest) >= torch.tensor(pads)[:, None]).long().to(embeds_NTD.device)
+    if before_NL is not None:
+        mask_NL = torch.cat([before_NL, mask_NL], 1)
+    logits, cache = _forward(core, embeds_NTD, positions, mask_NL, cache)
+    return logits, cache, mask_NL
+
+
+def _forward(core, embeds_NTD, positions_3NT, mask_NL, cache: Cache | None) -> tuple[torch.Tensor, Cache]:
+    """Logits after the last token, in fp32, and the cache."""
+    out = core.model.language_model(
+        inputs_embeds=embeds_NTD,
+        attention_mask=mask_NL,
+        position_ids=positions_3NT,
+        past_key_values=cache,
+        use_cache=True,
+    )
+    return core.lm_head(out.last_hidden_state[:, -1]).float(), out.past_key_values

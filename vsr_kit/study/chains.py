@@ -1,0 +1,166 @@
+"""What chains of thought state, held against the room that was shown and against the answer that stands behind them.
+
+The story: the miniature's chains keep to the grammar of its lessons (`pretrain.lessons.chain_text`), so a rule can read
+what they state, in metres. Two questions then have numbers. Does a chain speak of the room shown: is it nearer to that
+room's geometry than to another's? And does the answer follow: what would it score, worked out from the chain's own
+facts? Left out: chains in other words, such as a large model writes, where nothing can be read (how many, is counted).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+
+import numpy as np
+
+from vsr_kit.data import split_rooms
+from vsr_kit.prompts import answer_choices, parse_answer
+from vsr_kit.questions import task_of
+from vsr_kit.questions.geometric import side_of
+from vsr_kit.questions.types import DIRECTION_TYPES
+from vsr_kit.rooms import Room
+from vsr_kit.study.question_sets import TEST_ROOMS
+
+_ANSWER = re.compile(r"\bthe answer is\b|< ?answer ?>", re.IGNORECASE)
+_NUMBER = re.compile(r"(?:\b(east|west|north|south) )?(\d+(?:\.\d+)?)")
+
+
+def chain_of(text: str) -> str:
+    """What stands before the answer of a completion; all of it where no answer is announced."""
+    return _ANSWER.split(text, maxsplit=1)[0]
+
+
+def stated_numbers(text: str) -> list[float]:
+    """The numbers of a chain in order, in metres; west and south are negative."""
+    return [-float(n) if side in ("west", "south") else float(n) for side, n in _NUMBER.findall(chain_of(text))]
+
+
+def follows(text: str, row: Mapping) -> str | None:
+    """The answer that follows from what a chain states; None where it does not state what the question needs.
+
+    Distances follow centre to centre in plan, which is a little more than the closest points that VSI-Bench asks for.
+    """
+    kind, facts = row["question_type"], stated_numbers(text)
+    if kind == "object_counting":
+        count = len(re.findall(r"\bone in the\b", chain_of(text)))
+        return str(count) if count else None
+    if kind == "object_size_estimation":
+        return f"{100 * max(facts):.0f}" if len(facts) == 3 else None
+    if kind == "room_size_estimation":
+        return f"{facts[0] * facts[1]:.1f}" if len(facts) == 2 else None
+    if kind == "object_abs_distance":
+        return f"{math.dist(facts[:2], facts[2:]):.1f}" if len(facts) == 4 else None
+    if kind == "object_rel_distance":
+        return _label(_nearest(facts, row["objects"][1:]), row)
+    return _label(_side(kind, facts), row) if kind in DIRECTION_TYPES else None
+
+
+def _nearest(facts: Sequence[float], names: Sequence[str]) -> str | None:
+    if len(facts) != len(names) or list(facts).count(min(facts)) > 1:
+        return None
+    return names[int(np.argmin(facts))]
+
+
+def _side(kind: str, facts: Sequence[float]) -> str | None:
+    if len(facts) != 6:
+        return None
+    (ax, ay), (bx, by), (cx, cy) = facts[:2], facts[2:4], facts[4:]
+    (ux, uy), (wx, wy) = (bx - ax, by - ay), (cx - ax, cy - ay)
+    turn_deg = math.degrees(math.atan2(ux * wy - uy * wx, ux * wx + uy * wy))
+    return side_of(kind, turn_deg) if turn_deg else None
+
+
+def _label(word: str | None, row: Mapping) -> str | None:
+    return next((c.label for c in answer_choices(row) if word and c.text.lower() == word.lower()), None)
+
+
+def worked_out(rows: Iterable[Mapping]) -> list[dict]:
+    """The same rows with the answer that follows from each chain as `prediction`; where none does, the one given.
+
+    `worked` says which.
+    """
+    found = [(row, follows(row["prediction"], row)) for row in rows]
+    return [{**row, "prediction": own or row["prediction"], "worked": own is not None} for row, own in found]
+
+
+def chain_statistics(rows: Iterable[Mapping]) -> dict[str, float]:
+    """What chains about counts list, what is answered after them, and what is there: means over counting questions.
+
+    Args:
+        rows: with `prediction` or `completion`; other questions, chains that list nothing and answers that cannot be
+            read are left out.
+
+    Raises:
+        ValueError: if nothing is left.
+    """
+    found = []
+    for row in rows:
+        text = row["prediction"] if "prediction" in row else row["completion"]
+        if row["question_type"] == "object_counting" and (listed := follows(text, row)):
+            answer = parse_answer(text, row).value
+            found += [] if answer is None else [(float(listed), float(answer), float(row["ground_truth"]))]
+    if not found:
+        raise ValueError("no chain lists anything before an answer: give answers to counting questions, with chains")
+    return dict(zip(("listed", "answered", "truth"), np.mean(found, axis=0).tolist(), strict=True))
+
+
+def grounding(rows: Sequence[Mapping]) -> dict[str, dict[str, float]]:
+    """How far the numbers of chains are from the geometry of the room shown, by task; counts state no metres.
+
+    Each chain is also held against every other room that was asked such a question (for sizes: about such an object).
+
+    Returns:
+        For every task `questions`, `read_percent` (chains that state as many numbers as the question needs),
+        `off_m` and `other_m` (medians over chains of their numbers' mean distance from the room shown, and from other
+        rooms), and `nearer_percent`: how many of the other rooms are farther off than the one shown. That is 50 for a
+        model that does not look.
+    """
+    by_task: dict[str, list] = {}
+    for group in _groups(row for row in rows if row["question_type"] != "object_counting"):
+        by_task.setdefault(task_of(group[0]["question_type"]), []).extend(_held_against(group))
+    return {task: _summary(found) for task, found in by_task.items() if found}
+
+
+def _groups(rows: Iterable[Mapping]) -> Iterable[list[Mapping]]:
+    """Rows whose chains state the same kinds of numbers."""
+    groups: dict[tuple, list[Mapping]] = {}
+    for row in rows:
+        same = row["objects"][0] if row["question_type"] == "object_size_estimation" else ""
+        groups.setdefault((row["question_type"], same), []).append(row)
+    return groups.values()
+
+
+def _held_against(group: Sequence[Mapping]) -> list[tuple[float, float, float] | None]:
+    """For each chain its distance from its own room, from others, and the share of others farther off; None unread."""
+    truths_NK, rooms_N = np.array([_truth(row) for row in group]), np.array([row["scene_name"] for row in group])
+    found: list[tuple[float, float, float] | None] = []
+    for row, true_K in zip(group, truths_NK, strict=True):
+        said, others = stated_numbers(row["prediction"]), rooms_N != row["scene_name"]
+        if not others.any():
+            continue
+        if len(said) != len(true_K):
+            found.append(None)
+            continue
+        own, off_N = np.abs(true_K - said).mean(), np.abs(truths_NK[others] - said).mean(1)
+        found.append((float(own), float(off_N.mean()), float(np.mean((off_N > own) + 0.5 * (off_N == own)))))
+    return found
+
+
+def _summary(found: Sequence[tuple | None]) -> dict[str, float]:
+    read = [one for one in found if one is not None]
+    own, others, nearer = np.array(read).T if read else np.full((3, 1), np.nan)
+    shares = {"read_percent": 100 * len(read) / len(found), "nearer_percent": 100 * float(nearer.mean())}
+    return {"questions": len(found), "off_m": float(np.median(own)), "other_m": float(np.median(others))} | shares
+
+
+def _truth(row: Mapping) -> list[float]:
+    from vsr_kit.miniature.lessons import chain_text
+
+    return stated_numbers(chain_text(_rooms()[row["scene_name"]], dict(row)))
+
+
+@cache
+def _rooms() -> dict[str, Room]:
+    return {room.name: room for room in split_rooms(TEST_ROOMS, "test")}

@@ -1,0 +1,214 @@
+"""The variants side by side: scores, clip gaps, costs, tasks that nobody trained, the paper's figures.
+
+The paper's figures for Qwen2-VL-2B, as printed, to stand beside ours.
+
+arXiv 2504.00883, Tables 1 and 2, on VSI-Bench, per cent; `overall` is the printed average, which is not always the mean
+of the columns. The most-frequent-answer row is VSI-Bench's own (arXiv 2412.14171), counted on the test's answers.
+Rows of training name the prompt they are asked with after a colon where it is not vanilla.
+Left out: the 7B models.
+
+The variants side by side: scores, looking, answers, what training cost, and how a repetition compares.
+
+Left out: verdicts, which only `vsr_kit.study.verdicts` gives.
+
+The two tasks that nobody trained: scores of base and trained models, and what a letter alone earns there.
+
+Route planning is asked about the test rooms, appearance order about ten times as many, where the study did so.
+Left out: the most frequent training answer, since no training set has these tasks; the most frequent letter is counted
+on the test itself, as VSI-Bench does, which flatters it a little.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vsr_kit.data import first_of_types
+from vsr_kit.evaluation import ReplicationInterval, differences, intervals, replication_interval, score
+from vsr_kit.study.answers import (
+    MODES,
+    Answers,
+    Bands,
+    answered,
+    condition_answers,
+    drop_repeated_mean,
+    earned,
+    run_summaries,
+    trained_runs,
+    variant_answers,
+)
+from vsr_kit.study.conditions import Condition
+from vsr_kit.study.variants import BENCH_SET, HELD_OUT_SET, ORDER_SET, VARIANTS, variant
+
+_COLUMNS = (
+    "overall",
+    "object_counting",
+    "object_abs_distance",
+    "object_size_estimation",
+    "room_size_estimation",
+    "object_rel_distance",
+    "object_rel_direction",
+    "route_planning",
+    "obj_appearance_order",
+)
+_PRINTED = {
+    "think": (22.9, 18.4, 4.3, 31.5, 17.3, 28.3, 22.9, 26.2, 16.8),
+    "observe": (21.8, 16.8, 1.7, 32.7, 22.7, 28.8, 27.6, 26.2, 18.1),
+    "vanilla": (23.3, 21.4, 3.4, 32.3, 31.1, 26.7, 27.7, 24.7, 18.9),
+    "SFT": (29.6, 29.6, 23.5, 47.4, 33.5, 26.9, 28.3, 28.8, 18.6),
+    "DPO": (23.9, 21.7, 3.7, 34.8, 32.4, 27.1, 28.5, 24.2, 18.6),
+    "vsGRPO-T": (26.1, 24.7, 10.7, 37.4, 36.2, 27.3, 29.5, 25.7, 17.9),
+    "vsGRPO-O": (28.0, 26.2, 16.4, 44.8, 38.2, 27.0, 29.3, 24.2, 18.2),
+    "vsGRPO-T: think": (29.6, 35.0, 28.2, 34.7, 25.2, 28.0, 38.5, 28.5, 18.7),
+    "vsGRPO-O: observe": (31.2, 34.6, 22.5, 44.8, 33.7, 29.4, 41.8, 26.8, 15.8),
+    "vsGRPO-V": (35.4, 53.6, 29.0, 52.7, 43.4, 28.1, 30.9, 26.8, 18.9),
+    "most frequent answer": (34.0, 62.1, 32.0, 29.9, 33.1, 25.1, 47.9, 28.4, 25.2),
+}
+PAPER_2B = {name: dict(zip(_COLUMNS, row, strict=True)) for name, row in _PRINTED.items()}
+
+
+HEADLINE = ("grpo-vanilla", "sft", "dpo-corrupted", "dpo-rollouts")
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """What training a variant cost, means over its runs.
+
+    Attributes:
+        questions: asked, each as often as it came up.
+        tokens: of prompts and completions as TRL counts them, every rollout with its whole prompt.
+        seconds: on one core, making pairs included.
+    """
+
+    questions: float
+    tokens: float
+    seconds: float
+
+
+def variant_scores(
+    variants: Sequence[str], folder: Path | str | None = None, mode: str | None = None, questions: str = BENCH_SET
+) -> dict[str, Bands]:
+    """Scores of variants by task, over seeds and rooms; each asked in its own mode unless `mode` says otherwise.
+
+    Variants without runs in the folder are left out.
+    """
+    there = [name for name in variants if trained_runs(folder, name)]
+    return {name: drop_repeated_mean(intervals(variant_answers(name, folder, questions, mode))) for name in there}
+
+
+def gains(variants: Sequence[str], folder: Path | str | None = None, mode: str | None = None) -> dict[str, Bands]:
+    """Variants minus the base asked with the vanilla prompt, paired by question; as `compared` otherwise."""
+    there = [name for name in variants if trained_runs(folder, name)]
+    base = condition_answers(Condition(BENCH_SET), folder)
+    return {name: drop_repeated_mean(differences(variant_answers(name, folder, mode=mode), base)) for name in there}
+
+
+def run_costs(variants: Sequence[str], folder: Path | str | None = None) -> dict[str, RunCost]:
+    """What each variant that is there cost to train."""
+    found = {}
+    for name in variants:
+        summaries = run_summaries(folder, name)
+        if summaries:
+            rows = [(s["questions"], s["tokens"], s["training seconds"] + s["preparation seconds"]) for s in summaries]
+            found[name] = RunCost(*(float(v) for v in np.mean(rows, axis=0)))
+    return found
+
+
+def seed_gains(of: str, folder: Path | str | None = None) -> list[float]:
+    """One value for each run of a variant: its score on the trained tasks minus the base's, in points."""
+    base = score(condition_answers(Condition(BENCH_SET), folder), "lenient").trained
+    return [100 * (score(rows, "lenient").trained - base) for rows in variant_answers(of, folder)]
+
+
+def repeated(folder: Path | str, shipped: Path | str | None = None) -> dict[str, tuple[float, ReplicationInterval]]:
+    """A study of your own against the shipped one: each variant's mean gain over the base, and where it was expected.
+
+    Variants of which a folder lacks runs are left out, and all of them where one lacks the base's answers.
+    """
+    if not (answered(Condition(BENCH_SET), folder) and answered(Condition(BENCH_SET), shipped)):
+        return {}
+    found = {}
+    for name in (known.name for known in VARIANTS):
+        if trained_runs(folder, name) and len(trained_runs(shipped, name)) > 1:
+            own = seed_gains(name, folder)
+            found[name] = float(np.mean(own)), replication_interval(seed_gains(name, shipped), len(own))
+    return found
+
+
+def clip_gaps(variants: Sequence[str], folder: Path | str | None = None) -> dict[str, tuple[Bands, Bands]]:
+    """Whether a variant looks: its own clip minus another room's clip, and that gap minus the base's, in points.
+
+    Variants that were not asked with other rooms' clips are left out.
+    """
+    base, base_wrong = (condition_answers(Condition(BENCH_SET, clip=clip), folder) for clip in ("own", "wrong"))
+    found = {}
+    for name in variants:
+        runs = trained_runs(folder, name)
+        if runs and all(answered(Condition(BENCH_SET, run, variant(name).mode, clip="wrong"), folder) for run in runs):
+            own, wrong = (variant_answers(name, folder, clip=clip) for clip in ("own", "wrong"))
+            gap = drop_repeated_mean(differences(own, wrong, same_seeds=True))
+            found[name] = gap, drop_repeated_mean(Answers(base, base_wrong, own, wrong).gap_growth)
+    return found
+
+
+def side_by_side(
+    variants: Sequence[str],
+    folder: Path | str | None = None,
+    types: Sequence[str] | None = None,
+    per_type: int = 1,
+    mode: str = "vanilla",
+) -> list[dict]:
+    """The base, asked in `mode`, and each variant's first run, asked in its own, on the same questions.
+
+    They come one after another as `plots.traces` takes them. The first questions of each type are taken: not chosen by
+    how they came out.
+    """
+    said_by = {"base": condition_answers(Condition(BENCH_SET, mode=mode), folder)}
+    said_by |= {name: variant_answers(name, folder)[0] for name in variants if trained_runs(folder, name)}
+    answers = {name: {row["id"]: row for row in rows} for name, rows in said_by.items()}
+    firsts = first_of_types(said_by["base"], per_type, types)
+    return [earned(answers[name][row["id"]], name) for row in firsts for name in answers]
+
+
+ASKED_IN = {"route_planning": HELD_OUT_SET, "obj_appearance_order": ORDER_SET}
+
+
+def held_out_table(variants: Sequence[str], folder: Path | str | None = None) -> dict[str, Bands]:
+    """Scores on each held-out task: the base with each prompt, and each variant that is there in its own mode.
+
+    A task that a row's models were not asked is left out of it.
+    """
+    table: dict[str, Bands] = {}
+    for mode in MODES:
+        sets = {task: Condition(questions, mode=mode) for task, questions in ASKED_IN.items()}
+        there = {task: [condition_answers(c, folder)] for task, c in sets.items() if answered(c, folder)}
+        table[f"base, {mode}"] = _bands(there)
+    for name in variants:
+        runs, mode = trained_runs(folder, name), variant(name).mode
+        there = {
+            task: variant_answers(name, folder, questions)
+            for task, questions in ASKED_IN.items()
+            if runs and all(answered(Condition(questions, run, mode), folder) for run in runs)
+        }
+        table |= {name: _bands(there)} if there else {}
+    return table
+
+
+def letter_lines(folder: Path | str | None = None) -> dict[str, dict[str, float]]:
+    """Per cent by task that need no model: always the task's most frequent letter, and any option at random."""
+    lines: dict[str, dict[str, float]] = {"most frequent letter": {}, "any option at random": {}}
+    for task, questions in ASKED_IN.items():
+        if answered(Condition(questions), folder):
+            rows = [row for row in condition_answers(Condition(questions), folder) if row["question_type"] == task]
+            truths = Counter(row["ground_truth"] for row in rows)
+            lines["most frequent letter"][task] = 100 * max(truths.values()) / len(rows)
+            lines["any option at random"][task] = 100 * float(np.mean([1 / len(row["options"]) for row in rows]))
+    return lines
+
+
+def _bands(sets: dict[str, list[list[dict]]]) -> Bands:
+    return {task: intervals(answers)[task] for task, answers in sets.items()}

@@ -1,0 +1,282 @@
+"""Conditions and their answers: who was asked what, how, and where the answers are kept.
+
+A condition is one pass over one set of questions: a model (the base or a trained run), a prompt mode, a decoding, and
+the clip shown (the room's own, another room's, or none). Its answers go into one small file under `answers/`, beside a
+manifest that says with what they were made; a condition whose file exists is not asked again, so a study goes on where
+a kill stopped it. An entry is written before its answers appear, so none are without: after a kill between the two a
+name has two entries, of which the last counts, or one without answers, which counts for nothing.
+Left out: scores. Every table and verdict is computed from these files.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from vsr_kit.data import first_of_types
+from vsr_kit.evaluation.evaluate import mismatched_clips
+from vsr_kit.files import Damaged, read_gzip_lines, replace
+from vsr_kit.files import read_lines as read_journal
+from vsr_kit.paths import data_samples
+from vsr_kit.runs import git_at_start
+from vsr_kit.runs.provenance import checkpoint_identity, hardware, identity_differs
+from vsr_kit.study.question_sets import QuestionSet
+
+TOKEN_CAP = 96  # one cap for every mode: generous for a number, enough for nearly every chain
+SAMPLES = 8
+SAMPLED_PER_TYPE = 40
+CLIPS = ("own", "wrong", "none")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One pass over one question set.
+
+    Attributes:
+        questions: name of the question set.
+        model: `base`, or the name of a training run.
+        mode: vanilla, think or observe; always with the paper's evaluation prompt.
+        samples: 0 decodes greedily, else so many draws at temperature 1.
+        clip: `own`, `wrong` or `none`.
+    """
+
+    questions: str
+    model: str = "base"
+    mode: str = "vanilla"
+    samples: int = 0
+    clip: str = "own"
+
+    @property
+    def name(self) -> str:
+        """File name of the answers."""
+        decode = f"sampled{self.samples}" if self.samples else "greedy"
+        return f"{self.questions}--{self.model}--{self.mode}--{decode}--{self.clip}"
+
+
+def answer(
+    condition: Condition, questions: QuestionSet, loaded, folder: Path, log: Callable[[str], None] = print
+) -> Path:
+    """Run one condition unless its answers are there; write its entry in the manifest, then the answers.
+
+    Raises:
+        ValueError: the answers that are there were made otherwise, see `made_otherwise`.
+    """
+    from vsr_kit.generation import generate
+
+    path = answers_path(condition, folder)
+    if path.exists():
+        if told := why_stale(condition, folder, manifest_entries(folder)):
+            raise ValueError(told)
+        return path
+    rows, clips = questions.rows, shown_clips(questions, condition.clip)
+    if condition.samples:
+        rows = sampled_subset(rows)
+    began = time.monotonic()
+    said = generate(
+        loaded,
+        rows,
+        clips,
+        condition.mode,
+        "eval",
+        max_new_tokens=TOKEN_CAP,
+        temperature=1.0 if condition.samples else 0.0,
+        num_samples=max(1, condition.samples),
+        seed=17,
+    )
+    seconds = time.monotonic() - began
+    lines = [
+        {"id": row["id"], "said": [g.text for g in group], "cut": [g.truncated for g in group]}
+        for row, group in zip(rows, said, strict=True)
+    ]
+    _note(
+        folder, {**asdict(condition), "name": condition.name, "rows": len(rows), "seconds": round(seconds, 1)}, loaded
+    )
+    write_lines(path, lines)
+    log(f"{condition.name}: {len(rows)} questions in {seconds:.0f} s")
+    return path
+
+
+def sampled_subset(rows: list[dict]) -> list[dict]:
+    """The first questions of each type, one room after another: what is asked eight times over."""
+    return first_of_types(rows, SAMPLED_PER_TYPE)
+
+
+def shown_clips(questions: QuestionSet, which: str) -> dict[str, np.ndarray] | None:
+    """What every room is shown: its own clip, another room's (always the same one, as `vsr eval` picks it), or None.
+
+    Raises:
+        ValueError: for another word than `own`, `wrong` and `none`, or for `wrong` with fewer than two rooms.
+    """
+    if which not in CLIPS:
+        raise ValueError(f"clip is {which!r}: choose one of {', '.join(CLIPS)}")
+    if which == "none":
+        return None
+    return questions.clips if which == "own" else mismatched_clips(questions.clips)
+
+
+def answers_path(condition: Condition, folder: Path) -> Path:
+    """Where a condition's answers are, or will be."""
+    return folder / "answers" / f"{condition.name}.jsonl.gz"
+
+
+def questions_path(name: str, folder: Path) -> Path:
+    """Where a question set's rows are, or will be."""
+    return folder / "questions" / f"{name}.jsonl.gz"
+
+
+def pairs_path(folder: Path, dataset: str = "arkitscenes") -> Path:
+    """Where the distances of the pairs of a data set's released geometry are, or will be."""
+    return folder / "labels" / f"{dataset}.jsonl"
+
+
+def write_lines(path: Path, lines: Iterable[dict]) -> None:
+    """Write gzipped JSON lines beside, then rename: a file that exists is whole. Same lines, same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    replace(path, lambda beside: beside.write_bytes(gzip.compress(text.encode(), mtime=0)))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what kills left half-written of questions and answers; for whoever holds the study's lock."""
+    for part in ("answers", "questions"):
+        for left in (folder / part).glob(".*.jsonl.gz.*"):
+            left.unlink(missing_ok=True)
+
+
+def _note(folder: Path, entry: dict, loaded) -> None:
+    """Append how a condition's answers were made."""
+    made = {
+        "token_cap": TOKEN_CAP,
+        "loaded": loaded.description.replace(f"{folder}{os.sep}", ""),  # an adapter's place within the study
+        "base": base_identity(),
+        "git": git_at_start(),
+        "hardware": hardware(),
+    }
+    with (folder / "manifest.jsonl").open("a", encoding="utf-8") as manifest:
+        manifest.write(json.dumps({**entry, **made}) + "\n")
+
+
+@cache
+def base_identity() -> dict:
+    """Name and hash of the miniature, whose weights are read once a process."""
+    return checkpoint_identity(data_samples("mini-qwen2-vl"))
+
+
+def manifest_entries(folder: Path) -> dict[str, dict]:
+    """How each condition's answers were made, by the condition's name: its last entry in the manifest."""
+    return {entry["name"]: entry for entry in read_journal(folder / "manifest.jsonl") if "name" in entry}
+
+
+def why_stale(condition: Condition, folder: Path, entries: dict[str, dict]) -> str | None:
+    """Why answers that are there may not stand for those of today: another token cap or checkpoint, or nobody knows.
+
+    Returns:
+        The file, what differs with both values, and the remedies; None where the answers may stay.
+    """
+    path, entry = answers_path(condition, folder), entries.get(condition.name)
+    remedy = f"give another --out, or remove {path} to have it asked again"
+    if entry is None:
+        return f"{path} has no entry in {folder / 'manifest.jsonl'}, so how it was made is not known; {remedy}"
+    if (then := entry.get("token_cap")) != TOKEN_CAP:
+        return f"{path}: token_cap was {then} and is {TOKEN_CAP} today; {remedy}"
+    told = identity_differs(entry.get("base"), base_identity())
+    return told and f"{path}: base {told}; {remedy}"
+
+
+def save_questions(questions: QuestionSet, folder: Path) -> None:
+    """Keep the rows beside the answers, so that anyone can score them again without a model.
+
+    Raises:
+        ValueError: the folder keeps other rows under the set's name; answers to these would be scored by those.
+    """
+    path = questions_path(questions.name, folder)
+    if not path.exists():
+        write_lines(path, questions.rows)
+        return
+    kept, asked = read_lines(path), json.loads(json.dumps(questions.rows))  # as they would come back
+    for then, now in zip_longest(kept, asked, fillvalue={}):
+        if then != now:
+            field = next(n for n in {**then, **now} if then.get(n, "nothing") != now.get(n, "nothing"))
+            was, is_now = (row.get(field, "nothing") for row in (then, now))
+            raise ValueError(
+                f"{path}: row {(now or then)['id']} differs from what would be asked today: {field} is {was!r} there, "
+                f"{is_now!r} today; give another --out (or the geometry file of then, if the rooms are real), or "
+                f"remove {path} and {folder}/answers/{questions.name}--*"
+            )
+
+
+# -- reading back ------------------------------------------------------------------------------------------------------
+
+
+def reference_runs() -> Path:
+    """The shipped study."""
+    return data_samples("reference_runs")
+
+
+def read_answers(condition: Condition, folder: Path | None = None, sample: int = 0) -> list[dict]:
+    """Rows of a condition with `prediction` and `truncated`, from the shipped study or a folder of your own."""
+    folder = folder or reference_runs()
+    path = answers_path(condition, folder)
+    if not path.exists():
+        there = ", ".join(sorted(p.name.split(".jsonl")[0] for p in path.parent.glob("*.gz"))) or "nothing"
+        raise FileNotFoundError(f"no answers {condition.name} in {folder}; it holds {there}")
+    rows, lines = _asked(condition, folder), _said(condition, path)
+    if condition.samples and len(lines) < len(rows):
+        rows = sampled_subset(rows)
+    by_id = {row["id"]: row for row in rows}
+    _check_one_each([line["id"] for line in lines], by_id, path)
+    return [
+        {**by_id[line["id"]], "prediction": line["said"][sample], "truncated": line["cut"][sample]} for line in lines
+    ]
+
+
+def _asked(condition: Condition, folder: Path) -> list[dict]:
+    """The questions of a condition whose answers are there."""
+    path = questions_path(condition.questions, folder)
+    if not path.exists():
+        raise Damaged(f"{path} is missing, and {answers_path(condition, folder)} answers it; restore it from a copy")
+    return read_gzip_lines(path, {"id": (str, int), "question_type?": str, "scene_name?": str})
+
+
+def _said(condition: Condition, path: Path) -> list[dict]:
+    """The lines of an answers file, each with as many texts as were drawn."""
+    lines, draws = read_gzip_lines(path, {"id": (str, int), "said": list, "cut": list}), max(1, condition.samples)
+    for number, line in enumerate(lines, start=1):
+        texts = [text for text in line["said"] if isinstance(text, str)]
+        if not len(texts) == len(line["said"]) == len(line["cut"]) == draws:
+            raise Damaged(f"{path}, line {number}: {draws} texts are due under 'said' and 'cut'; {_HAVE_MADE}")
+    return lines
+
+
+def _check_one_each(ids: list, asked: dict, path: Path) -> None:
+    """Every question has one answer, and no other is there: a score over some of them would be another score."""
+    missing, strange = asked.keys() - set(ids), set(ids) - asked.keys()
+    if missing or strange or len(ids) != len(asked):
+        twice = {i for i in ids if ids.count(i) > 1} if not missing and not strange else set()
+        what, odd = next((w, o) for w, o in (("none to", missing), ("one to", strange), ("two to", twice)) if o)
+        raise Damaged(
+            f"{path}: {len(ids)} answers for {len(asked)} questions, {what} {min(map(str, odd))}; the answers or the "
+            f"questions were cut or changed: {_HAVE_MADE}"
+        )
+
+
+_HAVE_MADE = "restore them from a copy, or remove the answers and have them made again"
+
+
+def read_samples(condition: Condition, folder: Path | None = None) -> list[list[dict]]:
+    """Every draw of a sampled condition, one list of predicted rows for each draw."""
+    return [read_answers(condition, folder, k) for k in range(condition.samples)]
+
+
+def read_lines(path: Path) -> list[dict]:
+    """Rows of a gzipped file of JSON lines; `Damaged`, naming the file, where it was cut or changed."""
+    return read_gzip_lines(path)

@@ -1,0 +1,101 @@
+"""The study's question sets, each by its name: rooms of a split, a phrasing, and what was changed about the labels.
+
+`train-vsi-100k`, `val-vsi-bench`, `test-vsi-bench`, … are a split and a phrasing; `train-closest` asks in VSI-100k's
+words about closest points instead of centres, `train-letters` gives its word questions options to choose from;
+`test-held-out` asks the two tasks that nobody trained.
+All of these, and `arkitscenes-vsi-bench`, are asked by the study's rules, and filmed as it filmed: their questions and
+clips never change. `arkitscenes-benchmark` and `scannetpp-benchmark` ask real rooms by the benchmark's.
+Left out: real scenes beyond the geometry a caller names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vsr_kit.data import make_rows, split_rooms
+from vsr_kit.questions import BENCHMARK_RULES, QUESTION_TYPES, STUDY_RULES, TRAINED_TYPES, Rules
+from vsr_kit.rooms import Room, read_geometry
+from vsr_kit.study.labels import as_letters
+from vsr_kit.videos import film
+
+ROOMS = {"train": 400, "val": 120, "test": 120}
+TEST_ROOMS, VAL_ROOMS, TRAIN_ROOMS = ROOMS["test"], ROOMS["val"], ROOMS["train"]
+PER_TYPE_AND_ROOM = 2
+HELD_OUT_TYPES = tuple(kind for kind in QUESTION_TYPES if kind not in TRAINED_TYPES)
+ARKITSCENES = "arkitscenes-vsi-bench"
+# Sets about real rooms, in VSI-Bench's phrasing, and the rules they are asked by.
+REAL = {ARKITSCENES: STUDY_RULES, "arkitscenes-benchmark": BENCHMARK_RULES, "scannetpp-benchmark": BENCHMARK_RULES}
+# the part of a name after the split: phrasing, types, labels
+KINDS = {
+    "vsi-bench": ("vsi-bench", TRAINED_TYPES, None),
+    "vsi-100k": ("vsi-100k", TRAINED_TYPES, None),
+    "held-out": ("vsi-bench", HELD_OUT_TYPES, None),
+    "order": ("vsi-bench", ("obj_appearance_order",), None),
+    "closest": ("vsi-100k", TRAINED_TYPES, "closest"),
+    "letters": ("vsi-100k", TRAINED_TYPES, None),
+}
+# In one clip of twenty at most do four objects first appear in four different frames.
+TIMES_THE_ROOMS = {"order": 10}
+
+
+@dataclass(frozen=True)
+class QuestionSet:
+    """Rows, and the frames of the rooms they are about (scene_name to uint8 (F, H, W, 3))."""
+
+    name: str
+    rows: list[dict]
+    clips: dict[str, np.ndarray]
+
+
+def make_set(name: str, geometry: str | Path | None = None) -> QuestionSet:
+    """Film a set's rooms and ask what their clips show.
+
+    Args:
+        name: `<split>-<kind>` with a split of `ROOMS` and a kind of `KINDS`, or one of `REAL`.
+        geometry: for the latter, VSI-Bench's released `arkitscenes_meta_info_val.json` or `scannetpp_…`.
+
+    Raises:
+        ValueError: a name that is neither, or a geometry of another data set than the name says.
+    """
+    if name in REAL and geometry is not None:
+        rules = REAL[name]
+        rooms = list(read_geometry(geometry, rules.walls).rooms)
+        if (found := rooms[0].dataset) != name.split("-")[0]:
+            raise ValueError(f"{geometry} holds rooms of {found!r}: question set {name!r} asks about another data set")
+        return question_set(name, rooms, "vsi-bench", rules=rules)
+    split, _, kind = name.partition("-")
+    if split not in ROOMS or kind not in KINDS:
+        raise ValueError(
+            f"no question set {name!r}: give a split ({', '.join(ROOMS)}), a dash, and one of {', '.join(KINDS)}; "
+            f"{', '.join(REAL)} need a geometry file"
+        )
+    phrasing, types, labels = KINDS[kind]
+    rooms = split_rooms(ROOMS[split] * TIMES_THE_ROOMS.get(kind, 1), split)
+    made = question_set(name, rooms, phrasing, types=types, labels=labels)
+    if kind in TIMES_THE_ROOMS:
+        asked = {row["scene_name"] for row in made.rows}
+        return QuestionSet(name, made.rows, {scene: clip for scene, clip in made.clips.items() if scene in asked})
+    return QuestionSet(name, as_letters(made.rows), made.clips) if kind == "letters" else made
+
+
+def procedural_questions(split: str, phrasing: str, seed: int = 0) -> QuestionSet:
+    """The study's questions about a split's rooms: the eight trained types, so many of each type and room."""
+    return question_set(f"{split}-{phrasing}", split_rooms(ROOMS[split], split), phrasing, seed)
+
+
+def question_set(
+    name: str,
+    rooms: list[Room],
+    phrasing: str,
+    seed: int = 0,
+    types: tuple[str, ...] = TRAINED_TYPES,
+    labels: str | None = None,
+    rules: Rules = STUDY_RULES,
+) -> QuestionSet:
+    """Film the rooms and ask what their clips show."""
+    filmed = {room.name: film(room, clear=rules.clear_walk) for room in rooms}
+    rows = make_rows(rooms, phrasing, seed, types, filmed, PER_TYPE_AND_ROOM, labels, rules)
+    return QuestionSet(name, rows, {scene: clip.frames_FHW3 for scene, clip in filmed.items()})

@@ -1,0 +1,301 @@
+"""Running the study: units of work, each a run with its answers, on as many cores as there are, one thread each.
+
+The story: `plan` lists the units of what was asked for, in an order that finishes the headline first; `reproduce` hands
+them to worker processes, looks at their run folders to tell how far they are, and leaves a study folder. What is there
+is not made again: a killed study goes on with every finished answer and every run's last checkpoint, and stops at once
+where those were made otherwise.
+Left out: several machines. Two study folders can be joined by copying one into the other, their manifests end to end.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+
+from vsr_kit.files import drop_torn_line, read_lines, replace, seal
+from vsr_kit.locks import Lock
+from vsr_kit.recipes import CLAIMS, claim
+from vsr_kit.rooms import read_geometry
+from vsr_kit.runs import git_at_start
+from vsr_kit.study.conditions import Condition, answer, answers_path, pairs_path, save_questions, sweep
+from vsr_kit.study.controls import Geometry, files_by_dataset, real_conditions, real_set
+from vsr_kit.study.labels import distance_pairs, write_pairs
+from vsr_kit.study.question_sets import QuestionSet
+from vsr_kit.study.staleness import check_not_stale
+from vsr_kit.study.training_runs import load_run, train_variant
+from vsr_kit.study.variants import TUNING_SEED, VARIANTS, Variant, base_conditions, tuning_variants, variant
+
+TUNING = "tuning"
+UNFINISHED = "unfinished"  # in a study's folder: runs under way
+GROUPS = tuple(dict.fromkeys(v.group for v in VARIANTS))
+_POLL_S = 2.0
+# For the bar and the order of the plan alone: seconds on one core of a Xeon.
+_A_STEP = {"grpo": 0.55, "sft": 0.15, "dpo-corrupted": 0.25, "dpo-rollouts": 0.25}
+_CHAIN_STEP, _PASS, _CHAIN_PASS, _START = 2.4, 12.0, 30.0, 25.0
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A run and all its answers, or the base's answers.
+
+    Attributes:
+        name: of the run, or `base`.
+        variant: name of its variant, None for the base.
+        seed: of the run.
+        steps: it trains for.
+        seconds: it may take on one core, roughly.
+    """
+
+    name: str
+    variant: str | None
+    seed: int
+    steps: int
+    seconds: float
+
+
+def plan(only: Sequence[str] = (), seeds: int | None = None, first_seed: int = 1) -> list[Unit]:
+    """The units of some parts of the study, all of it by default; the base first, then group after group.
+
+    Args:
+        only: names of groups, of variants, or of claims, whose evidence is meant; or `tuning`, the grid of learning
+            rates, which comes after all else that is named.
+        seeds: at most so many of each variant.
+        first_seed: where they begin to count; 1 repeats the shipped runs, beyond them are new ones.
+
+    Raises:
+        ValueError: for a name that is none of these, a claim that takes more than this study, seeds below 1, or a first
+            seed below 1.
+    """
+    if seeds is not None and seeds < 1:
+        raise ValueError(f"seeds is {seeds}: must be at least 1")
+    if first_seed < 1:
+        raise ValueError(f"first_seed is {first_seed}: must be at least 1; seed {TUNING_SEED} chose the learning rates")
+    wanted = {name for each in only if each != TUNING for name in _variants_of(each)}
+    tuning = [_unit(v, seed) for v in tuning_variants() for seed in v.seeds] if TUNING in only else []
+    tuning.sort(key=lambda unit: -unit.seconds)  # long ones first: no core waits for the last
+    if tuning and set(only) == {TUNING}:
+        return tuning  # which asks nothing of the base
+    chosen = [v for v in VARIANTS if not only or v.name in wanted]
+    runs = [(GROUPS.index(v.group), seed, v) for v in chosen for seed in v.seeds_from(first_seed)[:seeds]]
+    base = Unit("base", None, 0, 0, sum(_pass_seconds(c) for c in base_conditions()))
+    return [base, *(_unit(v, seed) for _, seed, v in sorted(runs, key=lambda run: run[:2])), *tuning]
+
+
+def _variants_of(name: str) -> list[str]:
+    """The variants that a group, a claim or a variant's own name means."""
+    if name in {c.name for c in CLAIMS}:
+        if claim(name).scale:
+            raise ValueError(f"{name} cannot be tested here, leave it out: it takes {claim(name).scale}")
+        return list(claim(name).needs)
+    found = [v.name for v in VARIANTS if name in (v.group, v.name)]
+    if not found:
+        claims = ", ".join(c.name for c in CLAIMS)
+        raise ValueError(
+            f"no part of the study is called {name!r}: give a group ({', '.join(GROUPS)}, {TUNING}), a variant "
+            f"({', '.join(v.name for v in VARIANTS)}) or a claim ({claims})"
+        )
+    return found
+
+
+def _unit(known: Variant, seed: int) -> Unit:
+    a_step = _A_STEP[known.method] if known.mode == "vanilla" else _CHAIN_STEP
+    steps, asked = known.profile.steps, known.conditions(seed)
+    seconds = _START + steps * a_step + sum(_pass_seconds(c) for c in asked)
+    return Unit(known.run_name(seed), known.name, seed, steps, seconds)
+
+
+def _pass_seconds(condition: Condition) -> float:
+    return _PASS if condition.mode == "vanilla" else _CHAIN_PASS
+
+
+def conditions_of(unit: Unit, geometry: Geometry | None = None) -> list[Condition]:
+    """What a unit is asked; with real geometry, the base and GRPO with vanilla prompts are asked about it, too."""
+    own = base_conditions() if unit.variant is None else variant(unit.variant).conditions(unit.seed)
+    if unit.variant not in (None, "grpo-vanilla"):
+        return own
+    return own + [c for dataset in files_by_dataset(geometry) for c in real_conditions(dataset, unit.name)]
+
+
+def finished(unit: Unit, folder: Path, geometry: Geometry | None = None) -> bool:
+    """Whether the folder holds everything of a unit."""
+    if unit.variant is None:
+        made = all(pairs_path(folder, dataset).exists() for dataset in files_by_dataset(geometry))
+    else:
+        made = (folder / unit.name / "summary.json").exists()
+    return made and all(answers_path(c, folder).exists() for c in conditions_of(unit, geometry))
+
+
+# -- in a worker -------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=32)
+def _set(name: str, geometry: Geometry | None) -> QuestionSet:
+    return real_set(name, geometry)
+
+
+def run_unit(unit: Unit, folder: Path, scratch: Path, geometry: Geometry | None = None) -> float:
+    """Do a unit; returns the seconds it took."""
+    from vsr_kit.models.loading import load_model
+
+    began = time.monotonic()
+    asked = [c for c in conditions_of(unit, geometry) if not answers_path(c, folder).exists()]  # what is there stays
+    for name in dict.fromkeys(condition.questions for condition in asked):  # before training: they may differ
+        save_questions(_set(name, geometry), folder)
+    if unit.variant is None:
+        loaded = load_model("mini", quantize="nf4", quiet=True)
+        for dataset, path in files_by_dataset(geometry).items():
+            _measure(path, pairs_path(folder, dataset))
+    else:
+        known = variant(unit.variant)
+        if not (folder / unit.name / "summary.json").exists():
+            train_variant(known, unit.seed, _set(known.questions, None), folder, scratch)
+        loaded = load_run(unit.name, folder)
+    for condition in asked:
+        answer(condition, _set(condition.questions, geometry), loaded, folder)
+    return time.monotonic() - began
+
+
+def _measure(geometry: Path, path: Path) -> None:
+    """Write the distances, centre to centre and of the closest points, of every pair in a geometry file."""
+    pairs = distance_pairs(read_geometry(geometry).rooms, touching="keep")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace(path, lambda beside: write_pairs(beside, pairs))
+    seal(path.parent)
+
+
+def _begin(log: str, parent: int) -> None:
+    """A worker's first act: one thread, its chatter into a file instead of the bar, and an end when its parent ends."""
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches a whole terminal; the parent ends its workers
+    stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(stream, 1)
+    os.dup2(stream, 2)
+    git_at_start()
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _end_with(parent: int) -> None:
+    """A killed study must not go on in processes that nobody sees."""
+    while os.getppid() == parent:
+        time.sleep(_POLL_S)
+    os._exit(1)
+
+
+# -- in the process that was called ------------------------------------------------------------------------------------
+
+
+def check_plan(
+    units: Sequence[Unit], folder: Path, workers: int | None = None, geometry: Geometry | None = None
+) -> None:
+    """Complain about what can be known before anything runs; arguments as `reproduce`.
+
+    Raises:
+        ValueError: for fewer workers than 1, a geometry file that is not there or is none or that nothing is asked
+            about, and for anything in the folder that was made otherwise than these units would make it today.
+    """
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is {workers}: must be at least 1; leave it out for one a core")
+    rooms = {dataset: read_geometry(path).rooms for dataset, path in files_by_dataset(geometry).items()}
+    runs = [(variant(unit.variant), unit.seed) for unit in units if unit.variant is not None]
+    conditions = [condition for unit in units for condition in conditions_of(unit, geometry)]
+    check_not_stale(runs, conditions, folder, folder / UNFINISHED, rooms)
+
+
+def reproduce(
+    units: Sequence[Unit],
+    folder: Path,
+    workers: int | None = None,
+    geometry: Geometry | None = None,
+    progress: bool = True,
+    job: Callable[[Unit, Path, Path, Geometry | None], float] = run_unit,
+) -> list[str]:
+    """Do what is missing of some units.
+
+    Args:
+        units: from `plan`.
+        folder: the study's; unfinished runs are kept in its `unfinished/`.
+        workers: processes, one thread each; as many as cores this process may use by default.
+        geometry: files that VSI-Bench's authors released, one a data set, to ask about real rooms, too.
+        progress: draw a bar with the time left.
+        job: what a worker does with a unit, by default all of it; a function of a module, since workers import it.
+
+    Returns:
+        For each unit that failed, its name and error; the others are complete.
+
+    Raises:
+        ValueError: see `check`, or another process fills the folder; nothing ran.
+    """
+    check_plan(units, folder, workers, geometry)
+    scratch = folder / UNFINISHED
+    scratch.mkdir(parents=True, exist_ok=True)
+    with closing(Lock(scratch, str(folder))):
+        return _reproduce(units, folder, scratch, workers, geometry, progress, job)
+
+
+def _reproduce(units, folder: Path, scratch: Path, workers, geometry, progress: bool, job) -> list[str]:
+    from tqdm import tqdm
+
+    sweep(folder)
+    drop_torn_line(folder / "manifest.jsonl")
+    todo = [unit for unit in units if not finished(unit, folder, geometry)]
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by the workers before they import torch
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    total = sum(unit.seconds for unit in units)
+    shape = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left{postfix}"
+    failed = []
+    pool = ProcessPoolExecutor(
+        workers or cores, get_context("spawn"), _begin, (str(scratch / "workers.log"), os.getpid())
+    )
+    with pool, tqdm(total=round(total), desc="study", bar_format=shape, disable=not progress, file=sys.stderr) as bar:
+        done = total - sum(unit.seconds for unit in todo)
+        bar.initial = bar.n = round(done)
+        running = {pool.submit(job, unit, folder, scratch, geometry): unit for unit in todo}
+        try:
+            while running:
+                over, _ = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                for future in over:
+                    unit = running.pop(future)
+                    done += unit.seconds
+                    failed += _told(bar, unit, future, len(units) - len(running), len(units))
+                bar.n = round(done + sum(_begun(unit, folder) for unit in running.values()))
+                bar.refresh()
+        except BaseException:
+            processes = list((pool._processes or {}).values())  # shutdown forgets them
+            pool.shutdown(wait=False, cancel_futures=True)
+            [process.terminate() for process in processes]
+            raise
+    return failed
+
+
+def _told(bar, unit: Unit, future: Future, count: int, of: int) -> list[str]:
+    bar.set_postfix_str(f"{count} of {of} units", refresh=False)
+    if (error := future.exception()) is None:
+        bar.write(f"{unit.name}: {future.result():.0f} s", file=sys.stderr)
+        return []
+    bar.write(f"{unit.name} FAILED: {type(error).__name__}: {error}", file=sys.stderr)
+    return [f"{unit.name}: {type(error).__name__}: {error}"]
+
+
+def _begun(unit: Unit, folder: Path) -> float:
+    """The seconds of work that an unfinished unit has behind it."""
+    if unit.variant is None:
+        asked = base_conditions()
+        return unit.seconds * sum(answers_path(c, folder).exists() for c in asked) / len(asked)
+    training = 0.9 * unit.seconds
+    if (folder / unit.name / "summary.json").exists():  # trained, and being asked
+        return training
+    for metrics in (folder / UNFINISHED).glob(f"*-{unit.name}/metrics.jsonl"):
+        return training * max((row.get("step", 0) for row in read_lines(metrics)[-1:]), default=0) / unit.steps
+    return 0.0

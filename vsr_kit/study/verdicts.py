@@ -1,0 +1,154 @@
+"""Verdicts: measure the differences a claim names and let the claim's own rule decide.
+
+The story: `vsr_kit.claims` was written before any run and knows no data; `measured` knows which answers and curves its
+names mean; here the two meet. Differences are in points. Rules take the bootstrap's intervals, as was written down
+before the runs; since those are too narrow with few seeds, the same rule is asked a second time with Student's, and a
+verdict that changes says so. A verdict on fewer runs than its claim asks for is marked as preliminary, and none is
+told without the model and the rooms it was measured on.
+Left out: storing a verdict anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from textwrap import fill
+
+from vsr_kit.claims import Claim, Count, Finding
+from vsr_kit.evaluation import Interval
+from vsr_kit.files import Damaged
+from vsr_kit.recipes import CLAIMS, claim
+from vsr_kit.study.answers import trained_runs
+from vsr_kit.study.measures import MEASURED
+from vsr_kit.study.reach import Reach, reach_of, rooms_in_words
+from vsr_kit.study.real_rooms import elsewhere
+from vsr_kit.study.variants import variant
+
+NOT_RUN = "not run yet"  # of a claim whose runs are not there: no verdict
+NOT_JUDGED = "not judged"  # of a claim that needs a damaged file
+SCORES = ("perfect_centre_answers",)  # findings that are no differences
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim, the differences its rule looked at, and what the rule says of them.
+
+    Attributes:
+        found: what was measured, by name.
+        verdict: by the claim's rule, from the bootstrap's intervals.
+        runs: for each variant that the claim needs, how many runs are there and how many it asks for.
+        elsewhere: the same on real rooms, where they were asked about; one line each, and no part of the rule.
+    """
+
+    claim: Claim
+    found: dict[str, Finding]
+    verdict: str
+    runs: dict[str, tuple[int, int]] = field(default_factory=dict)
+    elsewhere: tuple[str, ...] = ()
+
+    @property
+    def by_student(self) -> str:
+        """What the same rule says where seeds vary and Student's intervals take the bootstrap's place."""
+        return self.claim.decide({name: _student(finding) for name, finding in self.found.items()})
+
+    @property
+    def missing(self) -> str:
+        """Which runs are not there, in words; empty if none."""
+        return ", ".join(f"{have} of {asked} runs of {of}" for of, (have, asked) in self.runs.items() if have < asked)
+
+    @property
+    def reach(self) -> Reach:
+        """The model, the rooms and the runs it speaks of."""
+        return reach_of(self.claim, self.found, self.runs)
+
+    @property
+    def limits(self) -> str:
+        """What limits it: what was asked of a claim that says more, intervals that disagree, missing runs."""
+        parts = [f"asked was {self.claim.only}"] if self.claim.only else []
+        if self.by_student != self.verdict:
+            parts.append(f"by Student's intervals {self.by_student.split(':')[0]}")
+        return "; ".join([*parts, f"preliminary: {self.missing}"] if self.missing else parts)
+
+    @property
+    def words(self) -> str:
+        """The verdict as it may be quoted: on which model and rooms, and what limits it."""
+        return f"{self.verdict} on {self.reach}" + (f"; {self.limits}" if self.limits else "")
+
+    def __str__(self) -> str:
+        lines = [_line(name, band) for name, band in self.found.items()]
+        lines += [f"elsewhere, no part of the rule: {line}" for line in self.elsewhere]
+        told = self.words.removeprefix(self.verdict)
+        return "\n".join([*lines, f"{self.claim.name}: {self.verdict.upper()}{told}"])
+
+
+def not_run(known: Claim) -> str:
+    """What stands for the verdict on a claim whose runs are not there, with what they would be about."""
+    return f"{NOT_RUN} on {reach_of(known, {}, {})}"
+
+
+def claim_text(name: str) -> str:
+    """A claim as it was written before the runs, in lines of a page's width."""
+    known = claim(name)
+    parts = {"claim": known.says, "source": known.source, "measured": known.measured}
+    parts |= {"rule": known.rule, "caveat": known.caveat}
+    return "\n".join(fill(text, 100, initial_indent=f"{k:10}", subsequent_indent=" " * 10) for k, text in parts.items())
+
+
+def verdict(name: str, folder: Path | str | None = None) -> Verdict:
+    """Measure what a claim names and apply its rule.
+
+    Raises:
+        ValueError: for a claim that `vsr_kit.claims` does not know.
+        FileNotFoundError: if the folder lacks answers it needs.
+    """
+    known = claim(name)
+    found = MEASURED[name](folder)
+    runs = {of: (len(trained_runs(folder, of)), len(variant(of).seeds)) for of in known.needs}
+    return Verdict(known, found, known.decide(found), runs, tuple(elsewhere(name, folder)))
+
+
+def verdicts(folder: Path | str | None = None, damaged: dict[str, str] | None = None) -> dict[str, Verdict]:
+    """The verdict on every claim for which the folder holds answers.
+
+    damaged: takes, by claim, what is wrong with a file that it needs; such a claim is not judged, the others are.
+
+    Raises:
+        Damaged: a file is not what it was written as, and no `damaged` was given to say so in.
+    """
+    found = {}
+    for name in (c.name for c in CLAIMS):
+        try:
+            found[name] = verdict(name, folder)
+        except FileNotFoundError:
+            continue
+        except Damaged as error:
+            if damaged is None:
+                raise
+            damaged[name] = str(error)
+    return found
+
+
+def _line(name: str, found: Finding) -> str:
+    words = name.replace("_", " ")
+    if isinstance(found, Count):
+        return f"{words}: {found.k} of {found.of} runs"
+    if name in SCORES:
+        return (
+            f"{words}: {found.mean:.1f} % ({found.low:.1f} to {found.high:.1f}; {found.n} pairs, "
+            f"{rooms_in_words([found])})"
+        )
+    student = "" if found.student is None else "; Student's {:+.1f} to {:+.1f}".format(*found.student)
+    return f"{words}: {found.mean:+.1f} points ({found.low:+.1f} to {found.high:+.1f}{student}; {_basis(found)})"
+
+
+def _basis(found: Interval) -> str:
+    """What an interval rests on, in words."""
+    several = [str(count) for count in found.seeds if count > 1]
+    seeds = f", {several[0] if len(set(several)) == 1 else ' and '.join(several)} seeds" if several else ""
+    return f"{found.n} questions, {rooms_in_words([found])}{seeds}"
+
+
+def _student(finding: Finding) -> Finding:
+    if isinstance(finding, Count) or finding.student is None:
+        return finding
+    return replace(finding, low=finding.student[0], high=finding.student[1])

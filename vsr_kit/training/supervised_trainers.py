@@ -1,0 +1,182 @@
+"""SFT and DPO that see the video, and the pairs that DPO trains on.
+
+SFT and DPO that see the video: TRL's trainers, with batches that share clips and questions.
+
+The story: both trainers ask a model for the log-probabilities of answers, row by row, and make a loss of them. Here a
+collator puts beside the rows what they share, and a model after `prompted.give_scores` computes the same numbers in one
+packed pass: of SFT's rows each clip is read once, of DPO's pairs chosen and rejected share all but the answer.
+Everything after the log-probabilities is TRL's.
+
+Left out: label smoothing and other losses that need whole logits (TRL asks the plain model for those, which has no
+video here: refused), and truncation.
+
+Pairs for DPO: the true answer against a corrupted one, as the paper made them, or the base's own best and worst.
+
+The paper's chosen answer is the true one and its rejected answer "the same answer changed to a wrong one"; how it was
+changed is unstated. Ours is the answer of another training question of the same type (for words, another word the
+question offers), so that a rejected answer is always one that could be right elsewhere. The authors suspect these pairs
+of DPO's small gain; `rollout_pairs` therefore draws several answers from the base and sets the best paid against the
+worst paid, as preference data is usually made. Questions whose answers all earn the same give no pair.
+
+Left out: pairs from a reward model, and drawing anew while training goes on (online DPO).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch.nn.utils.rnn import pad_sequence
+from trl import DPOTrainer, SFTTrainer
+
+from vsr_kit.prompts import answer_choices, has_options, same_answer, target_completion
+from vsr_kit.questions import NUMERIC_TYPES
+from vsr_kit.rewards import accuracy_reward
+from vsr_kit.sharing import SharedRows
+from vsr_kit.training.video_mixin import SeesClips, training_rows
+
+
+def answer_rows(rows: Sequence[dict], mode: str = "vanilla", use: str = "train") -> Dataset:
+    """Rows for SFT on the answers: `prompt`, and as `completion` the mode's reply with the true answer, no chain."""
+    data = training_rows(rows, mode, use)
+    return data.add_column("completion", [target_completion(mode, use, "", row["ground_truth"]) for row in rows])
+
+
+class _AnswersTrainer(SeesClips):
+    """What SFT and DPO have in common: rows stay as they are, batches are collated here."""
+
+    answers: tuple[str, ...]  # columns of a row that hold answers to its prompt
+
+    def __init__(self, *args, **kwargs) -> None:
+        config = kwargs.get("args", args[1] if len(args) > 1 else None)
+        _refuse_unsupported(config, kwargs)
+        config.remove_unused_columns = False
+        config.max_length = None  # would cut the video's tokens
+        super().__init__(*args, data_collator=self._collate, **kwargs)
+
+    def _prepare_dataset(self, dataset, *args, **kwargs):
+        needed = ("prompt", "scene_name", *self.answers)
+        if missing := [name for name in needed if name not in dataset.column_names]:
+            raise ValueError(f"the data set lacks the column {missing[0]!r}: rows need {', '.join(needed)}")
+        return dataset
+
+    def _collate(self, rows: list[Mapping]) -> dict:
+        """Rows of every prompt's first answer, then of its second; what they share under `shared`."""
+        prompts, tokenizer = self.encoded_prompts(rows), self.processing_class.tokenizer
+        end = [tokenizer.convert_tokens_to_ids("<|im_end|>")]
+        answers = [[torch.tensor(tokenizer(row[name])["input_ids"] + end) for name in self.answers] for row in rows]
+        places = [(prompt, answer) for answer in range(len(self.answers)) for prompt in range(len(rows))]
+        pairs = [(prompts[p].ids_P.cpu(), answers[p][a]) for p, a in places]
+        ids_BT = pad_sequence([torch.cat(pair) for pair in pairs], True, tokenizer.pad_token_id)
+        lengths_B = torch.tensor([len(prompt) + len(answer) for prompt, answer in pairs])
+        begins_B = torch.tensor([len(prompt) for prompt, _ in pairs])
+        order_T = torch.arange(ids_BT.shape[1])
+        filled_BT = order_T < lengths_B[:, None]
+        device = prompts[0].ids_P.device
+        shared = SharedRows(prompts, [[answer.to(device) for answer in own] for own in answers], places)
+        batch = {"input_ids": ids_BT, "attention_mask": filled_BT.long(), "shared": shared}
+        return batch | self._marked(ids_BT, filled_BT & (order_T >= begins_B[:, None]))
+
+    def _marked(self, ids_BT: torch.Tensor, answered_BT: torch.Tensor) -> dict[str, torch.Tensor]:
+        """How the trainer wants to be told which tokens are an answer's."""
+        raise NotImplementedError
+
+
+class VideoSFTTrainer(_AnswersTrainer, SFTTrainer):
+    """`trl.SFTTrainer` on `answer_rows`, with clips; see `SeesClips`."""
+
+    answers = ("completion",)
+
+    def _marked(self, ids_BT, answered_BT):
+        return {"labels": ids_BT.masked_fill(~answered_BT, -100)}
+
+
+class VideoDPOTrainer(_AnswersTrainer, DPOTrainer):
+    """`trl.DPOTrainer` on `training_rows` with the columns `chosen` and `rejected`, with clips; see `SeesClips`."""
+
+    answers = ("chosen", "rejected")
+
+    def _marked(self, ids_BT, answered_BT):
+        return {"completion_mask": answered_BT.long()}
+
+
+def _refuse_unsupported(config, kwargs: Mapping) -> None:
+    if config is None:
+        raise ValueError("args is None: give a trl.SFTConfig or trl.DPOConfig")
+    if config.dataloader_num_workers:
+        raise ValueError(
+            f"dataloader_num_workers is {config.dataloader_num_workers}: batches are made with the model, in its own "
+            "process; leave it at 0"
+        )
+    names = ("label_smoothing_factor", "packing", "padding_free", "precompute_ref_log_probs")
+    wrong = [name for name in names if getattr(config, name, False)]
+    wrong += [name for name in ("compute_metrics", "compute_loss_func") if kwargs.get(name) is not None]
+    if wrong:
+        raise ValueError(f"{wrong[0]} is not supported here: its passes would not see the video; leave it out")
+
+
+SAMPLES = 8  # as many as the miniature's GRPO draws
+
+
+def corrupted_pairs(rows: Sequence[dict], mode: str = "vanilla", seed: int = 0) -> Dataset:
+    """`training_rows` with `chosen`, the mode's reply with the true answer, and `rejected`, with a wrong one.
+
+    Raises:
+        ValueError: a type of question has no second answer to be wrong with.
+    """
+    answers: dict[str, list[str]] = {}
+    for row in rows:
+        answers.setdefault(row["question_type"], []).append(row["ground_truth"])
+    wrong = [_other_answer(row, answers[row["question_type"]], seed) for row in rows]
+    chosen = [target_completion(mode, "train", "", row["ground_truth"]) for row in rows]
+    rejected = [target_completion(mode, "train", "", answer) for answer in wrong]
+    return training_rows(rows, mode).add_column("chosen", chosen).add_column("rejected", rejected)
+
+
+def _other_answer(row: dict, answers: list[str], seed: int) -> str:
+    kind = "number" if row["question_type"] in NUMERIC_TYPES else "letter" if has_options(row) else "word"
+    offered = [choice.label if kind == "letter" else choice.text for choice in answer_choices(row)] or answers
+    others = [answer for answer in offered if not same_answer(answer, row["ground_truth"], kind)]
+    if not others:
+        raise ValueError(f"every answer of type {row['question_type']!r} is {row['ground_truth']!r}: give more rows")
+    draw = np.random.default_rng([seed, zlib.crc32(str(row["id"]).encode())])
+    return others[int(draw.integers(len(others)))]
+
+
+def rollout_pairs(
+    loaded,
+    rows: Sequence[dict],
+    clips: Mapping[str, np.ndarray],
+    mode: str = "vanilla",
+    numeric: str = "paper",
+    max_new_tokens: int = 16,
+    seed: int = 0,
+) -> Dataset:
+    """`training_rows` with `chosen` and `rejected`: of eight answers of `loaded`, the best paid and the worst paid.
+
+    Args:
+        loaded: the model that answers, at temperature 1, asked with the training prompt.
+        rows, clips, mode: as in `training.train`.
+        numeric: how numbers are paid, a name of `rewards.NUMERIC_REWARDS`.
+        max_new_tokens: cap of an answer; one that was cut is in no pair.
+        seed: of the sampling.
+
+    Raises:
+        ValueError: not one question has two answers that earn differently.
+    """
+    from vsr_kit.generation import generate
+
+    said = generate(loaded, rows, clips, mode, "train", max_new_tokens, 1.0, SAMPLES, seed)
+    kept = []
+    for row, group in zip(rows, said, strict=True):
+        paid = [(accuracy_reward(one.text, row, numeric), one.text) for one in group if not one.truncated]
+        best, worst = max(paid, default=(0, "")), min(paid, default=(0, ""))
+        if best[0] > worst[0]:
+            kept.append((row, best[1], worst[1]))
+    if not kept:
+        raise ValueError(f"all {SAMPLES} answers to each of {len(rows)} questions earn the same: there is no pair")
+    own, chosen, rejected = zip(*kept, strict=True)
+    return training_rows(own, mode).add_column("chosen", list(chosen)).add_column("rejected", list(rejected))
