@@ -26,7 +26,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # Keys of a log or of a summary that a clock or a meter fills in.
 MEASURED = re.compile(
-    r"(_s$|_second|seconds|time|memory|_bytes|_gib|_per_s|cost|started|ended|stamp|git|commit|version)", re.IGNORECASE
+    r"(_s$|second|minute|^time|_time$|runtime|memory|bytes|gib|cost|started|ended|stamp|^git|commit|version)",
+    re.IGNORECASE,
 )
 METERS = re.compile(r"[\d.,]+ ?(s|seconds?|min|minutes?|ms|MB|MiB|GiB|x|×)\b")
 TRAININGS = {
