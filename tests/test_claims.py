@@ -184,9 +184,13 @@ def test_a_claim_is_stated_in_full(known):
 
 
 def test_claims_are_looked_up_by_name():
-    assert len({known.name for known in CLAIMS}) == len(CLAIMS) == len(recipes.VSGRPO) + len(recipes.KIT_QUESTIONS)
+    assert (
+        len({known.name for known in CLAIMS})
+        == len(CLAIMS)
+        == len(recipes.vsgrpo.VSGRPO) + len(recipes.kit_questions.KIT_QUESTIONS)
+    )
     assert all(recipes.claim(known.name) is known for known in CLAIMS)
-    with pytest.raises(ValueError, match="unknown claim 'x': there are cot-prompts-do-not-help, grpo-lifts, "):
+    with pytest.raises(ValueError, match="no claim is called 'x': there are cot-prompts-do-not-help, grpo-lifts, "):
         recipes.claim("x")
     assert {known.name for known in CLAIMS if known.scale} == {"small-model-beats-gpt-4o", "seven-billion-near-72b"}
     assert [known.name for known in CLAIMS if not known.needs and not known.scale] == [

@@ -55,8 +55,9 @@ def _walk(command, path):
 
 def test_claims_are_judged_from_the_shipped_answers(tmp_path, monkeypatch, capsys):
     """The same differences that scoring the answers by hand gives; verdicts follow from them."""
+    from vsr_kit.claims.recipe import SEEDS, Condition
     from vsr_kit.evaluation import difference
-    from vsr_kit.study import SEEDS, Condition, read_answers
+    from vsr_kit.study import read_answers
 
     told = json.loads(vsr("claims", "--json").output)
     base = read_answers(Condition("test-vsi-bench"))

@@ -9,6 +9,7 @@ import torch
 
 from tests.harm import FOREIGN, copied, harm, refused
 from vsr_kit import cli
+from vsr_kit.claims.recipe import Condition
 from vsr_kit.files import (
     SEAL,
     Damaged,
@@ -28,7 +29,7 @@ from vsr_kit.pages.report import write_report
 from vsr_kit.paths import data_samples
 from vsr_kit.runs import RunFolder
 from vsr_kit.runs.checkpoints import check_trainer_checkpoint, newest
-from vsr_kit.study import Condition, answers_path, questions_path, read_answers, write_lines
+from vsr_kit.study import answers_path, questions_path, read_answers, write_lines
 from vsr_kit.study.labels import DistancePair, read_pairs, write_pairs
 
 WHOLE_FILES = ("cut", "short", "empty", "garbled", "zeros", "bit", "missing", "folder")

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vsr_kit.claims.recipe import BENCH_SET, Condition
 from vsr_kit.prompts import MODES, target_completion
 from vsr_kit.rewards import CHEATS
 from vsr_kit.rewards.detectors import DETECTORS, empty_thought, make_detectors, repeated_tags, repeated_words, shares
-from vsr_kit.study import BENCH_SET, Condition, read_answers
+from vsr_kit.study import read_answers
 
 GOLD = target_completion("think", "train", "The room is 3.7 by 4.5 meters.", "12.1")
 EMPTY = "<think> </think> <answer>4</answer>"

@@ -30,14 +30,14 @@ losses
 kl
 evaluation: scorers intervals baselines passk evaluate
 training: collapse profiles video_mixin callbacks grpo_trainer supervised_trainers methods resuming run
-claims: rules
+claims: rules recipe measures
 recipes: vsgrpo kit_questions
 plots: style marks svg canvas rooms scores sharing training comparisons tables
 widgets: live player inspector
 exercises: cases course
 miniature: folder sight lessons recipe batches stages training __main__
-study: labels question_sets conditions chains variants answers reward_analysis controls staleness comparisons measures \
- reach training_runs travel real_rooms runner verdicts summary acceptance
+study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
+ training_runs travel real_rooms runner judge summary acceptance study
 pages: html report site
 cli: terminal resume course data training models study __init__ __main__
 """

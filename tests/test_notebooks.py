@@ -11,10 +11,11 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from tests.test_look import illegible
+from vsr_kit.claims.recipe import SEEDS
 from vsr_kit.pages.site import course_notebooks, execute
 from vsr_kit.paths import notebooks_folder
 from vsr_kit.plots.canvas import PLOTLY_MIME
-from vsr_kit.study import SEEDS, provenance
+from vsr_kit.study import provenance
 from vsr_kit.training.profiles import get_profile
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"

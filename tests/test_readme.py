@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from vsr_kit.claims.recipe import SEEDS, Condition
 from vsr_kit.cli import app
 from vsr_kit.evaluation import difference, score
-from vsr_kit.study import SEEDS, Condition, grpo_table, ledger, read_answers, study_summary, trained_answers
+from vsr_kit.study import grpo_table, ledger, read_answers, study_summary, trained_answers
 from vsr_kit.study.comparisons import gains, seed_gains
 from vsr_kit.study.controls import EXPLAINS, NOT_MAIN
 from vsr_kit.study.real_rooms import ceilings, gain_travels, real_rooms_summary, travels

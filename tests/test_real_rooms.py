@@ -7,9 +7,11 @@ from typer.testing import CliRunner
 
 from tests.test_study_answers import PER_ROOM, ROOMS, every, write_study
 from tests.test_study_answers import rows as procedural
+from vsr_kit import recipes
 from vsr_kit import study as results
+from vsr_kit.claims.recipe import BENCH_SET, SEEDS, Condition
 from vsr_kit.cli import app
-from vsr_kit.study import BENCH_SET, SEEDS, Condition, answers_path, pairs_path, questions_path, read_lines, write_lines
+from vsr_kit.study import answers_path, pairs_path, questions_path, read_lines, write_lines
 from vsr_kit.study.labels import DistancePair, write_pairs
 from vsr_kit.study.real_rooms import (
     ELSEWHERE,
@@ -83,11 +85,13 @@ def test_only_runs_that_were_asked_everything_count(study):
     found = real_rooms(study)
     assert [len(one.table.runs) for one in found.values()] == [5, 5, 4]
     assert "grpo-vanilla-seed4" not in found[SCANNETPP].table.runs
-    assert [line[-7:] for line in elsewhere("grpo-lifts", study)] == ["5 seeds", "4 seeds"]
+    assert [line[-7:] for line in elsewhere(recipes.claim("grpo-lifts"), study)] == ["5 seeds", "4 seeds"]
     for path in (study / "answers").glob("*benchmark--grpo*"):
         path.unlink()
     assert list(real_rooms(study)) == [BENCH_SET]
-    assert elsewhere("grpo-lifts", study) == elsewhere("grpo-teaches-looking", study) == []
+    assert (
+        elsewhere(recipes.claim("grpo-lifts"), study) == elsewhere(recipes.claim("grpo-teaches-looking"), study) == []
+    )
 
 
 def test_what_names_a_thing_never_taught_is_counted_by_task():
@@ -142,7 +146,7 @@ def test_the_ceiling_of_another_geometry_stands_beside_the_first(study):
     path = pairs_path(study)
     path.parent.mkdir()
     write_pairs(path, [DistancePair(f"room-{i}", "bed", "lamp", 1.0, 2.0) for i in range(5)])
-    assert elsewhere("centre-labels-cap-distance", study) == []
+    assert elsewhere(recipes.claim("centre-labels-cap-distance"), study) == []
     write_pairs(pairs_path(study, "scannetpp"), [DistancePair(f"room-{i}", "bed", "lamp", 2.0, 2.0) for i in range(4)])
     assert {name: band.mean for name, band in ceilings(study).items()} == {"arkitscenes": 0, "scannetpp": 100}
     (line,) = results.verdict("centre-labels-cap-distance", study).elsewhere

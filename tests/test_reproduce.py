@@ -14,32 +14,20 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
+from vsr_kit.claims.recipe import SEEDS, Condition
 from vsr_kit.cli import app
 from vsr_kit.data import split_rooms
 from vsr_kit.evaluation import ReplicationInterval
 from vsr_kit.files import append_lines, read_lines, read_parquet, write_json
-from vsr_kit.recipes import CLAIMS, claim
+from vsr_kit.recipes import CLAIMS, VARIANTS, base_conditions, claim, tuning_variants, variant
 from vsr_kit.rooms import Box
 from vsr_kit.runs import RunFolder, git_at_start
-from vsr_kit.study import (
-    SEEDS,
-    TOKEN_CAP,
-    VARIANTS,
-    Condition,
-    QuestionSet,
-    answers_path,
-    base_conditions,
-    pairs_path,
-    training_runs,
-    tuning_variants,
-    variant,
-    write_lines,
-)
+from vsr_kit.study import TOKEN_CAP, QuestionSet, answers_path, pairs_path, training_runs, write_lines
 from vsr_kit.study import runner as module
 from vsr_kit.study.conditions import base_identity
 from vsr_kit.study.controls import ASKED_CONTROLS
 from vsr_kit.study.labels import distance_pairs, read_pairs
-from vsr_kit.study.runner import GROUPS, UNFINISHED, check_plan, conditions_of, finished, plan, reproduce
+from vsr_kit.study.runner import UNFINISHED, check_plan, conditions_of, finished, groups, plan, reproduce
 from vsr_kit.study.staleness import settings_of
 
 # -- the plan ----------------------------------------------------------------------------------------------------------
@@ -48,9 +36,9 @@ from vsr_kit.study.staleness import settings_of
 def test_everything_is_planned_base_first_then_group_after_group():
     units = plan()
     assert (units[0].name, units[0].variant) == ("base", None)
-    groups = [variant(unit.variant).group for unit in units[1:]]
-    assert list(dict.fromkeys(groups)) == list(GROUPS) and GROUPS[0] == "headline"
-    assert groups == sorted(groups, key=GROUPS.index)
+    parts = [variant(unit.variant).group for unit in units[1:]]
+    assert list(dict.fromkeys(parts)) == list(groups()) and groups()[0] == "headline"
+    assert parts == sorted(parts, key=groups().index)
     runs = {v.run_name(seed) for v in VARIANTS for seed in v.seeds}
     assert {unit.name for unit in units[1:]} == runs and len(units) == len(runs) + 1
     headline = [unit for unit in units[1:] if variant(unit.variant).group == "headline"]
@@ -119,7 +107,7 @@ def test_seeds_may_be_new_ones():
 def test_an_unknown_part_is_an_error_that_names_what_there_is():
     with pytest.raises(ValueError, match="no part of the study is called 'headlines'") as error:
         plan(["sft", "headlines"])
-    names = [*GROUPS, "tuning", *(v.name for v in VARIANTS), *(c.name for c in CLAIMS)]
+    names = [*groups(), "tuning", *(v.name for v in VARIANTS), *(c.name for c in CLAIMS)]
     assert all(name in str(error.value) for name in names)
 
 

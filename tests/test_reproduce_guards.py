@@ -10,13 +10,14 @@ import pytest
 
 from tests.test_reproduce import QUESTIONS, complete, geometry_of, stub, train_some, vsr  # noqa: F401 (stub is a fixture)
 from tests.test_study_answers import every, say, write_study
+from vsr_kit.claims.recipe import Condition
 from vsr_kit.data import split_rooms
 from vsr_kit.files import append_lines, read_json, write_json
 from vsr_kit.generation import Generation
+from vsr_kit.recipes import variant
 from vsr_kit.runs import RunFolder
 from vsr_kit.study import (
     TOKEN_CAP,
-    Condition,
     QuestionSet,
     answers_path,
     conditions,
@@ -25,7 +26,6 @@ from vsr_kit.study import (
     reference_runs,
     save_questions,
     training_runs,
-    variant,
 )
 from vsr_kit.study import runner as module
 from vsr_kit.study.comparisons import repeated

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vsr_kit.claims.recipe import BENCH_SET, Condition
 from vsr_kit.data import make_rows, sample_rows
 from vsr_kit.miniature.lessons import chain_text
 from vsr_kit.prompts import MODES, target_completion
@@ -30,7 +31,7 @@ from vsr_kit.rewards import (
     words,
 )
 from vsr_kit.rooms import make_rooms
-from vsr_kit.study import BENCH_SET, Condition, read_answers
+from vsr_kit.study import read_answers
 
 COUNT = {"question_type": "object_counting", "question": "How many?", "options": None, "ground_truth": "4"}
 NEAR = {"question_type": "object_rel_distance", "question": "?", "options": ["A. bed", "B. sofa"], "ground_truth": "B"}

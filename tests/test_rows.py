@@ -377,7 +377,8 @@ def test_answers_of_a_study_are_scored_with_their_questions(tmp_path):
 
 
 def test_the_shipped_answers_are_scored_as_the_study_scores_them():
-    from vsr_kit.study import Condition, answers_path, read_answers, reference_runs
+    from vsr_kit.claims.recipe import Condition
+    from vsr_kit.study import answers_path, read_answers, reference_runs
 
     condition = Condition("test-vsi-bench")
     ours = ev.score(ev.read_predictions(answers_path(condition, reference_runs())), "lenient")

@@ -8,18 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from vsr_kit.claims.recipe import SEEDS, Condition
 from vsr_kit.evaluation import score
 from vsr_kit.files import read_lines as read_journal
 from vsr_kit.paths import data_samples
+from vsr_kit.recipes import VARIANTS, base_conditions
 from vsr_kit.rooms import read_geometry
 from vsr_kit.runs import RunFolder
 from vsr_kit.runs.provenance import checkpoint_hash
 from vsr_kit.study import (
-    SEEDS,
-    VARIANTS,
-    Condition,
     answers_path,
-    base_conditions,
     pairs_path,
     question_sets,
     questions_path,

@@ -10,29 +10,29 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from vsr_kit.claims.recipe import (
+    BENCH_SET,
+    HELD_OUT_SET,
+    ORDER_SET,
+    SAMPLES,
+    SEEDS,
+    THREE_SEEDS,
+    TUNING_SEED,
+    WATCHED,
+    WORDS_SET,
+    Condition,
+)
 from vsr_kit.evaluation import wrong_clip_pairing
 from vsr_kit.evaluation.evaluate import mismatched_clips
 from vsr_kit.files import append_lines
 from vsr_kit.generation import Generation
 from vsr_kit.questions import NUMERIC_TYPES, TRAINED_TYPES
-from vsr_kit.recipes import CLAIMS
+from vsr_kit.recipes import CLAIMS, LEARNING_RATES, VARIANTS, base_conditions, tuning_variants, variant
+from vsr_kit.recipes.vsgrpo import TUNED
 from vsr_kit.study import (
-    BENCH_SET,
     CLIPS,
-    HELD_OUT_SET,
-    LEARNING_RATES,
-    ORDER_SET,
-    SAMPLES,
-    SEEDS,
-    THREE_SEEDS,
-    TUNED,
-    TUNING_SEED,
-    VARIANTS,
-    WORDS_SET,
-    Condition,
     QuestionSet,
     answers_path,
-    base_conditions,
     conditions,
     question_sets,
     read_answers,
@@ -40,11 +40,8 @@ from vsr_kit.study import (
     reference_runs,
     save_questions,
     shown_clips,
-    tuning_variants,
-    variant,
     write_lines,
 )
-from vsr_kit.study.variants import WATCHED
 from vsr_kit.training.methods import Task
 from vsr_kit.training.profiles import PROFILES
 

@@ -6,8 +6,10 @@ import pytest
 
 from vsr_kit import claims, recipes
 from vsr_kit import study as results
+from vsr_kit.claims.recipe import SAMPLES, SEEDS, Condition
 from vsr_kit.files import append_lines
-from vsr_kit.study import SAMPLES, SEEDS, Condition, answers_path, questions_path, variant, write_lines
+from vsr_kit.recipes import variant
+from vsr_kit.study import answers_path, questions_path, write_lines
 from vsr_kit.study.comparisons import clip_gaps, side_by_side
 
 ROOMS, PER_ROOM = 12, 4  # 48 counting questions
@@ -176,7 +178,7 @@ def test_a_verdict_is_told_with_its_interval(study):
     assert said.startswith("grpo minus base: +75.0 points (")
     assert "48 questions, 12 procedural rooms, 5 seeds)\ngrpo-lifts: REPRODUCED on the miniature" in said
     assert said.endswith(", 12 procedural rooms, 5 seeds; asked was whether it gains at all, not by how much")
-    with pytest.raises(ValueError, match="unknown claim 'nonsense'"):
+    with pytest.raises(ValueError, match="no claim is called 'nonsense'"):
         results.verdict("nonsense", study)
 
 

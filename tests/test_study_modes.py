@@ -3,8 +3,9 @@
 import pytest
 
 from vsr_kit import study as results
+from vsr_kit.claims.recipe import BENCH_SET, HELD_OUT_SET, ORDER_SET, Condition
 from vsr_kit.evaluation import Interval
-from vsr_kit.study import BENCH_SET, HELD_OUT_SET, ORDER_SET, Condition, answers_path, questions_path, write_lines
+from vsr_kit.study import answers_path, questions_path, write_lines
 from vsr_kit.study.comparisons import held_out_table, letter_lines, side_by_side
 
 LETTERS = {"route_planning": "ABC", "obj_appearance_order": "ABCD"}

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from vsr_kit.claims.recipe import BENCH_SET, SEEDS, Condition
 from vsr_kit.data import make_rows, split_rooms
 from vsr_kit.evaluation import Interval, score
 from vsr_kit.questions import NUMERIC_TYPES, TRAINED_TYPES
 from vsr_kit.rooms import CATEGORIES
 from vsr_kit.rooms.generator import bottom_m, lifted, renamed
-from vsr_kit.study import BENCH_SET, SEEDS, Condition, answers_path, questions_path, write_lines
+from vsr_kit.study import answers_path, questions_path, write_lines
 from vsr_kit.study import travel as results
 from vsr_kit.study.controls import (
     ASKED_CONTROLS,

@@ -9,30 +9,27 @@ import torch
 from transformers import TrainerControl, TrainerState
 from typer.testing import CliRunner
 
-from tests.test_study_answers import PER_ROOM, ROOMS, write_study
+from tests.test_study_answers import NOT_HERE, PER_ROOM, ROOMS, write_study
 from vsr_kit import claims, recipes
 from vsr_kit import study as results
+from vsr_kit.claims.measures import number_broke
+from vsr_kit.claims.recipe import SEEDS, WATCHED, Condition
 from vsr_kit.cli import app
 from vsr_kit.files import append_lines
+from vsr_kit.recipes import VARIANTS, base_conditions, variant
 from vsr_kit.study import (
-    SEEDS,
-    VARIANTS,
-    Condition,
     answers,
     answers_path,
-    base_conditions,
     comparisons,
-    measures,
     pairs_path,
     questions_path,
     read_lines,
     summary,
-    variant,
     write_lines,
 )
+from vsr_kit.study.evidence import Evidence
 from vsr_kit.study.labels import DistancePair, write_pairs
 from vsr_kit.study.reach import Reach
-from vsr_kit.study.variants import WATCHED
 from vsr_kit.training.callbacks import StopWhenBroken
 
 # by set, the type of each of a room's questions
@@ -129,7 +126,7 @@ def study(tmp_path):
 
 
 def test_every_claim_is_measured_and_judged_by_its_own_names(whole):
-    assert measures.MEASURED.keys() == {known.name for known in recipes.CLAIMS}
+    assert {known.name for known in recipes.CLAIMS if known.measure is None} == set(NOT_HERE)
     found = results.verdicts(whole)
     assert list(found) == [known.name for known in recipes.CLAIMS]
     for name, verdict in found.items():
@@ -156,7 +153,7 @@ def test_every_claim_is_measured_and_judged_by_its_own_names(whole):
     ],
 )
 def test_a_difference_is_of_the_answers_that_its_claim_names(whole, name, wanted):
-    found = measures.MEASURED[name](whole)
+    found = recipes.claim(name).measure(Evidence(whole))
     assert {key: band.mean for key, band in found.items()} == {k: pytest.approx(v * A_ROOM) for k, v in wanted.items()}
     asked = {"route-planning-improves": 48, "appearance-order-does-not": 48}
     one_task = {"chains-win-on-direction", "closest-labels-help", "words-or-letters"}
@@ -171,14 +168,19 @@ def test_a_claim_without_its_runs_is_not_judged(whole, monkeypatch, name, of):
     monkeypatch.setattr(
         "vsr_kit.study.answers.answered", lambda c, folder: not c.model.startswith(f"{of}-seed") and real(c, folder)
     )
+    finished = answers.finished_runs
+    monkeypatch.setattr(
+        "vsr_kit.study.answers.finished_runs", lambda folder, which: which != of and finished(folder, which)
+    )
     with pytest.raises(FileNotFoundError, match=f"holds no (answers|runs) of {of}; vsr reproduce makes them"):
         results.verdict(name, whole)
 
 
 def test_claims_that_cannot_be_judged_are_left_out(whole, monkeypatch):
     monkeypatch.setattr("vsr_kit.study.answers.answered", lambda condition, folder: False)
-    named = {name: measure for name, measure in measures.MEASURED.items() if recipes.claim(name).needs}
-    assert named and not named.keys() & results.verdicts(whole).keys()
+    monkeypatch.setattr("vsr_kit.study.answers.finished_runs", lambda folder, of: ())
+    named = {known.name for known in recipes.CLAIMS if known.needs}
+    assert named and not named & results.verdicts(whole).keys()
 
 
 def test_perfect_centre_answers_are_scored_on_pairs_that_do_not_touch(whole):
@@ -233,9 +235,9 @@ def test_collapses_are_counted(some, at_0, at_1e_4, wanted):
 def test_a_run_that_stopped_collapsed_and_counts_once(some):
     some("kl-0", {1: steps(UP[:5])}, stopped="loss is nan, not finite at step 5")
     folder = some("kl-0", {2: steps(FALLEN)})
-    assert measures.MEASURED["kl-prevents-collapse"](folder)["collapsed_at_0"] == claims.Count(2, 3)
+    assert recipes.claim("kl-prevents-collapse").measure(Evidence(folder))["collapsed_at_0"] == claims.Count(2, 3)
     folder = some("kl-0", {1: steps(FALLEN)}, stopped="loss is nan, not finite at step 60")
-    assert measures.MEASURED["kl-prevents-collapse"](folder)["collapsed_at_0"] == claims.Count(2, 3)
+    assert recipes.claim("kl-prevents-collapse").measure(Evidence(folder))["collapsed_at_0"] == claims.Count(2, 3)
 
 
 def test_what_counts_as_stopped_by_a_broken_number_is_what_the_watch_says():
@@ -246,13 +248,13 @@ def test_what_counts_as_stopped_by_a_broken_number_is_what_the_watch_says():
         watch.on_step_begin(None, state, TrainerControl(), model=model)
         watch.on_log(None, state, TrainerControl(), logs=logs, model=model)
         said.append(watch.reason)
-    assert all(said) and [measures.number_broke({"stopped": reason}) for reason in said] == [True, True, False]
-    assert not measures.number_broke({"stopped": None})
+    assert all(said) and [number_broke({"stopped": reason}) for reason in said] == [True, True, False]
+    assert not number_broke({"stopped": None})
 
 
 def test_a_run_that_was_stopped_for_a_high_kl_is_judged_by_its_curves(some):
     folder = some("kl-0", {1: steps(UP)}, stopped="kl is 25 nats a token, for 3 lines in a row above 20 at step 60")
-    assert measures.MEASURED["kl-prevents-collapse"](folder)["collapsed_at_0"] == claims.Count(0, 3)
+    assert recipes.claim("kl-prevents-collapse").measure(Evidence(folder))["collapsed_at_0"] == claims.Count(0, 3)
 
 
 def test_longer_runs_are_judged_by_themselves(some):
@@ -286,7 +288,7 @@ def test_a_habit_is_a_runs_if_half_its_last_rollouts_show_it(some, name, of, det
 
 def test_padding_with_words_is_counted_beside_repeated_tags(some):
     folder = some("length", {2: steps([1.0] * 40, repeated_words=late(0.6))})
-    found = measures.MEASURED["length-reward-is-gamed"](folder)
+    found = recipes.claim("length-reward-is-gamed").measure(Evidence(folder))
     assert found == {"runs_with_repeated_tags": claims.Count(0, 3), "runs_padded_with_words": claims.Count(1, 3)}
 
 
@@ -323,7 +325,9 @@ def test_fewer_runs_than_asked_for_make_a_verdict_preliminary(whole, monkeypatch
     assert str(part).endswith(f", 12 procedural rooms, 3 seeds; {part.limits}")
     assert part.limits == f"asked was {part.claim.only}; preliminary: {part.missing}"
     assert f", 12 procedural rooms, 3 seeds; {part.limits} |" in summary.ledger(whole)
-    other = results.verdict("thoughts-become-empty", whole)
+    finished = answers.finished_runs
+    monkeypatch.setattr("vsr_kit.study.judge.finished_runs", lambda folder, of: finished(folder, of)[:2])
+    other = results.verdict("thoughts-become-empty", whole)  # judged by logs: its runs count once they are trained
     assert (other.runs, other.missing) == ({"grpo-think": (2, 3)}, "2 of 3 runs of grpo-think")
 
 
@@ -517,7 +521,7 @@ def test_no_verdict_is_told_without_its_model_and_rooms(whole, study):
             assert names_both(verdict.words) and names_both(str(verdict).split("\n")[-1])
             assert verdict.words.startswith(verdict.verdict)
         said = CliRunner().invoke(app, ["claims", "--study", str(folder)]).output.split("\n")
-        heads = [line for line in said if line.partition(":")[0] in measures.MEASURED]
+        heads = [line for line in said if line.partition(":")[0] in {known.name for known in recipes.CLAIMS}]
         assert len(heads) == len(recipes.CLAIMS) and all(map(names_both, heads))
         told = json.loads(CliRunner().invoke(app, ["claims", "--study", str(folder), "--json"]).output)
         for name, record in told.items():
@@ -552,7 +556,7 @@ def test_rooms_of_other_sets_are_called_by_their_sets_names(study):
 
 
 def test_where_a_claim_says_more_than_its_rule_asks_the_verdict_says_what_was_asked(whole):
-    sized = {known.name for known in recipes.VSGRPO if re.search(r"\d\.\d", known.says) and not known.scale}
+    sized = {known.name for known in recipes.vsgrpo.VSGRPO if re.search(r"\d\.\d", known.says) and not known.scale}
     assert sized and sized <= {known.name for known in recipes.CLAIMS if known.only}
     for known in recipes.CLAIMS:
         if known.only:

@@ -1,6 +1,6 @@
 """What a claim is, and the rules that turn what was measured into a verdict.
 
-The claims themselves are in `vsr_kit.recipes`, each with its recipe; `vsr_kit.study.verdicts` measures and decides.
+The claims themselves are in `vsr_kit.recipes`, each with its recipe; `vsr_kit.study.judge` measures and decides.
 Left out: data. Nothing here has seen a result.
 """
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 REPRODUCED = "reproduced"
 NOT_REPRODUCED = "not reproduced"
@@ -43,6 +43,7 @@ class Count:
 
 Finding = Interval | Count
 Rule = Callable[[Mapping[str, Finding]], str]
+Measure = Callable[[Any], dict[str, Finding]]  # takes a study's evidence, see measures.py
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,13 @@ class Claim:
         measured: what is compared, on which questions, decoded and read how.
         rule: the verdict rule in words.
         decide: the same rule in code; takes the named findings, returns a verdict.
+        measure: the measurement in code; takes a study's evidence, returns the named findings. None: nothing can.
         caveat: what the miniature cannot tell, or what its recipe builds in.
-        needs: the variants whose runs are the evidence, beside the base's answers; see `vsr_kit.study.VARIANTS`.
+        needs: the variants whose runs are the evidence, beside the base's answers, by name.
         scale: what it would take where the miniature cannot answer; empty where it can.
         only: which part of what it says the rule decides, where that is not all of it; a verdict tells it.
+        elsewhere: whether the same is measured on real rooms, where a study asked about them, beside the verdict.
+        geometry_only: whether it is asked of released geometry without a model; its findings are scores in per cent.
     """
 
     name: str
@@ -72,6 +76,9 @@ class Claim:
     needs: tuple[str, ...] = ()
     scale: str = ""
     only: str = ""
+    measure: Measure | None = None
+    elsewhere: bool = False
+    geometry_only: bool = False
 
 
 def gain_rule(low: float, high: float) -> str:

@@ -18,10 +18,16 @@ from typing import Annotated
 
 import typer
 
+_RecipeFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--recipe", help="A Python file with a RECIPE of your own, which is run; repeat for several."),
+]
+
 
 def claims(
     study: Annotated[Path | None, typer.Option(help="A study folder instead of the shipped one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
+    recipe: _RecipeFiles = None,
 ) -> None:
     """Print what the papers claim and what the answers say of it: verdicts are recomputed, never stored.
 
@@ -29,9 +35,11 @@ def claims(
     that needs a damaged file is not judged; the file is named, and the exit code is 2.
     Each claim's rule was written before its runs; `vsr_kit/recipes` has measurement and rule in full.
     """
-    from vsr_kit.recipes import CLAIMS
+    from vsr_kit.recipes import add, all_claims
     from vsr_kit.study import verdicts
 
+    for path in recipe or ():
+        add(path)
     if study is not None and not study.is_dir():
         raise FileNotFoundError(f"no folder {study}: give a study folder with answers/, or leave --study out")
     if study is not None and not (study / "answers").is_dir():
@@ -39,10 +47,10 @@ def claims(
     damaged: dict[str, str] = {}
     found = verdicts(study, damaged)
     if as_json:
-        records = {c.name: _record(c, found.get(c.name), damaged.get(c.name)) for c in CLAIMS}
+        records = {c.name: _record(c, found.get(c.name), damaged.get(c.name)) for c in all_claims()}
         typer.echo(json.dumps(records, indent=1))
     else:
-        for known in CLAIMS:
+        for known in all_claims():
             _claiming_tell(known, found.get(known.name), damaged.get(known.name))
     for told in dict.fromkeys(damaged.values()):  # one line a file, however many claims need it
         typer.echo(f"error: {told}", err=True)
@@ -52,7 +60,7 @@ def claims(
 
 def _claiming_tell(known, verdict, damaged: str | None) -> None:
     """A claim in a few lines; without its runs, what would make them, and with a broken file, which."""
-    from vsr_kit.study.verdicts import NOT_JUDGED, NOT_RUN, not_run
+    from vsr_kit.study.judge import NOT_JUDGED, NOT_RUN, not_run
 
     unjudged = NOT_JUDGED.upper() if damaged else NOT_RUN.upper() + not_run(known).removeprefix(NOT_RUN)
     typer.echo(str(verdict).split("\n")[-1] if verdict else f"{known.name}: {unjudged}")
@@ -66,8 +74,8 @@ def _claiming_tell(known, verdict, damaged: str | None) -> None:
 
 
 def _record(known, verdict, damaged: str | None) -> dict:
+    from vsr_kit.study.judge import NOT_JUDGED, NOT_RUN, not_run
     from vsr_kit.study.reach import reach_of
-    from vsr_kit.study.verdicts import NOT_JUDGED, NOT_RUN, not_run
 
     words = ("says", "source", "measured", "rule", "caveat", "needs", "scale", "only")
     stated = {name: getattr(known, name) for name in words}
@@ -104,15 +112,19 @@ def reproduce(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the runs and what they may take; run nothing.")
     ] = False,
+    recipe: _RecipeFiles = None,
 ) -> None:
     """Run the study on this machine: train every variant and seed, ask them all, recompute the verdicts.
 
     Killed studies go on where they were when the same command is given again. `--only headline` is the main table.
     """
+    from vsr_kit.recipes import add
     from vsr_kit.runs import runs_root
     from vsr_kit.runs.interrupts import say_on_full_disk, say_on_stop
     from vsr_kit.study.runner import check_plan, finished, plan, reproduce
 
+    for path in recipe or ():
+        add(path)
     folder = out or runs_root() / "study"
     units, files = plan(only or (), seeds, first_seed), tuple(geometry) if geometry else None
     if dry_run:
@@ -138,8 +150,8 @@ def _reproducing_tell(folder: Path) -> None:
     """Verdicts on what the folder holds, and how its gains compare with the shipped study's."""
     from vsr_kit.study.answers import trained_runs
     from vsr_kit.study.comparisons import repeated
+    from vsr_kit.study.judge import verdicts
     from vsr_kit.study.reach import rooms_asked
-    from vsr_kit.study.verdicts import verdicts
 
     for verdict in verdicts(folder).values():
         if verdict.found:

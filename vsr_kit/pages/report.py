@@ -14,6 +14,7 @@ import json
 from functools import cache
 from pathlib import Path
 
+from vsr_kit.rewards.detectors import reward_columns
 from vsr_kit.runs import RunFolder
 from vsr_kit.validation import drawable
 
@@ -177,8 +178,8 @@ def _traces(rollouts: list[dict]) -> list[dict]:
 
 def _rewards(row: dict) -> str:
     """`accuracy 1.00, format 0.00`: the terms as they were logged, one column each."""
-    terms = [(name.removesuffix("_reward"), value) for name, value in row.items() if name.endswith("reward")]
-    return ", ".join(f"{name} {number(value)}" for name, value in terms if value is not None)
+    terms = reward_columns(row).items()
+    return ", ".join(f"{name.removesuffix('_reward')} {number(value)}" for name, value in terms)
 
 
 def _settings(configs: list[dict]) -> list[tuple[str, list[str]]]:

@@ -184,7 +184,7 @@ def traces(
 
     Args:
         rows: with VSI-Bench's fields and `completion` or `prediction`; optional: `label` (a checkpoint's or step's
-            name), `rewards` or `…_reward` columns, `advantage`. Neighbouring rows of one question share its
+            name), `rewards` or reward columns, `advantage`. Neighbouring rows of one question share its
             heading; a row without text shows the question alone.
         source: `measured now` or `shipped`.
         read: what reads an answer from text: `(answer, None)` or `(None, reason)`; the kit's parser by default.

@@ -37,14 +37,12 @@ from vsr_kit.plots.style import (
     text_width,
     tidy,
 )
+from vsr_kit.rewards.detectors import DETECTORS, reward_columns, reward_of_key
 
-# What a panel is called, and whether its axis is logarithmic. Names are TRL's log keys.
+# What a panel is called, and whether its axis is logarithmic. Names are TRL's log keys. A reward that is not named here
+# is called as its function is: `metric_name`.
 METRICS: dict[str, tuple[str, bool]] = {
     "reward": ("reward, mean of a step", False),
-    "rewards/accuracy_reward/mean": ("accuracy reward", False),
-    "rewards/format_reward/mean": ("format reward", False),
-    "rewards/length_reward/mean": ("length reward", False),
-    "rewards/thought_reward/mean": ("thought reward", False),
     "rewards/empty_thought/mean": ("empty thoughts, share", False),
     "rewards/repeated_tags/mean": ("tags repeated, share", False),
     "rewards/repeated_words/mean": ("words repeated, share", False),
@@ -69,9 +67,7 @@ _SHARES = (
     "frac_reward_zero_std",
     "rewards/format_reward/mean",
     "rewards/thought_reward/mean",
-    "rewards/empty_thought/mean",
-    "rewards/repeated_tags/mean",
-    "rewards/repeated_words/mean",
+    *(f"rewards/{name}/mean" for name in DETECTORS),
     "rewards/accuracies",
     "mean_token_accuracy",
 )
@@ -127,6 +123,12 @@ def training_curves(
     return fig
 
 
+def metric_name(key: str) -> str:
+    """What a figure calls a log's key: its name in `METRICS`, a reward's own name, or the key."""
+    reward = reward_of_key(key)
+    return METRICS[key][0] if key in METRICS else key if reward is None else reward.replace("_", " ")
+
+
 def _seeds(runs: Runs) -> list[list[Mapping]]:
     """One list of step rows for each seed; rows without a step (TRL's closing summary) fall away."""
     runs = list(runs)
@@ -170,7 +172,7 @@ def _trailing(values: list[float], width: int) -> list[float]:
 
 
 def _panel(fig: Figure, panel: str, key: str, curves: dict, colors: dict[str, str], last: int) -> None:
-    name, logarithmic = METRICS.get(key, (key, False))
+    name, logarithmic = metric_name(key), METRICS.get(key, ("", False))[1]
     shown = [v for _, *lines in curves.values() for line in lines for v in line if v > 0 or not logarithmic]
     xaxis = axis(0, last * 1.02 or 1, **BASELINE)
     if logarithmic:
@@ -235,7 +237,7 @@ def _alt(groups: dict, steps: dict, keys: Sequence[str]) -> str:
         for key in keys:
             at, middle, *_ = _curve(seeds, steps[name], key, "range", 1)
             if at:
-                what = f"{name} {METRICS.get(key, (key, False))[0]}".strip()
+                what = f"{name} {metric_name(key)}".strip()
                 parts.append(f"{what} from {middle[0]:.3g} at step {at[0]} to {middle[-1]:.3g} at step {at[-1]}")
     return f"Training curves: {'; '.join(parts)}."
 
@@ -246,10 +248,10 @@ _MORE_COLORS = (GREEN, PURPLE, SKY)
 
 
 def reward_terms(row: Mapping) -> dict[str, float]:
-    """A rollout's reward terms: its `rewards` mapping, or else its columns that end in `_reward`, or its `reward`."""
+    """A rollout's reward terms: its `rewards` mapping, or else its reward columns, or its `reward`."""
     if isinstance(row.get("rewards"), Mapping):
         return {name: float(value) for name, value in row["rewards"].items() if value is not None}
-    columns = {k: float(v) for k, v in row.items() if k.endswith("_reward") and isinstance(v, (int, float))}
+    columns = reward_columns({k: v for k, v in row.items() if k != "reward"})
     return columns or ({"reward": float(row["reward"])} if row.get("reward") is not None else {})
 
 
@@ -264,7 +266,7 @@ def group_figure(
     """Draw the rewards of one group's rollouts beside their advantages.
 
     Args:
-        rollouts: G rows with `rewards` (or `…_reward` columns), `advantage`, and `answer` or `completion`.
+        rollouts: G rows with `rewards` (or reward columns), `advantage`, and `answer` or `completion`.
         source: `measured now` or `shipped`.
         question: what was asked.
         truth: the right answer.

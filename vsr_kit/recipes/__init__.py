@@ -1,40 +1,147 @@
-"""Recipes: what each paper claims and what this kit asks, one file each; here they are in one list.
+"""Recipes: a paper's method, or this kit's own questions, each in one file; here they are in one list.
 
-vsgrpo.py has the paper's claims, kit_questions.py the kit's own, each claim with its measurement and verdict rule,
-written before its runs. `vsr_kit.study.verdicts` measures what they name; `vsr claims` prints the ledger.
+A recipe's file has its training runs, its claims with rule and measure, what the untrained model is asked for it, and
+the paper's table. Nothing else in the package names a recipe. A recipe of your own is a file with a `RECIPE` in it:
+`add` it, or name the file on the command line, `vsr reproduce --recipe my.py` and `vsr claims --recipe my.py`.
 Left out: data. Nothing here has seen a result.
 """
 
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
 from vsr_kit.claims import Claim
-from vsr_kit.recipes.kit_questions import CEILING, KIT_QUESTIONS
-from vsr_kit.recipes.vsgrpo import (
-    COLLAPSE_FALL,
-    COLLAPSE_WINDOW,
-    FORMAT_AT_ONCE,
-    HABIT_SHARE,
-    LAST_STEPS,
-    VSGRPO,
-)
+from vsr_kit.claims.recipe import TUNING_SEED, Condition, Recipe, Variant
+from vsr_kit.recipes import kit_questions, vsgrpo
 
-CLAIMS: tuple[Claim, ...] = (*VSGRPO, *KIT_QUESTIONS)
+RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in (vsgrpo, kit_questions))
+CLAIMS: tuple[Claim, ...] = tuple(claim for recipe in RECIPES for claim in recipe.claims)
+VARIANTS: tuple[Variant, ...] = tuple(variant for recipe in RECIPES for variant in recipe.variants)
+LEARNING_RATES = (6.25e-5, 2.5e-4, 1e-3)  # the grid of the tuning
+TUNING_STEPS = 120
+_added: dict[str, tuple[Recipe, str | None]] = {}  # by name, with the file it came from
 
-__all__ = [
-    "CEILING",
-    "CLAIMS",
-    "COLLAPSE_FALL",
-    "COLLAPSE_WINDOW",
-    "FORMAT_AT_ONCE",
-    "HABIT_SHARE",
-    "KIT_QUESTIONS",
-    "LAST_STEPS",
-    "VSGRPO",
-    "claim",
-]
+
+def add(recipe: Recipe | str | Path) -> Recipe:
+    """Make a recipe known to everything that trains, asks and judges in this process.
+
+    Args:
+        recipe: the record, or a Python file with a `RECIPE` in it, which is run: give only files you trust.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, none with a `RECIPE`, or names that another recipe has already.
+    """
+    if isinstance(recipe, Recipe):
+        known, path = recipe, None
+    else:
+        path = str(Path(recipe).resolve())
+        if same := [own for own, file in _added.values() if file == path]:
+            return same[0]
+        known = _from_file(Path(recipe))
+    for what, own, others in (
+        ("recipe", [known.name], [other.name for other in recipes()]),
+        ("variant", [v.name for v in known.variants], [v.name for v in all_variants()]),
+        ("claim", [c.name for c in known.claims], [c.name for c in all_claims()]),
+    ):
+        if twice := [name for name in own if name in others or own.count(name) > 1]:
+            raise ValueError(f"{what} {twice[0]!r} of recipe {known.name!r} is there already: choose another name")
+    names = [v.name for v in (*all_variants(), *known.variants)]
+    if missing := [of for claim in known.claims for of in claim.needs if of not in names]:
+        raise ValueError(
+            f"a claim of recipe {known.name!r} needs {missing[0]!r}, which is no variant: add it, or mend it"
+        )
+    _added[known.name] = known, path
+    return known
+
+
+def remove(recipe: Recipe) -> None:
+    """Forget a recipe that was added."""
+    del _added[recipe.name]
+
+
+def _from_file(path: Path) -> Recipe:
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}: --recipe takes a Python file with a RECIPE in it")
+    spec = importlib.util.spec_from_file_location(f"vsr_recipe_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path} is no Python file: --recipe takes one with a RECIPE in it")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not isinstance(found := getattr(module, "RECIPE", None), Recipe):
+        raise ValueError(f"{path} has no RECIPE: give it one, RECIPE = vsr_kit.claims.recipe.Recipe(...)")
+    return found
+
+
+def recipes() -> tuple[Recipe, ...]:
+    """The kit's recipes and those that were added."""
+    return (*RECIPES, *(recipe for recipe, _ in _added.values()))
+
+
+def added_files() -> list[str]:
+    """The files of the recipes that were added, for the processes that train and ask them.
+
+    Raises:
+        ValueError: for a recipe that came from no file: another process could not find it.
+    """
+    if homeless := [recipe.name for recipe, file in _added.values() if file is None]:
+        raise ValueError(f"recipe {homeless[0]!r} came from no file: add the path of a file that has it")
+    return [file for _, file in _added.values() if file]
+
+
+def all_claims() -> tuple[Claim, ...]:
+    """Every claim of every recipe."""
+    return tuple(claim for recipe in recipes() for claim in recipe.claims)
+
+
+def all_variants() -> tuple[Variant, ...]:
+    """Every training run of every recipe, but for the tuning's."""
+    return tuple(variant for recipe in recipes() for variant in recipe.variants)
+
+
+def question_set_maker(name: str) -> Callable[[], object] | None:
+    """What makes a recipe's own question set; None for the study's sets."""
+    return next((recipe.question_sets[name] for recipe in recipes() if name in recipe.question_sets), None)
+
+
+def base_conditions(names: Iterable[str] = ()) -> list[Condition]:
+    """What is asked of the untrained model, each pass once: for the recipes named, or for all."""
+    wanted = set(names) or {recipe.name for recipe in recipes()}
+    return list(dict.fromkeys(c for recipe in recipes() if recipe.name in wanted for c in recipe.base))
+
+
+def tuning_variants() -> tuple[Variant, ...]:
+    """Every method at every learning rate of the grid, for half as many steps, judged on validation rooms."""
+    methods = {v.tuned_as: v for recipe in recipes() for v in reversed(recipe.variants) if v.tuned_as in recipe.tuned}
+    return tuple(_tuning(methods[name], rate) for name in methods for rate in LEARNING_RATES)
+
+
+def _tuning(first: Variant, rate: float) -> Variant:
+    return replace(
+        first,
+        name=f"tuning-{first.tuned_as}-{rate:g}",
+        group="tuning",
+        changes={"learning_rate": rate, "steps": TUNING_STEPS},
+        asked=(("val-vsi-bench", first.mode, "own"),),
+        seeds=(TUNING_SEED,),
+    )
 
 
 def claim(name: str) -> Claim:
     """Look a claim up by name."""
-    for known in CLAIMS:
+    return _found("claim", name, all_claims(), all_claims())
+
+
+def variant(name: str) -> Variant:
+    """Look a variant up by name, of a recipe or of the tuning."""
+    return _found("variant", name, (*all_variants(), *tuning_variants()), all_variants())
+
+
+def _found(what: str, name: str, among: Iterable, shown: Iterable):
+    for known in among:
         if known.name == name:
             return known
-    raise ValueError(f"unknown claim {name!r}: there are {', '.join(c.name for c in CLAIMS)}")
+    told = ", ".join(known.name for known in shown)
+    raise ValueError(f"no {what} is called {name!r}: there are {told}")

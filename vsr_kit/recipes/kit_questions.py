@@ -1,6 +1,6 @@
 """What the papers do not test and this kit asks: the same records, the same rules, written before the runs.
 
-Questions, decoding and intervals are those of `vsr_kit.recipes.vsgrpo`.
+Questions, decoding and intervals are those of vsgrpo.py.
 One question came up later, when the runs of kl-prevents-collapse were there: its source says so, and it has runs of its
 own, made after its rule.
 Left out: other questions that came up while looking at results.
@@ -8,10 +8,35 @@ Left out: other questions that came up while looking at results.
 
 from __future__ import annotations
 
-from vsr_kit.claims import GAIN, MOST_RUNS, Claim, below, gain, most_runs
+from vsr_kit.claims.measures import Evidence, collapses, gap_growth, habit, minus, runs_that
+from vsr_kit.claims.recipe import Recipe, Variant, asked_in
+from vsr_kit.claims.rules import GAIN, MOST_RUNS, Claim, Finding, below, gain, most_runs
+from vsr_kit.recipes.vsgrpo import BASE, COLLAPSE, LAST_STEPS, NO_BETA, tuned_variant, with_beta, with_chains
 
 KIT = "asked by this kit; the papers do not test it"
 CEILING = 40.0  # per cent
+KEPT_SHARE = 0.1  # of rollouts that may be empty or repeat, where a run is said to keep its thoughts
+LONG_STEPS = 720  # three times the others', where 240 may be too few for a collapse
+
+VARIANTS: tuple[Variant, ...] = (
+    tuned_variant("reward-mra", "rewards", changes={"numeric": "mra"}),
+    tuned_variant("reward-relative", "rewards", changes={"numeric": "one_minus_relative_error"}),
+    tuned_variant("reward-exact", "rewards", changes={"numeric": "exact"}),
+    tuned_variant("labels-closest", "labels", questions="train-closest"),
+    tuned_variant("labels-letters", "labels", questions="train-letters"),
+    tuned_variant("kl-0-long", "kl-long", **with_beta(NO_BETA, steps=LONG_STEPS)),
+    tuned_variant("thought", "hacking", **with_chains("think"), extra_rewards=("thought",), asked=asked_in("think")),
+)
+_SPOILT = habit("empty_thought", "repeated_tags", "repeated_words", at_least=KEPT_SHARE, last_steps=LAST_STEPS)
+
+
+def _keeps_thoughts(rows) -> bool:
+    return not _SPOILT(rows)
+
+
+def _centre_answers(evidence: Evidence) -> dict[str, Finding]:
+    return {"perfect_centre_answers": evidence.centre_answers()}
+
 
 KIT_QUESTIONS: tuple[Claim, ...] = (
     Claim(
@@ -24,6 +49,8 @@ KIT_QUESTIONS: tuple[Claim, ...] = (
         ),
         rule="Reproduced if the gap grows beyond its interval, not reproduced if it shrinks, else undecided.",
         decide=gain("gap_growth"),
+        measure=gap_growth("gap_growth", "grpo-vanilla"),
+        elsewhere=True,
         caveat=(
             "Another room's clip still shows a room: constants that fit all rooms cancel, a wrong room's facts do not."
         ),
@@ -39,6 +66,9 @@ KIT_QUESTIONS: tuple[Claim, ...] = (
         ),
         rule="Reproduced if the interval lies below 40 %, not reproduced if at or above it, else undecided.",
         decide=below("perfect_centre_answers", CEILING),
+        measure=_centre_answers,
+        elsewhere=True,
+        geometry_only=True,
         caveat=(
             "About 30 % was known for other parts of this geometry before the rule was written. It is no upper bound: "
             "a constant, or centres scaled down, can score as much or more, since centres are always farther apart."
@@ -54,6 +84,7 @@ KIT_QUESTIONS: tuple[Claim, ...] = (
         ),
         rule=GAIN,
         decide=gain("closest_minus_centre"),
+        measure=minus("closest_minus_centre", "labels-closest", "grpo-vanilla", "object_abs_distance"),
         caveat=(
             "Closest points are a closer call: 137 of 395 training questions about relative distance have no clear "
             "answer by them and are left out of that arm."
@@ -70,6 +101,7 @@ KIT_QUESTIONS: tuple[Claim, ...] = (
         ),
         rule=GAIN,
         decide=gain("letters_minus_words"),
+        measure=minus("letters_minus_words", "labels-letters", "grpo-vanilla", "object_rel_distance"),
         caveat="A letter is right by chance once in four, an open word less often, which feeds GRPO noise, too.",
         needs=("labels-letters", "grpo-vanilla"),
     ),
@@ -80,6 +112,7 @@ KIT_QUESTIONS: tuple[Claim, ...] = (
         measured="GRPO with the MRA reward minus GRPO with the paper's, vanilla prompts, three seeds against five.",
         rule=GAIN,
         decide=gain("mra_minus_paper"),
+        measure=minus("mra_minus_paper", "reward-mra", "grpo-vanilla"),
         caveat="The paper's map from error to reward is unstated; ours is max(0, 1 - error).",
         needs=("reward-mra", "grpo-vanilla"),
     ),
@@ -93,6 +126,7 @@ KIT_QUESTIONS: tuple[Claim, ...] = (
         ),
         rule="Reproduced if at least two thirds of the runs keep them, not reproduced if none does, else undecided.",
         decide=most_runs("runs_that_keep_thoughts"),
+        measure=runs_that("runs_that_keep_thoughts", _keeps_thoughts, "thought"),
         caveat="Distinct words need not be true ones: whether a thought speaks of the room shown is not paid.",
         needs=("thought",),
     ),
@@ -106,6 +140,7 @@ KIT_QUESTIONS: tuple[Claim, ...] = (
         ),
         rule=MOST_RUNS,
         decide=most_runs("collapsed_at_0_in_720_steps"),
+        measure=collapses("collapsed_at_0_in_720_steps", "kl-0-long", **COLLAPSE),
         caveat=(
             "Whether a KL term would prevent it is not asked: that takes the same runs at beta 1e-4, and makes sense "
             "only if these collapse. Beyond step 449 the training questions come up a second time. What the runs lose "
@@ -114,3 +149,5 @@ KIT_QUESTIONS: tuple[Claim, ...] = (
         needs=("kl-0-long",),
     ),
 )
+
+RECIPE = Recipe("kit-questions", "What the papers do not test and this kit asks", VARIANTS, KIT_QUESTIONS, BASE)

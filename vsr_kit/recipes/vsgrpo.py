@@ -1,23 +1,108 @@
-"""What vsGRPO (arXiv 2504.00883) claims: how the kit measures it and what would count, written before the runs.
+"""vsGRPO (arXiv 2504.00883): its training runs, its claims with rule and measure, and its table, all in this file.
 
-Nothing in the recipe, the data or the settings was chosen by how a claim comes out. Unless a claim says otherwise, its
-questions are those about held-out procedural rooms in VSI-Bench's phrasing, answered greedily, read by the lenient
-parser, and a difference is of the mean of the six trained tasks, paired by question, with a 95 % bootstrap interval
-over seeds and rooms. (Student's interval, which stands beside it in the ledger, came after the runs: no rule asks it.)
-Left out: Vision-R1's claims, which come with its recipe.
+Everything here was written before the runs. Nothing in the recipe, the data or the settings was chosen by how a claim
+comes out. Unless a claim says otherwise, its questions are those about held-out procedural rooms in VSI-Bench's
+phrasing, answered greedily, read by the lenient parser, and a difference is of the mean of the six trained tasks,
+paired by question, with a 95 % bootstrap interval over seeds and rooms. (Student's interval, beside it in the ledger,
+came after the runs: no rule asks it.) All runs use the miniature's profile with the learning rate that `TUNED` names,
+found on validation rooms with a seed of its own, and every run is judged by its last step.
+Left out: this kit's own questions, which are in kit_questions.py.
 """
 
 from __future__ import annotations
 
-from vsr_kit.claims import GAIN, MOST_RUNS, Claim, built_in_if_all, gain, most_runs, no_gain, not_testable
+from vsr_kit.claims.measures import all_of, collapses, habit, minus, prompts_minus, rises_before, runs_that, starts_at
+from vsr_kit.claims.recipe import (
+    BENCH_SET,
+    HELD_OUT_SET,
+    ORDER_SET,
+    SAMPLES,
+    SEEDS,
+    WORDS_SET,
+    Condition,
+    Recipe,
+    Variant,
+    asked_in,
+)
+from vsr_kit.claims.rules import GAIN, MOST_RUNS, Claim, built_in_if_all, gain, most_runs, no_gain, not_testable
 
 PAPER = "vsGRPO (arXiv 2504.00883)"
-LAST_STEPS, HABIT_SHARE = 20, 0.5  # a habit is a run's if it marks so much of the rollouts of its last so many steps
-COLLAPSE_WINDOW, COLLAPSE_FALL = (
-    20,
-    0.5,
-)  # a collapse: the mean over so many steps below so much of its best, and still so at the end
+LAST_STEPS, HABIT_SHARE = 20, 0.5  # a run has a habit if this share of its last steps' rollouts shows it
+# A run collapses if a reward's mean over the window falls below this share of its best and is still there at the end.
+COLLAPSE_WINDOW, COLLAPSE_FALL = 20, 0.5
+COLLAPSE = {"rewards": ("format_reward", "accuracy_reward"), "window": COLLAPSE_WINDOW, "fall": COLLAPSE_FALL}
 FORMAT_AT_ONCE = 0.95  # format reward over the first steps that leaves nothing to learn
+TAGGED = ("grpo-think", "grpo-observe")
+DIRECTION = "object_rel_direction"
+# TRL measures no KL at beta 0. This weight adds less to a loss than fp32 can hold, and lets the curve be drawn.
+NO_BETA = 1e-12
+# The best of the grid on the trained tasks of the validation rooms, by `vsr reproduce --only tuning`, before any other
+# run of the study; for dpo-corrupted again when its pairs had been mended, before its present runs.
+# data_samples/reference_runs/tuning.json has every score; a test holds the two together.
+TUNED: dict[str, float] = {
+    "grpo-vanilla": 1e-3,
+    "grpo-think": 1e-3,
+    "grpo-observe": 2.5e-4,
+    "sft": 1e-3,
+    "dpo-corrupted": 1e-3,
+    "dpo-rollouts": 2.5e-4,
+}
+# Steps that take as many seconds, or as many tokens, as 240 of GRPO with vanilla prompts: costs of the tuning runs, all
+# from one sitting; those of dpo-corrupted were measured with its first pairs, which took as long to learn.
+BUDGETS: dict[str, int] = {"sft-seconds": 504, "sft-tokens": 1929, "dpo-seconds": 400, "dpo-tokens": 964}
+
+
+def tuned_variant(name: str, group: str, tuned_as: str = "grpo-vanilla", method: str = "grpo", **more) -> Variant:
+    """A variant of the study with the learning rate that was tuned for its method; `more` as `Variant` takes it."""
+    return Variant(name, group, tuned_as, method, learning_rate=TUNED[tuned_as], **more)
+
+
+def with_chains(mode: str) -> dict:
+    """How a variant with think or observe prompts is tuned and prompted."""
+    return {"mode": mode, "tuned_as": f"grpo-{mode}"}
+
+
+def with_beta(beta: float, **changes) -> dict:
+    """How a variant with think prompts and its own weight of the KL term is trained and asked."""
+    return {"changes": {"beta": beta} | changes, **with_chains("think"), "asked": asked_in("think")}
+
+
+def _budget(method: str, steps: int) -> dict:
+    return {"tuned_as": method, "method": method, "changes": {"steps": steps}}
+
+
+def _habit(detector: str):
+    return habit(detector, at_least=HABIT_SHARE, last_steps=LAST_STEPS)
+
+
+_FULL = {"held_out": True, "wrong": True}
+VARIANTS: tuple[Variant, ...] = (
+    tuned_variant("grpo-vanilla", "headline", asked=asked_in("vanilla", words=True, **_FULL), seeds=SEEDS),
+    tuned_variant("sft", "headline", "sft", "sft", asked=asked_in("vanilla", **_FULL), seeds=SEEDS),
+    tuned_variant("dpo-corrupted", "headline", "dpo-corrupted", "dpo-corrupted", seeds=SEEDS),
+    tuned_variant("dpo-rollouts", "pairs", "dpo-rollouts", "dpo-rollouts"),
+    # Part of no rule, added when the grid's best rate had broken most runs of dpo-corrupted: the grid's second best.
+    tuned_variant("dpo-lower-rate", "pairs", "dpo-corrupted", "dpo-corrupted", changes={"learning_rate": 2.5e-4}),
+    tuned_variant("grpo-think", "modes", **with_chains("think"), asked=asked_in("think", "vanilla", **_FULL)),
+    tuned_variant("grpo-observe", "modes", **with_chains("observe"), asked=asked_in("observe", "vanilla", **_FULL)),
+    tuned_variant("sft-seconds", "costs", **_budget("sft", BUDGETS["sft-seconds"])),
+    tuned_variant("sft-tokens", "costs", **_budget("sft", BUDGETS["sft-tokens"])),
+    tuned_variant("dpo-seconds", "costs", **_budget("dpo-corrupted", BUDGETS["dpo-seconds"])),
+    tuned_variant("dpo-tokens", "costs", **_budget("dpo-corrupted", BUDGETS["dpo-tokens"])),
+    tuned_variant("kl-0", "kl", **with_beta(NO_BETA)),
+    tuned_variant("kl-1e-3", "kl", **with_beta(1e-3)),
+    tuned_variant("kl-1e-2", "kl", **with_beta(1e-2)),
+    tuned_variant("kl-1e-1", "kl", **with_beta(1e-1)),
+    tuned_variant("length", "hacking", **with_chains("think"), extra_rewards=("length",), asked=asked_in("think")),
+)
+_MODES = ("vanilla", "think", "observe")
+BASE: tuple[Condition, ...] = (
+    *(Condition(questions, mode=mode) for questions in (BENCH_SET, HELD_OUT_SET) for mode in _MODES),
+    Condition(BENCH_SET, clip="wrong"),
+    *(Condition(questions, clip="none") for questions in (BENCH_SET, HELD_OUT_SET, ORDER_SET)),
+    *(Condition(ORDER_SET), Condition(WORDS_SET), Condition(WORDS_SET, clip="wrong")),
+    *(Condition(BENCH_SET, mode=mode, samples=SAMPLES) for mode in _MODES),
+)
 
 VSGRPO: tuple[Claim, ...] = (
     Claim(
@@ -33,6 +118,7 @@ VSGRPO: tuple[Claim, ...] = (
             "Reproduced if neither prompt is better than vanilla beyond its interval; not reproduced if one of them is."
         ),
         decide=no_gain("think", "observe"),
+        measure=prompts_minus("vanilla", "think", "observe"),
         caveat=(
             "The miniature's chains are as grounded as its recipe made them (the stated share of chains speaks of "
             "another room), so whichever way this comes out is partly built in; it says nothing about 2B models. The "
@@ -50,6 +136,8 @@ VSGRPO: tuple[Claim, ...] = (
         ),
         rule="Reproduced if the gain's interval is above zero, not reproduced if it is at or below, else undecided.",
         decide=gain("grpo_minus_base"),
+        measure=minus("grpo_minus_base", "grpo-vanilla", "base"),
+        elsewhere=True,
         needs=("grpo-vanilla",),
         caveat=(
             "The room to gain is built in: the base was tuned on labels of which a stated share is random. The size of "
@@ -67,6 +155,7 @@ VSGRPO: tuple[Claim, ...] = (
         ),
         rule=GAIN,
         decide=gain("grpo_minus_sft"),
+        measure=minus("grpo_minus_sft", "grpo-vanilla", "sft"),
         caveat=(
             "At equal questions GRPO reads and writes several times SFT's tokens; the same comparison at equal tokens "
             "and at equal seconds stands beside it and is no part of the rule."
@@ -84,6 +173,7 @@ VSGRPO: tuple[Claim, ...] = (
         ),
         rule=GAIN,
         decide=gain("sft_minus_dpo"),
+        measure=minus("sft_minus_dpo", "sft", "dpo-corrupted"),
         caveat=(
             "DPO's own beta is TRL's default of 0.1, since the paper gives none; it was not tuned. DPO's best rate of "
             "the grid, found with one seed and half the steps, breaks most of its full runs, so this is a verdict on "
@@ -102,6 +192,7 @@ VSGRPO: tuple[Claim, ...] = (
         ),
         rule=GAIN,
         decide=gain("rollout_pairs_minus_corrupted"),
+        measure=minus("rollout_pairs_minus_corrupted", "dpo-rollouts", "dpo-corrupted"),
         caveat=(
             "The pairs differ in what is chosen, too: the best of eight rollouts is not always the truth. And the two "
             "have different rates, each the best of its grid; the higher one breaks most runs on corrupted answers."
@@ -122,6 +213,10 @@ VSGRPO: tuple[Claim, ...] = (
             "at 0 does, or as large a share at 1e-4; else undecided."
         ),
         decide=most_runs("collapsed_at_0", never="collapsed_at_1e-4"),
+        measure=all_of(
+            collapses("collapsed_at_0", "kl-0", **COLLAPSE),
+            collapses("collapsed_at_1e-4", "grpo-think", **COLLAPSE),
+        ),
         caveat=(
             "240 steps with LoRA at the learning rate that tuning chose; a collapse that needs longer or a larger step "
             "is not seen. Only training is looked at: what a run does under other prompts is another matter (notebook "
@@ -143,6 +238,10 @@ VSGRPO: tuple[Claim, ...] = (
             "first, not reproduced if none does, else undecided."
         ),
         decide=built_in_if_all("format_from_the_start", most_runs("format_first")),
+        measure=all_of(
+            runs_that("format_from_the_start", starts_at("format_reward", FORMAT_AT_ONCE, COLLAPSE_WINDOW), *TAGGED),
+            runs_that("format_first", rises_before("format_reward", "accuracy_reward", COLLAPSE_WINDOW), *TAGGED),
+        ),
         caveat="The recipe's last stage shows both tags; a base that never saw them would have to find them.",
         needs=("grpo-think", "grpo-observe"),
     ),
@@ -156,6 +255,7 @@ VSGRPO: tuple[Claim, ...] = (
         ),
         rule=MOST_RUNS,
         decide=most_runs("runs_with_empty_thoughts"),
+        measure=runs_that("runs_with_empty_thoughts", _habit("empty_thought"), "grpo-think"),
         caveat="The miniature's chains were taught by its recipe and are short; leaving one out saves it little.",
         needs=("grpo-think",),
     ),
@@ -169,6 +269,10 @@ VSGRPO: tuple[Claim, ...] = (
         ),
         rule=MOST_RUNS,
         decide=most_runs("runs_with_repeated_tags"),
+        measure=all_of(
+            runs_that("runs_with_repeated_tags", _habit("repeated_tags"), "length"),
+            runs_that("runs_padded_with_words", _habit("repeated_words"), "length"),
+        ),
         caveat=(
             "A cheat must be stumbled on before it is paid; padding with words is another one, counted beside it. The "
             "shipped runs found a third, which no rule foresaw: lists of things that are not there (notebook 06)."
@@ -188,6 +292,10 @@ VSGRPO: tuple[Claim, ...] = (
             "them beyond its interval, else undecided."
         ),
         decide=gain("vanilla_minus_think", "vanilla_minus_observe"),
+        measure=all_of(
+            minus("vanilla_minus_think", "grpo-vanilla", "grpo-think"),
+            minus("vanilla_minus_observe", "grpo-vanilla", "grpo-observe"),
+        ),
         caveat=(
             "Half of the chains that the base was taught speak of another room, and its answers were drawn without "
             "regard to them: that chains start with a burden is built in. Greedy chains mostly speak of the room "
@@ -209,6 +317,10 @@ VSGRPO: tuple[Claim, ...] = (
             "else undecided."
         ),
         decide=gain("think_minus_vanilla", "observe_minus_vanilla"),
+        measure=all_of(
+            minus("think_minus_vanilla", "grpo-think", "grpo-vanilla", DIRECTION),
+            minus("observe_minus_vanilla", "grpo-observe", "grpo-vanilla", DIRECTION),
+        ),
         caveat="The miniature hardly computes directions, with a chain or without.",
         needs=("grpo-vanilla", "grpo-think", "grpo-observe"),
     ),
@@ -219,6 +331,7 @@ VSGRPO: tuple[Claim, ...] = (
         measured="GRPO-V minus base on route planning about the test rooms, vanilla prompt, five seeds.",
         rule=GAIN,
         decide=gain("route_planning"),
+        measure=minus("route_planning", "grpo-vanilla", "base", "route_planning", HELD_OUT_SET),
         caveat=(
             "Two turns past named objects, no obstacles. The base never saw a route: it seldom names an option at all, "
             "so its score is below always naming one letter, and a change may be one of manners."
@@ -235,6 +348,7 @@ VSGRPO: tuple[Claim, ...] = (
         ),
         rule="Reproduced unless the difference's whole interval is above zero.",
         decide=no_gain("appearance_order"),
+        measure=minus("appearance_order", "grpo-vanilla", "base", "obj_appearance_order", ORDER_SET),
         caveat=(
             "The base never saw such a question and seldom names an option at all: below always naming one letter, a "
             "rise may say only that letters are named more often."
@@ -262,3 +376,25 @@ VSGRPO: tuple[Claim, ...] = (
         scale="Qwen2-VL-7B, several GPUs, and VSI-Bench's videos",
     ),
 )
+
+# Table 2 as printed, Qwen2-VL-2B on VSI-Bench, per cent.
+_COLUMNS = (
+    "overall object_counting object_abs_distance object_size_estimation room_size_estimation object_rel_distance "
+    "object_rel_direction route_planning obj_appearance_order"
+).split()
+_PRINTED = {
+    "think": (22.9, 18.4, 4.3, 31.5, 17.3, 28.3, 22.9, 26.2, 16.8),
+    "observe": (21.8, 16.8, 1.7, 32.7, 22.7, 28.8, 27.6, 26.2, 18.1),
+    "vanilla": (23.3, 21.4, 3.4, 32.3, 31.1, 26.7, 27.7, 24.7, 18.9),
+    "SFT": (29.6, 29.6, 23.5, 47.4, 33.5, 26.9, 28.3, 28.8, 18.6),
+    "DPO": (23.9, 21.7, 3.7, 34.8, 32.4, 27.1, 28.5, 24.2, 18.6),
+    "vsGRPO-T": (26.1, 24.7, 10.7, 37.4, 36.2, 27.3, 29.5, 25.7, 17.9),
+    "vsGRPO-O": (28.0, 26.2, 16.4, 44.8, 38.2, 27.0, 29.3, 24.2, 18.2),
+    "vsGRPO-T: think": (29.6, 35.0, 28.2, 34.7, 25.2, 28.0, 38.5, 28.5, 18.7),
+    "vsGRPO-O: observe": (31.2, 34.6, 22.5, 44.8, 33.7, 29.4, 41.8, 26.8, 15.8),
+    "vsGRPO-V": (35.4, 53.6, 29.0, 52.7, 43.4, 28.1, 30.9, 26.8, 18.9),
+    "most frequent answer": (34.0, 62.1, 32.0, 29.9, 33.1, 25.1, 47.9, 28.4, 25.2),
+}
+PAPER_2B = {name: dict(zip(_COLUMNS, row, strict=True)) for name, row in _PRINTED.items()}
+
+RECIPE = Recipe("vsgrpo", "GRPO for visual-spatial questions", VARIANTS, VSGRPO, BASE, TUNED, table=PAPER_2B)

@@ -9,7 +9,8 @@ takes the room.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 
 from vsr_kit.rewards.terms import TAGGED_MODES, check_mode, has_words, tag_counts, thoughts, words
 from vsr_kit.rewards.trl_functions import RewardFunction, text_reward
@@ -83,3 +84,22 @@ def shares(texts: Iterable[str], mode: str) -> dict[str, float]:
     if mode not in TAGGED_MODES:
         return {}
     return {name: sum(found(text, mode) for text in texts) / len(texts) for name, found in DETECTORS.items()}
+
+
+# Numbers that a rollout's row may hold besides its rewards, see `runs.RunFolder.rollouts` and VSI-Bench's fields.
+NO_REWARDS = {"step", "attempt", "stage", "advantage", "id", "run", "seed", "ground_truth", "score", "tokens"}
+
+
+def reward_columns(row: Mapping) -> dict[str, float]:
+    """A rollout's rewards by name: every number of its row that is neither a detector nor bookkeeping.
+
+    So a reward of yours is in every figure and report under the name of its function, with nothing to register.
+    """
+    numbers = {k: v for k, v in row.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+    return {k: float(v) for k, v in numbers.items() if k not in NO_REWARDS and k not in DETECTORS}
+
+
+def reward_of_key(key: str) -> str | None:
+    """The reward or detector that a log's key is about: `format_reward` of `rewards/format_reward/mean`, else None."""
+    found = re.fullmatch(r"rewards/(\w+)/mean", key)
+    return found[1] if found else None

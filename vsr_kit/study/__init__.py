@@ -1,13 +1,27 @@
 """The study: the runs there are, the questions they are asked, how it is run, and what it found.
 
-conditions.py has the passes over question sets and where answers are kept, question_sets.py the questions, variants.py
-every training run with its settings, runner.py runs them all, training_runs.py one of them, staleness.py says whether
+`Study` (study.py) is the one object to read a study with. conditions.py has where answers are kept, question_sets.py
+the questions, runner.py runs every variant of every recipe, training_runs.py one of them, staleness.py says whether
 what an earlier study left may stay. What was found is computed anew from the kept answers, never stored: answers.py
-reads them, comparisons.py puts variants side by side, verdicts.py applies each claim's own rule, summary.py writes
-the README's tables. Every function that reads takes the study's folder, the shipped one by default.
+reads them, comparisons.py puts variants side by side, judge.py applies each claim's own rule, summary.py writes the
+README's tables. Every function that reads takes the study's folder, the shipped one by default.
 Left out: drawing, which is `vsr_kit.plots`.
 """
 
+from vsr_kit.claims.recipe import (
+    BENCH_SET,
+    HELD_OUT_SET,
+    ORDER_SET,
+    SAMPLES,
+    SEEDS,
+    THREE_SEEDS,
+    TUNING_SEED,
+    WORDS_SET,
+    Condition,
+    Variant,
+)
+from vsr_kit.recipes import LEARNING_RATES, VARIANTS, base_conditions, tuning_variants, variant
+from vsr_kit.recipes.vsgrpo import PAPER_2B, TUNED
 from vsr_kit.study.answers import (
     MODES,
     Bands,
@@ -32,13 +46,10 @@ from vsr_kit.study.answers import (
     truncated_percent,
     variant_answers,
 )
-from vsr_kit.study.comparisons import PAPER_2B
 from vsr_kit.study.conditions import (
     CLIPS,
     SAMPLED_PER_TYPE,
-    SAMPLES,
     TOKEN_CAP,
-    Condition,
     answer,
     answers_path,
     pairs_path,
@@ -52,6 +63,7 @@ from vsr_kit.study.conditions import (
     shown_clips,
     write_lines,
 )
+from vsr_kit.study.judge import Verdict, claim_text, verdict, verdicts
 from vsr_kit.study.question_sets import (
     PER_TYPE_AND_ROOM,
     TEST_ROOMS,
@@ -62,24 +74,8 @@ from vsr_kit.study.question_sets import (
     procedural_questions,
     question_set,
 )
+from vsr_kit.study.study import Study
 from vsr_kit.study.summary import ledger, study_summary
-from vsr_kit.study.variants import (
-    BENCH_SET,
-    HELD_OUT_SET,
-    LEARNING_RATES,
-    ORDER_SET,
-    SEEDS,
-    THREE_SEEDS,
-    TUNED,
-    TUNING_SEED,
-    VARIANTS,
-    WORDS_SET,
-    Variant,
-    base_conditions,
-    tuning_variants,
-    variant,
-)
-from vsr_kit.study.verdicts import Verdict, claim_text, verdict, verdicts
 
 __all__ = [
     "BENCH_SET",
@@ -106,6 +102,7 @@ __all__ = [
     "BeforeAfter",
     "Condition",
     "QuestionSet",
+    "Study",
     "Variant",
     "Verdict",
     "answer",

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from vsr_kit.claims.recipe import BENCH_SET, SAMPLES, Condition
 from vsr_kit.data import first_of_types, make_rows, split_rooms
 from vsr_kit.evaluation import (
     Interval,
@@ -35,11 +36,10 @@ from vsr_kit.evaluation import (
 )
 from vsr_kit.files import NUMBER, Damaged, expect
 from vsr_kit.questions import STUDY_RULES, TRAINED_TYPES
+from vsr_kit.recipes import variant
 from vsr_kit.rewards import accuracy_reward
 from vsr_kit.runs import RunFolder
 from vsr_kit.study.conditions import (
-    SAMPLES,
-    Condition,
     answers_path,
     manifest_entries,
     questions_path,
@@ -49,7 +49,6 @@ from vsr_kit.study.conditions import (
     reference_runs,
 )
 from vsr_kit.study.question_sets import PER_TYPE_AND_ROOM, TRAIN_ROOMS
-from vsr_kit.study.variants import BENCH_SET, variant
 
 Bands = dict[str, Interval]  # `overall` and every task; see `one_mean`
 
@@ -213,11 +212,21 @@ class Answers:
 def trained_runs(folder: Path | str | None = None, of: str = "grpo-vanilla") -> tuple[str, ...]:
     """Names of a variant's runs, by seed, for which every pass over the test questions is there, whatever the seeds."""
     known = variant(of)
-    named = re.compile(rf"{BENCH_SET}--{re.escape(of)}-seed(\d+)--")
-    files = (named.match(path.name) for path in (study_folder(folder) / "answers").glob(f"{BENCH_SET}--{of}-seed*"))
+    sets = [questions for questions, _, _ in known.asked]
+    test = BENCH_SET if BENCH_SET in sets else sets[0]  # a recipe may have test questions of its own
+    named = re.compile(rf"{re.escape(test)}--{re.escape(of)}-seed(\d+)--")
+    files = (named.match(path.name) for path in (study_folder(folder) / "answers").glob(f"{test}--{of}-seed*"))
     seeds = sorted({int(match[1]) for match in files if match})
-    about = {seed: [c for c in known.conditions(seed) if c.questions == BENCH_SET] for seed in seeds}
+    about = {seed: [c for c in known.conditions(seed) if c.questions == test] for seed in seeds}
     return tuple(known.run_name(seed) for seed, passes in about.items() if all(answered(c, folder) for c in passes))
+
+
+def finished_runs(folder: Path | str | None = None, of: str = "grpo-vanilla") -> tuple[str, ...]:
+    """Names of a variant's runs, by seed, that are trained to their end, whether or not they have been asked."""
+    named = re.compile(rf"{re.escape(of)}-seed(\d+)")
+    runs = (path.parent.name for path in study_folder(folder).glob(f"{of}-seed*/summary.json"))
+    seeds = sorted(int(match[1]) for match in map(named.fullmatch, runs) if match)
+    return tuple(variant(of).run_name(seed) for seed in seeds)
 
 
 def asked_runs(conditions: Sequence[Condition], folder: Path | str | None = None) -> tuple[str, ...]:
@@ -280,7 +289,7 @@ def grpo_table(
 
 def run_curves(folder: Path | str | None = None, of: str = "grpo-vanilla") -> list[list[dict]]:
     """What each run of a variant logged, one list of log rows for each seed."""
-    return [whole_log(_run(name, folder)) for name in trained_runs(folder, of)]
+    return [whole_log(run_folder(name, folder)) for name in trained_runs(folder, of)]
 
 
 def whole_log(run: RunFolder) -> list[dict]:
@@ -300,7 +309,7 @@ def whole_log(run: RunFolder) -> list[dict]:
     )
 
 
-def _run(name: str, folder: Path | str | None) -> RunFolder:
+def run_folder(name: str, folder: Path | str | None) -> RunFolder:
     """The folder of a run whose answers are there, as the study kept it."""
     path = study_folder(folder) / name
     for file in ("config.json", "metrics.jsonl"):
@@ -314,16 +323,17 @@ def rollouts(folder: Path | str | None = None, of: str = "grpo-vanilla") -> list
 
     The study keeps the first and the last five steps whole, and every twentieth between them.
     """
-    runs = {name: _run(name, folder).read_rollouts() for name in trained_runs(folder, of)}
+    runs = {name: run_folder(name, folder).read_rollouts() for name in trained_runs(folder, of)}
     return [[{**row, "run": name} for row in rows] for name, rows in runs.items()]
 
 
 def run_summaries(folder: Path | str | None = None, of: str = "grpo-vanilla") -> list[dict]:
     """The headline figures of each run of a variant: steps, seconds, tokens, and why it stopped early, if it did."""
-    return [_headline(_run(name, folder)) for name in trained_runs(folder, of)]
+    return [headline(run_folder(name, folder)) for name in trained_runs(folder, of)]
 
 
-def _headline(run: RunFolder) -> dict:
+def headline(run: RunFolder) -> dict:
+    """The headline figures of a finished run, checked: steps, seconds, tokens, questions, and why it stopped early."""
     fields = {"steps?": int, "stopped?": str, "questions?": NUMBER, "tokens?": NUMBER}
     fields |= {"training seconds?": NUMBER, "preparation seconds?": NUMBER}
     return expect(run.summary.get("headline"), f"{run.path / 'summary.json'}, headline", fields)
@@ -349,7 +359,7 @@ def first_and_last_groups(
     folder: Path | str | None = None, question_type: str = "object_counting", of: str = "grpo-vanilla"
 ) -> list[list[dict]]:
     """A type's first group of rollouts that a variant's first run sampled, and its last group."""
-    rollouts = _run(trained_runs(folder, of)[0], folder).read_rollouts()
+    rollouts = run_folder(trained_runs(folder, of)[0], folder).read_rollouts()
     rows = [row for row in rollouts if row["question_type"] == question_type]
     ends = rows[0], rows[-1]
     return [[r for r in rows if (r["step"], r["id"]) == (end["step"], end["id"])] for end in ends]

@@ -9,7 +9,7 @@ Left out: the 7B models.
 
 The variants side by side: scores, looking, answers, what training cost, and how a repetition compares.
 
-Left out: verdicts, which only `vsr_kit.study.verdicts` gives.
+Left out: verdicts, which only `vsr_kit.study.judge` gives.
 
 The two tasks that nobody trained: scores of base and trained models, and what a letter alone earns there.
 
@@ -27,8 +27,10 @@ from pathlib import Path
 
 import numpy as np
 
+from vsr_kit.claims.recipe import BENCH_SET, HELD_OUT_SET, ORDER_SET, Condition
 from vsr_kit.data import first_of_types
 from vsr_kit.evaluation import ReplicationInterval, differences, intervals, replication_interval, score
+from vsr_kit.recipes import all_variants, variant
 from vsr_kit.study.answers import (
     MODES,
     Answers,
@@ -41,35 +43,6 @@ from vsr_kit.study.answers import (
     trained_runs,
     variant_answers,
 )
-from vsr_kit.study.conditions import Condition
-from vsr_kit.study.variants import BENCH_SET, HELD_OUT_SET, ORDER_SET, VARIANTS, variant
-
-_COLUMNS = (
-    "overall",
-    "object_counting",
-    "object_abs_distance",
-    "object_size_estimation",
-    "room_size_estimation",
-    "object_rel_distance",
-    "object_rel_direction",
-    "route_planning",
-    "obj_appearance_order",
-)
-_PRINTED = {
-    "think": (22.9, 18.4, 4.3, 31.5, 17.3, 28.3, 22.9, 26.2, 16.8),
-    "observe": (21.8, 16.8, 1.7, 32.7, 22.7, 28.8, 27.6, 26.2, 18.1),
-    "vanilla": (23.3, 21.4, 3.4, 32.3, 31.1, 26.7, 27.7, 24.7, 18.9),
-    "SFT": (29.6, 29.6, 23.5, 47.4, 33.5, 26.9, 28.3, 28.8, 18.6),
-    "DPO": (23.9, 21.7, 3.7, 34.8, 32.4, 27.1, 28.5, 24.2, 18.6),
-    "vsGRPO-T": (26.1, 24.7, 10.7, 37.4, 36.2, 27.3, 29.5, 25.7, 17.9),
-    "vsGRPO-O": (28.0, 26.2, 16.4, 44.8, 38.2, 27.0, 29.3, 24.2, 18.2),
-    "vsGRPO-T: think": (29.6, 35.0, 28.2, 34.7, 25.2, 28.0, 38.5, 28.5, 18.7),
-    "vsGRPO-O: observe": (31.2, 34.6, 22.5, 44.8, 33.7, 29.4, 41.8, 26.8, 15.8),
-    "vsGRPO-V": (35.4, 53.6, 29.0, 52.7, 43.4, 28.1, 30.9, 26.8, 18.9),
-    "most frequent answer": (34.0, 62.1, 32.0, 29.9, 33.1, 25.1, 47.9, 28.4, 25.2),
-}
-PAPER_2B = {name: dict(zip(_COLUMNS, row, strict=True)) for name, row in _PRINTED.items()}
-
 
 HEADLINE = ("grpo-vanilla", "sft", "dpo-corrupted", "dpo-rollouts")
 
@@ -132,7 +105,7 @@ def repeated(folder: Path | str, shipped: Path | str | None = None) -> dict[str,
     if not (answered(Condition(BENCH_SET), folder) and answered(Condition(BENCH_SET), shipped)):
         return {}
     found = {}
-    for name in (known.name for known in VARIANTS):
+    for name in (known.name for known in all_variants()):
         if trained_runs(folder, name) and len(trained_runs(shipped, name)) > 1:
             own = seed_gains(name, folder)
             found[name] = float(np.mean(own)), replication_interval(seed_gains(name, shipped), len(own))

@@ -15,13 +15,14 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 
+from vsr_kit.claims.recipe import Condition
 from vsr_kit.data import first_of_types
 from vsr_kit.evaluation.evaluate import mismatched_clips
 from vsr_kit.files import Damaged, read_gzip_lines, replace
@@ -32,34 +33,8 @@ from vsr_kit.runs.provenance import checkpoint_identity, hardware, identity_diff
 from vsr_kit.study.question_sets import QuestionSet
 
 TOKEN_CAP = 96  # one cap for every mode: generous for a number, enough for nearly every chain
-SAMPLES = 8
 SAMPLED_PER_TYPE = 40
 CLIPS = ("own", "wrong", "none")
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One pass over one question set.
-
-    Attributes:
-        questions: name of the question set.
-        model: `base`, or the name of a training run.
-        mode: vanilla, think or observe; always with the paper's evaluation prompt.
-        samples: 0 decodes greedily, else so many draws at temperature 1.
-        clip: `own`, `wrong` or `none`.
-    """
-
-    questions: str
-    model: str = "base"
-    mode: str = "vanilla"
-    samples: int = 0
-    clip: str = "own"
-
-    @property
-    def name(self) -> str:
-        """File name of the answers."""
-        decode = f"sampled{self.samples}" if self.samples else "greedy"
-        return f"{self.questions}--{self.model}--{self.mode}--{decode}--{self.clip}"
 
 
 def answer(

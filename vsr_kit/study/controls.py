@@ -31,15 +31,14 @@ from pathlib import Path
 
 import numpy as np
 
+from vsr_kit.claims.recipe import BENCH_SET, Condition
 from vsr_kit.data import split_rooms
 from vsr_kit.evaluation import Interval
 from vsr_kit.questions import STUDY_RULES
 from vsr_kit.questions.geometric import in_other_words, truth_in
 from vsr_kit.rooms import CATEGORIES, Room, read_geometry
 from vsr_kit.rooms.generator import bottom_m, lifted, on_the_floor, renamed, scaled, without_others
-from vsr_kit.study.conditions import Condition
 from vsr_kit.study.question_sets import ARKITSCENES, REAL, TEST_ROOMS, QuestionSet, make_set
-from vsr_kit.study.variants import BENCH_SET
 from vsr_kit.videos import Clip, camera_walk, render, visible_objects, walk_seed
 
 SCANNETPP = "scannetpp-benchmark"

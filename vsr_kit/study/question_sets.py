@@ -17,6 +17,7 @@ import numpy as np
 
 from vsr_kit.data import make_rows, split_rooms
 from vsr_kit.questions import BENCHMARK_RULES, QUESTION_TYPES, STUDY_RULES, TRAINED_TYPES, Rules
+from vsr_kit.recipes import question_set_maker
 from vsr_kit.rooms import Room, read_geometry
 from vsr_kit.study.labels import as_letters
 from vsr_kit.videos import film
@@ -54,7 +55,7 @@ def make_set(name: str, geometry: str | Path | None = None) -> QuestionSet:
     """Film a set's rooms and ask what their clips show.
 
     Args:
-        name: `<split>-<kind>` with a split of `ROOMS` and a kind of `KINDS`, or one of `REAL`.
+        name: `<split>-<kind>` with a split of `ROOMS` and a kind of `KINDS`, one of `REAL`, or one of a recipe's own.
         geometry: for the latter, VSI-Bench's released `arkitscenes_meta_info_val.json` or `scannetpp_…`.
 
     Raises:
@@ -66,6 +67,9 @@ def make_set(name: str, geometry: str | Path | None = None) -> QuestionSet:
         if (found := rooms[0].dataset) != name.split("-")[0]:
             raise ValueError(f"{geometry} holds rooms of {found!r}: question set {name!r} asks about another data set")
         return question_set(name, rooms, "vsi-bench", rules=rules)
+    if (make := question_set_maker(name)) is not None:
+        made = make()
+        return QuestionSet(name, made.rows, made.clips)
     split, _, kind = name.partition("-")
     if split not in ROOMS or kind not in KINDS:
         raise ValueError(

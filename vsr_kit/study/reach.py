@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsr_kit.claims import Claim, Count, Finding
+from vsr_kit.claims.recipe import BENCH_SET, Condition
 from vsr_kit.evaluation import Interval
+from vsr_kit.recipes import variant
 from vsr_kit.study.answers import condition_answers
-from vsr_kit.study.conditions import Condition
 from vsr_kit.study.question_sets import ROOMS
-from vsr_kit.study.variants import BENCH_SET, variant
 
 MODELS = {"mini": "the miniature (3.3M parameters)"}
 NO_MODEL = "geometry alone"
 DATASETS = {"procedural": "procedural", "arkitscenes": "ARKitScenes", "scannet": "ScanNet", "scannetpp": "ScanNet++"}
-_WITHOUT_ROWS = {"centre-labels-cap-distance": (NO_MODEL, "ARKitScenes rooms")}  # asked of geometry alone
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def reach_of(claim: Claim, found: Mapping[str, Finding], runs: Mapping[str, tupl
         runs: for each variant that the claim needs, how many runs are there and how many it asks for.
     """
     bands = [finding for finding in found.values() if not isinstance(finding, Count)]
-    model, rooms = _WITHOUT_ROWS.get(claim.name, (_model(claim), "procedural rooms"))
+    model, rooms = (NO_MODEL, "ARKitScenes rooms") if claim.geometry_only else (_model(claim), "procedural rooms")
     if bands:
         rooms = rooms_in_words(bands)
     elif found:
@@ -81,7 +80,10 @@ def _model(claim: Claim) -> str:
 
 
 def _training_rooms(claim: Claim) -> str:
-    counts = sorted({ROOMS[variant(name).questions.partition("-")[0]] for name in claim.needs})
+    splits = {variant(name).questions.partition("-")[0] for name in claim.needs}
+    if not splits <= ROOMS.keys():  # a recipe's own question sets
+        return "rooms of its own"
+    counts = sorted({ROOMS[split] for split in splits})
     return f"{' and '.join(map(str, counts))} procedural rooms"
 
 

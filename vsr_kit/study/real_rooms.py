@@ -8,15 +8,16 @@ Left out: why sets differ (`vsr_kit.study.travel`), and data sets whose geometry
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vsr_kit.evaluation import Interval, best_constant, difference, intervals
+from vsr_kit.claims import Claim
+from vsr_kit.claims.recipe import BENCH_SET, Condition
+from vsr_kit.evaluation import Interval, best_constant, intervals
 from vsr_kit.questions import task_of
 from vsr_kit.rooms import CATEGORIES
 from vsr_kit.study.answers import (
-    Answers,
     Bands,
     BeforeAfter,
     answered,
@@ -25,15 +26,13 @@ from vsr_kit.study.answers import (
     drop_repeated_mean,
     grpo_table,
     study_folder,
-    trained_answers,
     training_answers,
 )
-from vsr_kit.study.conditions import Condition, pairs_path
+from vsr_kit.study.conditions import pairs_path
+from vsr_kit.study.evidence import REAL_SETS, Evidence
 from vsr_kit.study.labels import centre_ceiling, read_pairs
 from vsr_kit.study.reach import rooms_in_words
-from vsr_kit.study.variants import BENCH_SET
 
-REAL_SETS = ("arkitscenes-benchmark", "scannetpp-benchmark")
 # Reported to this kit by whoever asked the shipped adapter of seed 1 there; the geometry is not in this repository, was
 # not used while it was made, and nothing here recomputes it. Points, 95 % interval.
 ELSEWHERE = {"rooms": 88, "gain": -6.9, "low": -9.4, "high": -4.3}
@@ -164,28 +163,19 @@ def _points(band: Interval) -> str:
 # -- beside a claim's verdict ------------------------------------------------------------------------------------------
 
 
-def elsewhere(claim: str, folder: Path | str | None = None) -> list[str]:
-    """What a claim's finding is on real rooms, one line a set that was asked; no rule looks at it."""
-    if claim in _ON_ANSWERS:
-        runs = {name: own for name in REAL_SETS if (own := _runs(name, folder))}
-        bands = {name: _ON_ANSWERS[claim](trained_answers(folder, name, own)) for name, own in runs.items()}
-        return [
-            f"on {rooms_in_words([band])}: {in_full(band)} points, {len(runs[name])} seeds"
-            for name, band in bands.items()
-        ]
-    if claim == "centre-labels-cap-distance":
+def elsewhere(known: Claim, folder: Path | str | None = None) -> list[str]:
+    """What a claim's findings are on real rooms, one line a set that was asked; no rule looks at them."""
+    if not known.elsewhere:
+        return []
+    if known.geometry_only:
         return [
             f"on {rooms_in_words([band])}: {band.mean:.1f} % ({band.low:.1f} to {band.high:.1f}; {band.n} pairs)"
             for dataset, band in ceilings(folder).items()
-            if dataset != "arkitscenes"
+            if dataset != Evidence(folder).dataset
         ]
-    return []
-
-
-_ON_ANSWERS: dict[str, Callable[[Answers], Interval]] = {
-    "grpo-lifts": lambda answers: difference(answers.own, answers.base, task="trained"),
-    "grpo-teaches-looking": lambda answers: answers.gap_growth["trained"],
-}
+    sets = [about for name in REAL_SETS if (about := Evidence(folder).about(name)).only]
+    bands = [(band, len(about.only)) for about in sets for band in known.measure(about).values()]
+    return [f"on {rooms_in_words([band])}: {in_full(band)} points, {runs} seeds" for band, runs in bands]
 
 
 def ceilings(folder: Path | str | None = None) -> dict[str, Interval]:

@@ -22,22 +22,31 @@ from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 
+from vsr_kit.claims.recipe import TUNING_SEED, Condition, Variant
 from vsr_kit.files import drop_torn_line, read_lines, replace, seal
 from vsr_kit.locks import Lock
-from vsr_kit.recipes import CLAIMS, claim
+from vsr_kit.recipes import (
+    add,
+    added_files,
+    all_claims,
+    all_variants,
+    base_conditions,
+    claim,
+    recipes,
+    tuning_variants,
+    variant,
+)
 from vsr_kit.rooms import read_geometry
 from vsr_kit.runs import git_at_start
-from vsr_kit.study.conditions import Condition, answer, answers_path, pairs_path, save_questions, sweep
+from vsr_kit.study.conditions import answer, answers_path, pairs_path, save_questions, sweep
 from vsr_kit.study.controls import Geometry, files_by_dataset, real_conditions, real_set
 from vsr_kit.study.labels import distance_pairs, write_pairs
 from vsr_kit.study.question_sets import QuestionSet
 from vsr_kit.study.staleness import check_not_stale
 from vsr_kit.study.training_runs import load_run, train_variant
-from vsr_kit.study.variants import TUNING_SEED, VARIANTS, Variant, base_conditions, tuning_variants, variant
 
 TUNING = "tuning"
 UNFINISHED = "unfinished"  # in a study's folder: runs under way
-GROUPS = tuple(dict.fromkeys(v.group for v in VARIANTS))
 _POLL_S = 2.0
 # For the bar and the order of the plan alone: seconds on one core of a Xeon.
 _A_STEP = {"grpo": 0.55, "sft": 0.15, "dpo-corrupted": 0.25, "dpo-rollouts": 0.25}
@@ -54,6 +63,7 @@ class Unit:
         seed: of the run.
         steps: it trains for.
         seconds: it may take on one core, roughly.
+        recipes: whose questions the base is asked, by name; empty for all, and of runs.
     """
 
     name: str
@@ -61,6 +71,7 @@ class Unit:
     seed: int
     steps: int
     seconds: float
+    recipes: tuple[str, ...] = ()
 
 
 def plan(only: Sequence[str] = (), seeds: int | None = None, first_seed: int = 1) -> list[Unit]:
@@ -85,24 +96,31 @@ def plan(only: Sequence[str] = (), seeds: int | None = None, first_seed: int = 1
     tuning.sort(key=lambda unit: -unit.seconds)  # long ones first: no core waits for the last
     if tuning and set(only) == {TUNING}:
         return tuning  # which asks nothing of the base
-    chosen = [v for v in VARIANTS if not only or v.name in wanted]
-    runs = [(GROUPS.index(v.group), seed, v) for v in chosen for seed in v.seeds_from(first_seed)[:seeds]]
-    base = Unit("base", None, 0, 0, sum(_pass_seconds(c) for c in base_conditions()))
+    chosen = [v for v in all_variants() if not only or v.name in wanted]
+    runs = [(groups().index(v.group), seed, v) for v in chosen for seed in v.seeds_from(first_seed)[:seeds]]
+    names = {v.name for v in chosen}
+    whose = tuple(r.name for r in recipes() if names & {v.name for v in r.variants}) if only else ()
+    base = Unit("base", None, 0, 0, sum(map(_pass_seconds, base_conditions(whose))), whose)
     return [base, *(_unit(v, seed) for _, seed, v in sorted(runs, key=lambda run: run[:2])), *tuning]
+
+
+def groups() -> tuple[str, ...]:
+    """The parts of the study by name, in the order in which they run."""
+    return tuple(dict.fromkeys(v.group for v in all_variants()))
 
 
 def _variants_of(name: str) -> list[str]:
     """The variants that a group, a claim or a variant's own name means."""
-    if name in {c.name for c in CLAIMS}:
+    if name in {c.name for c in all_claims()}:
         if claim(name).scale:
             raise ValueError(f"{name} cannot be tested here, leave it out: it takes {claim(name).scale}")
         return list(claim(name).needs)
-    found = [v.name for v in VARIANTS if name in (v.group, v.name)]
+    found = [v.name for v in all_variants() if name in (v.group, v.name)]
     if not found:
-        claims = ", ".join(c.name for c in CLAIMS)
+        claims = ", ".join(c.name for c in all_claims())
         raise ValueError(
-            f"no part of the study is called {name!r}: give a group ({', '.join(GROUPS)}, {TUNING}), a variant "
-            f"({', '.join(v.name for v in VARIANTS)}) or a claim ({claims})"
+            f"no part of the study is called {name!r}: give a group ({', '.join(groups())}, {TUNING}), a variant "
+            f"({', '.join(v.name for v in all_variants())}) or a claim ({claims})"
         )
     return found
 
@@ -120,7 +138,7 @@ def _pass_seconds(condition: Condition) -> float:
 
 def conditions_of(unit: Unit, geometry: Geometry | None = None) -> list[Condition]:
     """What a unit is asked; with real geometry, the base and GRPO with vanilla prompts are asked about it, too."""
-    own = base_conditions() if unit.variant is None else variant(unit.variant).conditions(unit.seed)
+    own = base_conditions(unit.recipes) if unit.variant is None else variant(unit.variant).conditions(unit.seed)
     if unit.variant not in (None, "grpo-vanilla"):
         return own
     return own + [c for dataset in files_by_dataset(geometry) for c in real_conditions(dataset, unit.name)]
@@ -173,8 +191,13 @@ def _measure(geometry: Path, path: Path) -> None:
     seal(path.parent)
 
 
-def _begin(log: str, parent: int) -> None:
-    """A worker's first act: one thread, its chatter into a file instead of the bar, and an end when its parent ends."""
+def _begin(log: str, parent: int, files: Sequence[str]) -> None:
+    """A worker's first act: one thread, its chatter into a file instead of the bar, and an end when its parent ends.
+
+    files: of the recipes that were added in the parent.
+    """
+    for path in files:
+        add(path)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches a whole terminal; the parent ends its workers
     stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -256,7 +279,7 @@ def _reproduce(units, folder: Path, scratch: Path, workers, geometry, progress: 
     shape = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left{postfix}"
     failed = []
     pool = ProcessPoolExecutor(
-        workers or cores, get_context("spawn"), _begin, (str(scratch / "workers.log"), os.getpid())
+        workers or cores, get_context("spawn"), _begin, (str(scratch / "workers.log"), os.getpid(), added_files())
     )
     with pool, tqdm(total=round(total), desc="study", bar_format=shape, disable=not progress, file=sys.stderr) as bar:
         done = total - sum(unit.seconds for unit in todo)
@@ -291,7 +314,7 @@ def _told(bar, unit: Unit, future: Future, count: int, of: int) -> list[str]:
 def _begun(unit: Unit, folder: Path) -> float:
     """The seconds of work that an unfinished unit has behind it."""
     if unit.variant is None:
-        asked = base_conditions()
+        asked = base_conditions(unit.recipes)
         return unit.seconds * sum(answers_path(c, folder).exists() for c in asked) / len(asked)
     training = 0.9 * unit.seconds
     if (folder / unit.name / "summary.json").exists():  # trained, and being asked

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
+from vsr_kit.claims.recipe import Condition, Variant
 from vsr_kit.files import read_json
 from vsr_kit.rooms import Room
 from vsr_kit.runs.provenance import identity_differs
-from vsr_kit.study.conditions import Condition, answers_path, base_identity, manifest_entries, pairs_path, why_stale
+from vsr_kit.study.conditions import answers_path, base_identity, manifest_entries, pairs_path, why_stale
 from vsr_kit.study.labels import DistancePair, distance_pairs, read_pairs
 from vsr_kit.study.question_sets import QuestionSet
-from vsr_kit.study.variants import Variant
 from vsr_kit.training.methods import Task
 from vsr_kit.training.profiles import Profile
 

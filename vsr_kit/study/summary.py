@@ -13,11 +13,11 @@ from pathlib import Path
 from vsr_kit.evaluation import Interval
 from vsr_kit.files import check_seal, read_json, reading
 from vsr_kit.paths import data_samples
-from vsr_kit.recipes import CLAIMS
+from vsr_kit.recipes import all_claims
 from vsr_kit.study.answers import cot_table, lines_to_beat, trained_runs
 from vsr_kit.study.comparisons import variant_scores
+from vsr_kit.study.judge import Verdict, not_run, verdicts
 from vsr_kit.study.reach import rooms_asked
-from vsr_kit.study.verdicts import Verdict, not_run, verdicts
 
 _TRAINED = {
     "grpo-vanilla": "**GRPO, vanilla prompt**",
@@ -49,7 +49,7 @@ def ledger(folder: Path | str | None = None) -> str:
     """Markdown: every claim, what was found, and the verdict; a claim whose runs are not there says so."""
     found = verdicts(folder)
     table = ["| claim | found | verdict, and what it speaks of |", "|---|---|---|"]
-    for known in CLAIMS:
+    for known in all_claims():
         verdict = found.get(known.name)
         cells = (_found(verdict), _verdict(verdict)) if verdict else ("", not_run(known))
         table.append(f"| `{known.name}`: {escape(known.says, quote=False)} | {' | '.join(cells)} |")

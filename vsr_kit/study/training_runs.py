@@ -12,13 +12,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from vsr_kit.claims.recipe import Variant
 from vsr_kit.files import append_lines, replace, seal, unseal, write_json, write_parquet
 from vsr_kit.paths import data_samples
 from vsr_kit.runs import RunFolder
 from vsr_kit.runs.attempts import INTERRUPTED
 from vsr_kit.study.question_sets import QuestionSet
 from vsr_kit.study.staleness import check_not_stale, check_rows, settings_of
-from vsr_kit.study.variants import Variant
 
 SAVE_EVERY = 40
 ENDS, BETWEEN = 5, 20  # rollouts are kept of so many steps at either end, and of every so many-th

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from vsr_kit.claims.recipe import BENCH_SET, Condition
 from vsr_kit.evaluation import Interval, difference, gap_change
 from vsr_kit.prompts import parse_answer
 from vsr_kit.questions import NUMERIC_TYPES
 from vsr_kit.rewards import mra
 from vsr_kit.rooms import CATEGORIES
 from vsr_kit.study.answers import answered, asked_runs, condition_answers, variant_answers
-from vsr_kit.study.conditions import Condition
 from vsr_kit.study.controls import (
     ASKED_CONTROLS,
     CANNOT_TELL,
@@ -33,7 +33,6 @@ from vsr_kit.study.controls import (
     Control,
     reading,
 )
-from vsr_kit.study.variants import BENCH_SET
 
 GRPO = "grpo-vanilla"
 MOST_TAUGHT = 6  # of one category in a procedural room

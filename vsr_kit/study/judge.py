@@ -17,16 +17,14 @@ from textwrap import fill
 from vsr_kit.claims import Claim, Count, Finding
 from vsr_kit.evaluation import Interval
 from vsr_kit.files import Damaged
-from vsr_kit.recipes import CLAIMS, claim
-from vsr_kit.study.answers import trained_runs
-from vsr_kit.study.measures import MEASURED
+from vsr_kit.recipes import all_claims, claim, variant
+from vsr_kit.study.answers import finished_runs, trained_runs
+from vsr_kit.study.evidence import Evidence
 from vsr_kit.study.reach import Reach, reach_of, rooms_in_words
 from vsr_kit.study.real_rooms import elsewhere
-from vsr_kit.study.variants import variant
 
 NOT_RUN = "not run yet"  # of a claim whose runs are not there: no verdict
 NOT_JUDGED = "not judged"  # of a claim that needs a damaged file
-SCORES = ("perfect_centre_answers",)  # findings that are no differences
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class Verdict:
         return f"{self.verdict} on {self.reach}" + (f"; {self.limits}" if self.limits else "")
 
     def __str__(self) -> str:
-        lines = [_line(name, band) for name, band in self.found.items()]
+        lines = [_line(name, band, self.claim.geometry_only) for name, band in self.found.items()]
         lines += [f"elsewhere, no part of the rule: {line}" for line in self.elsewhere]
         told = self.words.removeprefix(self.verdict)
         return "\n".join([*lines, f"{self.claim.name}: {self.verdict.upper()}{told}"])
@@ -102,9 +100,11 @@ def verdict(name: str, folder: Path | str | None = None) -> Verdict:
         FileNotFoundError: if the folder lacks answers it needs.
     """
     known = claim(name)
-    found = MEASURED[name](folder)
-    runs = {of: (len(trained_runs(folder, of)), len(variant(of).seeds)) for of in known.needs}
-    return Verdict(known, found, known.decide(found), runs, tuple(elsewhere(name, folder)))
+    found = known.measure(Evidence(folder)) if known.measure else {}
+    by_logs = found and all(isinstance(finding, Count) for finding in found.values())  # which runs leave before answers
+    runs_of = finished_runs if by_logs else trained_runs
+    runs = {of: (len(runs_of(folder, of)), len(variant(of).seeds)) for of in known.needs}
+    return Verdict(known, found, known.decide(found), runs, tuple(elsewhere(known, folder)))
 
 
 def verdicts(folder: Path | str | None = None, damaged: dict[str, str] | None = None) -> dict[str, Verdict]:
@@ -116,7 +116,7 @@ def verdicts(folder: Path | str | None = None, damaged: dict[str, str] | None = 
         Damaged: a file is not what it was written as, and no `damaged` was given to say so in.
     """
     found = {}
-    for name in (c.name for c in CLAIMS):
+    for name in (c.name for c in all_claims()):
         try:
             found[name] = verdict(name, folder)
         except FileNotFoundError:
@@ -128,11 +128,11 @@ def verdicts(folder: Path | str | None = None, damaged: dict[str, str] | None = 
     return found
 
 
-def _line(name: str, found: Finding) -> str:
+def _line(name: str, found: Finding, score: bool) -> str:
     words = name.replace("_", " ")
     if isinstance(found, Count):
         return f"{words}: {found.k} of {found.of} runs"
-    if name in SCORES:
+    if score:
         return (
             f"{words}: {found.mean:.1f} % ({found.low:.1f} to {found.high:.1f}; {found.n} pairs, "
             f"{rooms_in_words([found])})"

@@ -1,0 +1,130 @@
+"""Recipes: the kit's own in one list, and one from outside that trains, is asked, judged and drawn."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from vsr_kit import recipes
+from vsr_kit.claims.recipe import Recipe
+from vsr_kit.cli import app
+from vsr_kit.pages.report import write_report
+from vsr_kit.plots import training_curves
+from vsr_kit.recipes import kit_questions, vsgrpo
+from vsr_kit.rewards import EXTRA_REWARDS, NUMERIC_REWARDS
+from vsr_kit.runs import RunFolder
+from vsr_kit.study import Study, runner
+
+TOY = Path(__file__).with_name("toy_recipe.py")
+
+
+@pytest.fixture
+def toy():
+    """The toy recipe, known as long as a test runs."""
+    before = dict(EXTRA_REWARDS), dict(NUMERIC_REWARDS)
+    known = recipes.add(TOY)
+    yield known
+    recipes.remove(known)
+    for registry, names in zip((EXTRA_REWARDS, NUMERIC_REWARDS), before, strict=True):
+        registry.clear()
+        registry.update(names)
+
+
+def vsr(*words):
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_the_kits_recipes_are_a_list_of_files_and_nothing_else_names_them():
+    assert [recipe.name for recipe in recipes.RECIPES] == ["vsgrpo", "kit-questions"]
+    assert recipes.recipes() == recipes.RECIPES == (vsgrpo.RECIPE, kit_questions.RECIPE)
+    for recipe in recipes.RECIPES:
+        assert all(known.measure is None if known.scale else known.measure for known in recipe.claims)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A study of the toy alone, by the command that a stranger would give."""
+    folder = tmp_path_factory.mktemp("toy") / "study"
+    known = recipes.add(TOY)
+    try:
+        vsr("reproduce", "--recipe", TOY, "--only", "toy", "--out", folder, "--workers", 1)
+    finally:
+        recipes.remove(known)
+    return folder
+
+
+@pytest.mark.slow
+def test_a_recipe_from_outside_trains_is_asked_and_gets_a_verdict(toy, trained):
+    made = sorted(path.name.removesuffix(".jsonl.gz") for path in (trained / "answers").iterdir())
+    assert made == ["toy-test--base--vanilla--greedy--own", "toy-test--toy-brevity-seed1--think--greedy--own"]
+    config = json.loads((trained / "toy-brevity-seed1" / "config.json").read_text())["config"]
+    assert (config["extra_rewards"], config["numeric"], config["questions"]) == (
+        ["brevity"],
+        "within_half",
+        "toy-train",
+    )
+    told = json.loads(vsr("claims", "--study", trained, "--recipe", TOY, "--json"))["brevity-is-logged"]
+    assert told["verdict"] == "reproduced" and told["found"]["runs_that_log_it"] == {"k": 1, "of": 1}
+    assert told["found"]["toy_minus_base"]["rooms"] == 4 and told["runs"] == {"toy-brevity": [1, 1]}
+    lines = vsr("claims", "--study", trained, "--recipe", TOY)
+    assert "brevity-is-logged: REPRODUCED on the miniature" in lines and "grpo-lifts: NOT RUN YET" in lines
+
+
+@pytest.mark.slow
+def test_its_reward_is_drawn_and_told_though_nobody_registered_its_name(toy, trained):
+    study = Study(trained)
+    (rows,) = study.curves("toy-brevity")
+    figure = training_curves(rows, ["rewards/brevity/mean"], source="measured now")
+    assert "brevity from " in figure.layout.meta["alt"]
+    run = RunFolder.open(trained / "toy-brevity-seed1")
+    assert {"brevity", "accuracy_reward", "format_reward"} <= run.read_rollouts()[0].keys()
+    page = write_report([run], trained / "report.html").read_text()
+    assert "brevity " in page and "rewards/brevity/mean" in page
+    assert set(study.answers["variant"]) == {"base", "toy-brevity"}
+
+
+def test_a_recipes_questions_are_asked_of_the_base_only_where_it_is_wanted(toy):
+    base = runner.plan(["toy"])[0]
+    assert [c.questions for c in runner.conditions_of(base)] == ["toy-test"]
+    assert "toy-test" not in {c.questions for c in runner.conditions_of(runner.plan(["headline"])[0])}
+    assert "toy-test" in {c.questions for c in runner.conditions_of(runner.plan()[0])}
+
+
+def test_names_are_taken_once_and_claims_need_runs_that_exist(toy, tmp_path):
+    assert recipes.add(TOY) is toy  # the same file again is the same recipe
+    with pytest.raises(ValueError, match="recipe 'toy' of recipe 'toy' is there already"):
+        recipes.add(Recipe("toy", "again"))
+    with pytest.raises(ValueError, match="variant 'toy-brevity' of recipe 'other' is there already"):
+        recipes.add(Recipe("other", "same variant", variants=toy.variants))
+    with pytest.raises(ValueError, match="claim 'brevity-is-logged' of recipe 'other' is there already"):
+        recipes.add(Recipe("other", "same claim", claims=toy.claims))
+    recipes.remove(toy)
+    try:
+        with pytest.raises(ValueError, match="needs 'toy-brevity', which is no variant"):
+            recipes.add(Recipe("other", "no variant", claims=toy.claims))
+    finally:
+        recipes.add(TOY)
+
+
+def test_a_file_without_a_recipe_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="--recipe takes a Python file with a RECIPE in it"):
+        recipes.add(tmp_path / "none.py")
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    with pytest.raises(ValueError, match="has no RECIPE: give it one"):
+        recipes.add(tmp_path / "empty.py")
+    (tmp_path / "recipe.txt").write_text("x = 1\n")
+    with pytest.raises(ValueError, match="is no Python file"):
+        recipes.add(tmp_path / "recipe.txt")
+
+
+def test_workers_can_only_be_told_of_recipes_that_are_files(toy):
+    assert recipes.added_files() == [str(TOY.resolve())]
+    extra = recipes.add(Recipe("homeless", "made in a notebook"))
+    try:
+        with pytest.raises(ValueError, match="'homeless' came from no file"):
+            recipes.added_files()
+    finally:
+        recipes.remove(extra)

@@ -1,0 +1,142 @@
+"""What a recipe is made of: the runs it trains, the passes over questions that they are asked, and its claims.
+
+A `Condition` is one pass over one set of questions. A `Variant` is one way to train; a run is a variant with a seed.
+A `Recipe` is a paper's method or a question of this kit's, in one file of `vsr_kit.recipes` or in a file of your own:
+its variants, its claims with rule and measure, what it asks of the untrained model, and the paper's table.
+Left out: anything that has run. Where answers are kept is the business of `vsr_kit.study`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from vsr_kit.claims.rules import Claim
+from vsr_kit.training.methods import Task
+from vsr_kit.training.profiles import Profile, get_profile
+
+SEEDS = (1, 2, 3, 4, 5)  # of the headline
+THREE_SEEDS = SEEDS[:3]  # of all else
+TUNING_SEED = 0  # left out of every result
+SAMPLES = 8  # draws of a sampled pass
+BENCH_SET, WORDS_SET, HELD_OUT_SET, ORDER_SET = "test-vsi-bench", "test-vsi-100k", "test-held-out", "test-order"
+WATCHED = ("empty_thought", "repeated_tags", "repeated_words")  # detectors that are logged wherever a mode has tags
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One pass over one question set.
+
+    Attributes:
+        questions: name of the question set.
+        model: `base`, or the name of a training run.
+        mode: vanilla, think or observe; always with the paper's evaluation prompt.
+        samples: 0 decodes greedily, else so many draws at temperature 1.
+        clip: `own`, `wrong` or `none`.
+    """
+
+    questions: str
+    model: str = "base"
+    mode: str = "vanilla"
+    samples: int = 0
+    clip: str = "own"
+
+    @property
+    def name(self) -> str:
+        """File name of the answers."""
+        decode = f"sampled{self.samples}" if self.samples else "greedy"
+        return f"{self.questions}--{self.model}--{self.mode}--{decode}--{self.clip}"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train.
+
+    Attributes:
+        name: of its runs, before `-seed<n>`.
+        group: the part of the study it belongs to, as `vsr reproduce --only` takes it.
+        tuned_as: the name under which its learning rate was tuned, a key of its recipe's `tuned`.
+        method, mode, extra_rewards: as `methods.Task`.
+        questions: name of the training set.
+        changes: fields of the profile that differ.
+        asked: (question set, mode, clip) of every greedy pass over the trained model.
+        seeds: one run each.
+        learning_rate: the tuned one; the profile's if None. A rate among `changes` comes before it.
+    """
+
+    name: str
+    group: str
+    tuned_as: str = "grpo-vanilla"
+    method: str = "grpo"
+    mode: str = "vanilla"
+    extra_rewards: tuple[str, ...] = ()
+    questions: str = "train-vsi-100k"
+    changes: dict = field(default_factory=dict)
+    asked: tuple[tuple[str, str, str], ...] = ((BENCH_SET, "vanilla", "own"),)
+    seeds: tuple[int, ...] = THREE_SEEDS
+    learning_rate: float | None = None
+
+    def seeds_from(self, first: int) -> tuple[int, ...]:
+        """As many seeds, counted from another first one."""
+        return tuple(seed - self.seeds[0] + first for seed in self.seeds)
+
+    def run_name(self, seed: int) -> str:
+        """Folder and model name of a seed's run."""
+        return f"{self.name}-seed{seed}"
+
+    @property
+    def task(self) -> Task:
+        """As `training.run.train` takes it; what tags make countable is counted."""
+        watched = WATCHED if self.method == "grpo" and self.mode != "vanilla" else ()
+        return Task(self.method, self.mode, self.extra_rewards, watched)
+
+    @property
+    def profile(self) -> Profile:
+        """The miniature's, with the tuned learning rate and this variant's changes."""
+        tuned = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
+        return replace(get_profile("mini"), **(tuned | self.changes))
+
+    def conditions(self, seed: int) -> list[Condition]:
+        """What a seed's model is asked."""
+        return [Condition(q, self.run_name(seed), mode, clip=clip) for q, mode, clip in self.asked]
+
+
+def asked_in(*modes: str, held_out: bool = False, wrong: bool = False, words: bool = False) -> tuple:
+    """The test questions in some modes; then what else is asked, always in the first of them.
+
+    Args:
+        held_out: ask the two tasks that nobody trained, too.
+        wrong: show another room's clip, too.
+        words: ask in VSI-100k's words and about the order of appearance, too.
+    """
+    more = [(HELD_OUT_SET, modes[0], "own")] if held_out else []
+    more += [(BENCH_SET, modes[0], "wrong")] if wrong else []
+    if words:
+        more += [(WORDS_SET, modes[0], "own"), (WORDS_SET, modes[0], "wrong"), (ORDER_SET, modes[0], "own")]
+    return (*((BENCH_SET, mode, "own") for mode in modes), *more)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A paper's method, or questions of this kit's: what runs, what is asked, what is claimed.
+
+    Attributes:
+        name: short and stable.
+        about: one sentence.
+        variants: every training run, written before any of them ran.
+        claims: each with its rule and its measure, written before the runs.
+        base: what the untrained model is asked.
+        tuned: the learning rate of each `tuned_as`, found on validation rooms.
+        question_sets: makers of question sets that `study.question_sets` does not know, by name; each takes no argument
+            and returns something with `name`, `rows` and `clips`.
+        table: the paper's figures as printed: {row: {task: per cent}}.
+    """
+
+    name: str
+    about: str
+    variants: tuple[Variant, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    base: tuple[Condition, ...] = ()
+    tuned: Mapping[str, float] = field(default_factory=dict)
+    question_sets: Mapping[str, Callable[[], object]] = field(default_factory=dict)
+    table: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

@@ -1,0 +1,138 @@
+"""The evidence in a study folder, as claims' measures read it, and all of its answers as one table.
+
+`Evidence()` is the shipped study's, `Evidence(folder)` yours. It knows one set of questions, the test rooms' unless
+told otherwise; `about` gives the same view of another set, of the runs that were asked about it.
+Left out: rules and verdicts (judge.py), and scores (`Study`, study.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vsr_kit.claims.recipe import BENCH_SET, Condition
+from vsr_kit.evaluation import Interval, score
+from vsr_kit.recipes import all_variants, tuning_variants
+from vsr_kit.study import answers
+from vsr_kit.study.conditions import manifest_entries, pairs_path, read_samples
+from vsr_kit.study.labels import centre_ceiling, read_pairs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REAL_SETS = ("arkitscenes-benchmark", "scannetpp-benchmark")
+COLUMNS = ("variant", "seed", "mode", "clip", "questions", "draw", "id", "scene_name", "question_type", "ground_truth")
+COLUMNS += ("prediction", "score", "read", "truncated")
+
+
+class Evidence:
+    """Answers and logs of a study.
+
+    Args:
+        folder: the study's; the shipped one if None.
+        questions: name of the question set that answers are of.
+        runs: names of the runs to look at, for every variant that has some of them; all runs if None.
+    """
+
+    def __init__(
+        self, folder: Path | str | None = None, questions: str = BENCH_SET, runs: Sequence[str] | None = None
+    ) -> None:
+        self.folder, self.questions, self.only = answers.study_folder(folder), questions, runs
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.folder)!r}, {self.questions!r})"
+
+    def about(self, questions: str) -> Evidence:
+        """The same study's answers to another question set, of the runs that were asked about it."""
+        asked = [Condition(questions), Condition(questions, clip="wrong")]
+        return type(self)(self.folder, questions, answers.asked_runs(asked, self.folder))
+
+    @property
+    def dataset(self) -> str:
+        """Whose geometry `centre_answers` looks at: the questions' data set, ARKitScenes for procedural rooms."""
+        return self.questions.split("-")[0] if self.questions in REAL_SETS else "arkitscenes"
+
+    def runs(self, of: str) -> tuple[str, ...]:
+        """Names of a variant's runs, by seed, that answered every pass over the test questions."""
+        found = answers.trained_runs(self.folder, of)
+        return found if self.only is None else tuple(name for name in found if name in self.only)
+
+    def base(self, mode: str = "vanilla", clip: str = "own", questions: str | None = None) -> list[dict]:
+        """The untrained model's greedy answers: rows with `prediction` and `truncated`."""
+        return answers.condition_answers(Condition(questions or self.questions, mode=mode, clip=clip), self.folder)
+
+    def trained(
+        self, of: str, clip: str = "own", questions: str | None = None, mode: str | None = None
+    ) -> list[list[dict]]:
+        """The greedy answers of a variant's runs, one list a seed; in its own mode unless another is named.
+
+        Raises:
+            FileNotFoundError: if the folder holds no run of the variant, or lacks some of these answers.
+        """
+        return answers.variant_answers(of, self.folder, questions or self.questions, mode, clip, self.runs(of))
+
+    def curves(self, of: str) -> list[list[dict]]:
+        """What each run of a variant logged, one list of log rows a seed, whether or not it has been asked anything.
+
+        Raises:
+            FileNotFoundError: if the folder holds no run of the variant.
+        """
+        return [answers.whole_log(run) for run in self._folders(of)]
+
+    def summaries(self, of: str) -> list[dict]:
+        """The headline figures of a variant's runs: steps, seconds, tokens, and why one stopped early, if it did."""
+        return [answers.headline(run) for run in self._folders(of)]
+
+    def _folders(self, of: str) -> list:
+        names = answers.finished_runs(self.folder, of)
+        if not names:
+            raise FileNotFoundError(f"{self.folder} holds no runs of {of}; vsr reproduce makes them")
+        return [answers.run_folder(name, self.folder) for name in names]
+
+    def centre_answers(self) -> Interval:
+        """What perfect centre-to-centre distances score where closest points are asked: MRA in per cent, over rooms.
+
+        Raises:
+            FileNotFoundError: if the study did not measure the geometry's pairs.
+        """
+        path = pairs_path(self.folder, self.dataset)
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is not there; vsr reproduce --geometry FILE measures the geometry's pairs")
+        apart = [pair for pair in read_pairs(path) if not pair.touching]
+        return replace(centre_ceiling(apart), datasets=(self.dataset,))
+
+    @cached_property
+    def answers(self) -> pd.DataFrame:
+        """Every answer of the study, one row an answer, with the columns `COLUMNS`.
+
+        `variant` is `base` for the untrained model, whose seed is 0; `draw` counts the draws of a sampled pass and is
+        -1 for greedy decoding; `score` is the lenient reader's, 0 to 1, and `read` whether it could read the answer.
+        """
+        import pandas as pd
+
+        rows = [row for condition in self._conditions() for row in self._table(condition)]
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+
+    def _conditions(self) -> list[Condition]:
+        """The passes whose answers are there, in the manifest's order."""
+        fields = ("questions", "model", "mode", "samples", "clip")
+        entries = manifest_entries(self.folder).values()
+        found = [Condition(**{f: entry[f] for f in fields}) for entry in entries if all(f in entry for f in fields)]
+        return [condition for condition in found if answers.answered(condition, self.folder)]
+
+    def _table(self, condition: Condition) -> Iterable[tuple]:
+        of, _, seed = condition.model.rpartition("-seed")
+        if not seed.isdigit() or of not in {v.name for v in (*all_variants(), *tuning_variants())}:
+            of, seed = condition.model, 0
+        about = (of, int(seed), condition.mode, condition.clip, condition.questions)
+        drawn = read_samples(condition, self.folder) if condition.samples else [self._greedy(condition)]
+        for draw, rows in enumerate(drawn, start=0 if condition.samples else -1):
+            for row, own in zip(rows, score(rows, "lenient").scores, strict=True):
+                asked = (row[name] for name in ("id", "scene_name", "question_type", "ground_truth", "prediction"))
+                yield (*about, draw, *asked, own.value, own.parsed, bool(row["truncated"]))
+
+    def _greedy(self, condition: Condition) -> list[dict]:
+        return answers.condition_answers(condition, self.folder)
