@@ -1,8 +1,8 @@
-"""Recipes: what each paper claims and what this kit asks, one file each; here they are in one list.
+"""Recipes: the claims of each paper and the kit's own, in one list.
 
-vsgrpo.py has the paper's claims, kit_questions.py the kit's own, each claim with its measurement and verdict rule,
-written before its runs. `vsr_kit.study.verdicts` measures what they name; `vsr claims` prints the ledger.
-Left out: data. Nothing here has seen a result.
+vsgrpo.py has the paper's claims, kit_questions.py the kit's own, each with its measurement and verdict rule, written
+before its runs. `vsr_kit.study.verdicts` measures what they name; `vsr claims` prints the ledger.
+Left out: data. The claims were written before any result.
 """
 
 from vsr_kit.claims import Claim

@@ -1,9 +1,9 @@
-"""What vsGRPO (arXiv 2504.00883) claims: how the kit measures it and what would count, written before the runs.
+"""The claims of vsGRPO (arXiv 2504.00883): how the kit measures each and what would count, written before the runs.
 
-Nothing in the recipe, the data or the settings was chosen by how a claim comes out. Unless a claim says otherwise, its
-questions are those about held-out procedural rooms in VSI-Bench's phrasing, answered greedily, read by the lenient
-parser, and a difference is of the mean of the six trained tasks, paired by question, with a 95 % bootstrap interval
-over seeds and rooms. (Student's interval, which stands beside it in the ledger, came after the runs: no rule asks it.)
+Nothing in the recipe, the data or the settings was chosen by the outcome of a claim. Unless a claim says otherwise, its
+questions are about held-out procedural rooms in VSI-Bench's phrasing, answered greedily and read by the lenient parser;
+a difference is that of the mean of the six trained tasks, paired by question, with a 95 % bootstrap interval over seeds
+and rooms. Student's interval, which the ledger shows as well, was added after the runs, and no rule uses it.
 Left out: Vision-R1's claims, which come with its recipe.
 """
 

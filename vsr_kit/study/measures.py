@@ -1,8 +1,8 @@
-"""What each claim names, measured: paired differences of answers, and counts of runs whose curves show a thing.
+"""Measurements behind each claim: paired differences of answers, and counts of runs whose curves show an effect.
 
-The story: one small function for each claim, from a study's folder to named findings; the claim's own rule does the
-rest. A claim is measured on the runs that are there, and says how many they are.
-Left out: claims that nothing here can measure (their verdict is *not testable here*).
+There is one small function per claim, from a study's folder to named findings, to which the claim's own rule is then
+applied. A claim is measured on the runs that exist, and the findings say how many they are.
+Left out: claims that cannot be measured here (their verdict is *not testable here*).
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _collapses(of: str, folder: Folder) -> Count:
 def number_broke(summary: Mapping) -> bool:
     """Whether a run was stopped by a loss, gradient, KL or weight that is no finite number.
 
-    `watch.StopWhenBroken` also ends a run whose KL is finite and stays high; of that its curves tell.
+    `callbacks.StopWhenBroken` also ends a run whose KL is finite and stays high; of that its curves tell.
     """
     return "not finite" in (summary.get("stopped") or "")
 

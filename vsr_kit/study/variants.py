@@ -1,9 +1,9 @@
 """Every training run of the study, and what each trained model is asked: written before any of them ran.
 
 A variant is one way to train; a run is a variant with a seed. All use the miniature's profile with the learning rate
-that `TUNED` names for their method, found on validation rooms with a seed of its own (`tuning`), and every one is
-judged by its last step. Budgets beyond equal questions come from costs measured while tuning.
-Left out: variants of the related recipes, and any setting chosen by how a claim came out.
+that `TUNED` names for their method, found on validation rooms with a seed of its own (`TUNING_SEED`), and each is
+judged by its last step. Budgets other than equal questions use costs measured during tuning.
+Left out: variants of related recipes, and any setting chosen by the outcome of a claim.
 """
 
 from __future__ import annotations
