@@ -1,14 +1,14 @@
-"""How fast the kit is: rooms a second on one core, and the shared trainer against stock TRL on the same work.
+"""Benchmarks: rooms filmed per second on one core, and the kit's shared trainers against stock TRL on the same work.
 
     python -m benchmarks rooms        seconds
-    python -m benchmarks sharing      half an hour on one core; goes on where it was killed
+    python -m benchmarks sharing      half an hour on one core; continues after a kill
 
-The story: `bench_rooms` measures what `vsr build` does. `bench_sharing` measures GRPO steps and evaluation: the shapes
-and cases are data (cases.py); each side of a case runs in a process of its own (worker.py), so that its peak of memory
-is its own, and every finished repeat is a line of a journal, so that a killed benchmark goes on (sharing.py);
-results.py makes ratios and verdicts of the lines.
-
-Left out: quality of what is trained (the study), and more than one process a side.
+rooms.py times what `vsr build` does. `sharing` times GRPO steps, SFT steps and evaluation. Its model shapes, cases and
+targets are data (cases.py); workload.py makes the checkpoint, clips and questions; each side of a case runs in a
+process of its own (worker.py, sft_case.py), so that its peak memory is its own. Every finished repeat becomes a line of
+a journal (step_log.py, sharing.py), so that a killed benchmark can continue; results.py turns the lines into ratios and
+verdicts.
+Left out: the quality of what is trained (see `vsr_kit.study`), and several processes per side.
 """
 
 from benchmarks.cases import CASES, SHAPES, Case, Shape, Target

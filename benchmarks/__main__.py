@@ -1,8 +1,7 @@
-"""`python -m benchmarks`: how fast the kit is on this machine; `make bench ARGS="rooms"` is the same.
+"""`python -m benchmarks`: the commands that measure the kit's speed; `make bench ARGS="rooms"` runs the same.
 
-The story: `rooms` takes seconds, `sharing` takes what stock TRL takes, since both sides do the same work; it can be
-killed and run again, and goes on. Progress goes to stderr, so that `--json` can be piped.
-
+`rooms` takes seconds. `sharing` takes as long as stock TRL needs, because both sides do the same work; it can be killed
+and run again, and then continues. Progress goes to stderr, so that the output of `--json` can be piped.
 Left out: plots; the result is data.
 """
 

@@ -1,10 +1,9 @@
-"""What `python -m benchmarks sharing` measures, as data: model shapes with their clips, cases of work, and targets.
+"""The benchmark of sharing as data: model shapes with their clips, the cases to measure, and the target ratios.
 
-The story: a shape is a model of random weights and the clip it watches; a case is the work of one step and the sides
-that do it. The sides of a case read the same tokens and do one optimiser step over the same questions and rollouts.
-A target is a ratio, stock over shared.
-
-Left out: DPO; a case of another `kind` needs a function of that name in worker.KINDS, and nothing here.
+A shape is a model with random weights and the size of the clip it sees. A case is the work of one step and the sides
+that do it: all sides read the same tokens and take one optimiser step on the same questions and rollouts. A target is a
+ratio, stock TRL over the shared trainer.
+Left out: DPO. A new `kind` of case needs a function of that name in worker.KINDS and no change here.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ class Shape:
 
     Attributes:
         name: of the shape, or the checkpoint it stands for.
-        text, vision: as `checkpoints.build_config` takes them; None where the checkpoint exists already.
+        text, vision: as `new_checkpoint.build_config` takes them; None where the checkpoint exists already.
         num_frames, height_px, width_px: of a clip, in multiples of 2 and 28.
         question_tokens: after the clip, up to the first token of the answer.
         vocab_size: of the tokenizer.

@@ -1,12 +1,12 @@
-"""From the lines of a benchmark's journal to one result: medians, ratios of stock over shared, targets met or missed.
+"""Results of a benchmark, computed from its journal: medians, ratios of stock over shared, targets met or missed.
 
-The story: a side is summed up by medians over its repeats; a ratio of seconds comes with its spread, the worst stock
-could have looked against the best and the other way round. Seconds of processor time stand beside those of the clock:
-where a machine was not quiet the two differ, and the clock's are not to be trusted. The FLOP floor (meter.flop_floor)
-of both sides gives the ratio that would be reached if every floating-point operation took the same time; beside a
-target stand that ratio and the phase in which most of the shared side's time goes.
-
-Left out: significance; two repeats have none.
+Each side is summarised by medians over its repeats. A ratio of seconds comes with its spread, from the least favourable
+to the most favourable pairing of repeats. Processor seconds are listed next to wall-clock seconds: where the two
+differ, the machine was busy and the wall-clock figures should not be trusted. The FLOP floor
+(`vsr_kit.sharing.meter.flop_floor`) of both sides gives the ratio that would be reached if every floating-point
+operation took the same time; each target is shown with that ratio and with the phase that takes most of the shared
+side's time.
+Left out: tests of significance, which two repeats do not allow.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""How fast the kit makes its world: clips and questions a second, on one core.
+"""Benchmark of rooms: clips rendered and questions made per second, on one core.
 
-The story: rendering is pure NumPy and questions are pure geometry, so both can be measured anywhere in seconds. The
-measured work is what `vsr build` does, without writing files. Rooms are made beforehand and not counted.
-
-Left out: training and generation speed (a run folder's metrics hold step times), and more than one core.
+Rendering is pure NumPy and questions are pure geometry, so both can be measured on any machine in seconds. The measured
+work is that of `vsr build` without writing files; making the rooms beforehand is not counted.
+Left out: the speed of training and generation (a run folder's metrics hold step times), and several cores.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""SFT: stock TRL with the clip's pixels in every row, against the kit's trainer on the same rows.
+"""The SFT case: stock TRL with the clip's pixels in every row, against the kit's trainer on the same rows.
 
-The story: stock `SFTTrainer` sees true video if its collator gives it pixels, so nothing has to travel as an image; it
-gets the questions of a step in one batch, as ours does.
+Stock `SFTTrainer` can see real video if its collator supplies the pixels, so the clip need not be passed as an image as
+in the GRPO case. Both sides get the questions of a step in one batch.
 Left out: DPO, whose pairs share at least as much.
 """
 

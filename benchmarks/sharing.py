@@ -1,10 +1,10 @@
-"""`python -m benchmarks sharing`: stock TRL against the shared trainer, the same work in a process a side, resumable.
+"""`python -m benchmarks sharing`: stock TRL against the shared trainer, one process per side, resumable.
 
-The story: the benchmark has a folder. `measured.jsonl` says in its first line what is measured, then holds a line for
-every finished (case, side, repeat); running again skips those. `checkpoint/` is the model both sides load. Each process
-gets one thread, so that both sides have the same. `result.json`, and what is returned, follows from the lines alone.
-
-Left out: judging whether the machine was quiet. Every repeat is kept, and ratios come with their spread over repeats.
+The benchmark writes a folder. The first line of `measured.jsonl` records what is measured; each further line is one
+finished repeat of one side of a case, and a second start skips those. `checkpoint/` holds the model that both sides
+load. `result.json`, like the returned value, is computed from the lines alone. Each process gets one thread, so that
+both sides have the same resources.
+Left out: judging whether the machine was quiet. Every repeat is kept, and ratios show their spread over repeats.
 """
 
 from __future__ import annotations

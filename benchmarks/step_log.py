@@ -1,6 +1,8 @@
-"""What is written down of every repeat: costs, loss and gradient norm, and what was read and said, as digests.
+"""The record of one measured repeat: costs, loss, gradient norm, and digests of the prompts and completions.
 
-Left out: judging any of it (benchmarks/results.py).
+`train_measured` attaches a meter and a callback to a trainer of either side. The callback sets the random state before
+each step and writes one record after it; the digests show whether both sides read the same tokens.
+Left out: judging the records, which benchmarks/results.py does.
 """
 
 from __future__ import annotations

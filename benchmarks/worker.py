@@ -1,12 +1,11 @@
-"""One side of one case, measured in a process of its own: `python -m benchmarks.worker JOB`, JOB as JSON.
+"""One side of one case, measured in a process of its own: `python -m benchmarks.worker JOB`, with JOB as JSON.
 
-The story: the process warms up on a tiny clip with a model of its own (imports, kernels, first calls), then does the
-missing repeats and appends a line to the journal after each. The learning rate is zero and the random state is set at
-the beginning of every step: a repeat does all the work of an optimiser step and leaves the weights as they were, so it
-is the same whether it came first, second, or after a resume. LoRA's second factor is filled with small random numbers,
-as a fresh one is zero and would hide half the gradient and the whole KL term.
-
-Left out: several processes a side. A new kind of case is a function more in KINDS.
+The process warms up on a tiny clip with a model of its own (imports, kernels, first calls), then does the missing
+repeats and appends a line to the journal after each. The learning rate is zero and the random state is set at the start
+of every step: a repeat does all the work of an optimiser step and leaves the weights unchanged, so it is the same
+whether it comes first, second or after a resume. LoRA's second factor is filled with small random numbers, since a
+fresh one is zero and would hide half the gradient and the whole KL term.
+Left out: several processes per side. A new kind of case is one more function in KINDS.
 """
 
 from __future__ import annotations

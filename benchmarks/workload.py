@@ -1,11 +1,10 @@
-"""What both sides of a benchmark work on: one checkpoint of random weights, the same clips, the same questions.
+"""The work of a benchmark: one checkpoint with random weights, and the same clips and questions for both sides.
 
-The story: weights come from the shape and the seed, clips are random pixels and questions end in random digits, so that
-nothing has to be downloaded or filmed. A question is filled up with digits, one token each in Qwen's tokenizers, until
-what follows the clip has exactly the tokens the shape says. Stock TRL reads images alone: it gets a clip as one image,
-its frames above one another, cut into the very patches a video has, with a grid of several time steps.
-
-Left out: real rooms and real weights (`--model FOLDER` brings weights); speed does not depend on what is seen.
+Weights follow from the shape and the seed, clips are random pixels, and questions end in random digits, so nothing has
+to be downloaded or filmed. Each question is padded with digits, one token each in Qwen's tokenizers, until the text
+after the clip has exactly the number of tokens that the shape names. Stock TRL reads images only: it gets a clip as one
+image with the frames above one another, cut into the same patches as a video, with a grid of several time steps.
+Left out: real rooms and real weights (`--model FOLDER` uses your own); speed does not depend on the content.
 """
 
 from __future__ import annotations

@@ -1,29 +1,38 @@
-"""vsr-kit: teach a small video-language model to reason about space, on real rooms, in minutes or at the paper's scale.
+"""vsr-kit: teach a small video-language model spatial reasoning on rooms, in minutes or at the paper's scale.
 
-The story runs downward: rooms -> videos -> questions -> data -> prompts -> rewards, detectors -> evaluation, labels ->
-models, vision -> grpo -> trainers, methods, training -> recipes -> claims -> plots -> widgets -> checks -> study ->
-results, and `vsr` (cli) on top. A module imports only from those before it.
+The packages, in import order; a module imports only from those above it:
+
+    paths, validation, files, locks           shipped files; checked input; files that show damage; locks
+    rooms, videos, questions                  boxes in metres; clips rendered from them; questions with ground truths
+    prompts, data, rewards                    what a model is asked and how it is read; rows, splits, folders; rewards
+    models, runs                              Qwen2-VL checkpoints and clip features; run folders
+    sharing, generation                       prefix sharing: prefill, rollouts, log-probabilities; asking a model
+    losses, kl, evaluation, training          GRPO's and DPO's arithmetic; scores, intervals; TRL's trainers with video
+    claims, recipes                           verdict rules; the papers' claims and the kit's own
+    plots, widgets, exercises                 figures, widgets and checked exercises of the course
+    miniature, study                          how the shipped model was made; its training runs and their verdicts
+    pages, cli                                HTML pages; the command `vsr`
 
 Names carry axes and units. A trailing capital names an axis of an array, in order:
 
     B  prompts in a batch             rewards_BG[2, 5]: the reward of the sixth rollout of the third prompt
     G  rollouts of one prompt         (TRL's num_generations)
-    T  tokens of a completion
-    L  tokens of a prompt, or of a packed sequence
+    N  rows of any kind, such as the B * G completions of a batch
+    T  tokens of a completion         P  tokens of a prompt
+    L  tokens of a packed sequence    S  those of its tokens that predict a completion's token
     V  video tokens of one clip, after the tower's 2 x 2 merge
     F  frames of a clip
     H  pixel rows      W  pixel columns      3  red, green, blue (uint8), or x, y, z
-    D  hidden width of a model
+    D  hidden width of a model               W  behind an axis of rows or tokens: the vocabulary
 
 A trailing unit says what a number is measured in: `_m` metres, `_m2` square metres, `_cm` centimetres, `_deg` degrees,
 `_px` pixels, `_s` seconds. `camera_height_m`, `yaw_deg_F`, `frames_FHW3`.
 
-Left out here: everything. `import vsr_kit` loads no torch, no transformers and no plotting; import the module you mean.
-What it does is keep the libraries below quiet, before any of them is imported: the kit works without a network, so none
-of them sends or asks anything that nobody asked for. Trainers of TRL would report every training to the hub, and ask it
-for a list; HF_HUB_DISABLE_TELEMETRY=0 lets them. On processors with AVX512-BF16, bitsandbytes would load native code
-from the hub where the package `kernels` is installed, and advise installing it where it is not; a program that wants
-that package imports it before the kit.
+`import vsr_kit` loads no torch, no transformers and no plotting: import the module you need. It only silences the
+libraries below before they are imported, because the kit works without a network. TRL's trainers would report every
+training to the Hugging Face hub and ask it for a list; HF_HUB_DISABLE_TELEMETRY=0 allows that. On processors with
+AVX512-BF16, bitsandbytes would load native code from the hub if the package `kernels` is installed, and advise
+installing it if not; a program that needs `kernels` imports it before the kit.
 """
 
 import logging

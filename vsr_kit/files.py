@@ -1,30 +1,21 @@
-"""Files that survive a kill and tell when they were damaged: atomic JSON, JSON lines, seals.
+"""Files that survive a kill and show damage: atomic JSON, JSON lines, parquet by column, and SHA-256 seals.
 
-Damage told in one line: which file, what is wrong with it, what to do.
+Writing: a process may be killed between any two instructions. A whole file is written under another name and renamed,
+so it exists complete or not at all. A journal of JSON lines is only appended to, so a kill leaves a prefix of it, and
+everything up to the prefix's last line break is valid.
 
-The story: a copy breaks off, a disk fills, a file is edited by hand, and every library complains in its own tongue:
-safetensors, torch, zlib and pyarrow raise errors that name no file. `reading(path)` goes around every place that reads
-one, and turns whatever comes out of it into `Damaged`. JSON that can be read and is not what it should be (a list for a
-dictionary, a step that is text) is damage too: `expect` looks at a record's fields. `vsr_kit.files` sees the rest.
+Reading: safetensors, torch, zlib and pyarrow raise errors that name no file. Every place that reads a file is wrapped
+in `reading(path)`, which turns such errors into `Damaged`: one line with the file, the fault and the remedy. `expect`
+checks a record's fields, so valid JSON of the wrong form (a list instead of a dictionary, a step that is text) is
+damage too.
 
-Left out: mending. What a file said cannot be guessed, so nothing is skipped, filled in or overwritten.
+Sealing: text files and containers mostly show damage by themselves, numbers do not: one flipped bit of a weight or one
+changed digit of a log is a different result. `seal` writes sha256.json, the hash of each file, into a finished folder
+(a checkpoint, an adapter, a run that a study keeps). `check_seal` compares a file with the seal of its own folder or of
+the folder above, if one names the file. A folder without a seal is read as it is.
 
-Files that survive a kill: JSON that appears whole, JSON lines that lose at most a torn last one, parquet by column.
-
-The story: a process may be killed between any two instructions. A whole file is written beside its place and renamed
-over it; a journal is only ever appended to, so that a kill leaves a prefix, and everything up to the last line break of
-a prefix is good.
-
-Left out: fsync (a power failure is not a kill), compression, and several writers of one journal.
-
-Seals: the SHA-256 of each file of a folder, written when the folder is done, so that a flipped bit is seen.
-
-The story: text and containers mostly show damage by themselves, numbers do not: one bit of a weight or one digit of a
-log is another result. `seal` writes sha256.json into a finished folder (a checkpoint, an adapter, a run that a study
-keeps); `check_seal` holds a file against the one in its own folder or in the folder above, where there is one that
-names it. A folder without a seal is read as it is.
-
-Left out: signatures. A seal tells damage, not forgery: whoever may change a file may change its seal.
+Left out: repair (a file's content cannot be guessed, so nothing is skipped, filled in or overwritten), fsync (a power
+failure is not a kill), compression, several writers of one journal, and signatures: a seal detects damage, not forgery.
 """
 
 from __future__ import annotations
@@ -144,7 +135,7 @@ def replace(path: Path, write) -> None:
 
 
 def read_json(path: Path, fields: Mapping | None = None, remedy: str = REMEDY) -> dict:
-    """The object in a JSON file, with fields as `damage.expect` takes them; `Damaged`, a ValueError, if it is none."""
+    """The object in a JSON file, with fields as `expect` takes them; `Damaged`, a ValueError, if it is none."""
     try:
         found = json.loads(Path(path).read_bytes().decode("utf-8"))
     except (ValueError, RecursionError) as err:
@@ -162,7 +153,7 @@ def append_lines(path: Path, rows: Iterable[Mapping]) -> None:
 def read_lines(path: Path, fields: Mapping | None = None) -> list[dict]:
     """Rows of a journal, without a torn last line; an empty list where there is no file.
 
-    A malformed line before the last, or one without the fields (as `damage.expect` takes them), is damage, not a kill:
+    A malformed line before the last, or one without the fields (as `expect` takes them), is damage, not a kill:
     `Damaged`, a ValueError, naming file and line.
     """
     path = Path(path)

@@ -1,11 +1,10 @@
-"""Asking a model: many questions about many clips, greedily or sampled, each clip encoded and read once.
+"""Asking a model: many questions about many clips, greedily or sampled, with each clip encoded and read once.
 
-The story: rows become prompts, those about one clip side by side, so that `prompted.read_prompts` reads the clip once
-for all of them, and a prompt once for all its samples; sequences that have ended leave the batch. Sampling
-draws from numbers that belong to the seed, the row and the sample, so that neither the batch nor what was asked before
-changes an answer. A generation carries its length and whether the cap cut it off, since a truncated chain of thought
+Rows become prompts, ordered so that those about one clip come together and `vsr_kit.sharing.prefill` reads the clip
+once for all of them, and a prompt once for all its samples. Sequences that have ended leave the batch. Each sample
+draws from random numbers that belong to its seed, row and sample index, so that neither the batch nor earlier questions
+change an answer. A `Generation` records its length and whether the cap cut it off, since a truncated chain of thought
 is neither wrong nor unreadable.
-
 Left out: beam search, top-k and top-p, streaming.
 """
 

@@ -1,13 +1,13 @@
-"""What GRPO's KL term measures, and what its gradient follows: three estimators beside the truth on the same rollouts.
+"""GRPO's KL term: three estimators, their gradients, and the exact divergence on the same rollouts.
 
-The story: the KL divergence of the policy p from the reference q at a token is a sum over the vocabulary. GRPO sees one
+The KL divergence of the policy p from the reference model q at a token is a sum over the vocabulary. GRPO sees one
 sampled token of it and estimates the sum by k1, k2 or k3 (losses.py). `rollout_kl` samples completions from a trained
-model and keeps both: log-probabilities of the sampled tokens, from which `kl_estimates` takes each estimator's mean,
-and the exact sum, which `estimator_errors` holds them against. A sample's own error can mislead: k3 is unbiased, yet
-where the policy has all but dropped words that its reference says, it reads too low in nearly every sample, and makes
-up for it in the rare one that says such a word.
+model and keeps both: the log-probabilities of the sampled tokens, from which `kl_estimates` takes each estimator's
+mean, and the exact sum, with which `estimator_errors` compares them. A single sample's error can mislead: k3 is
+unbiased, yet where the policy has all but dropped words that its reference says, k3 is too low in nearly every sample
+and makes up for it in the rare one that says such a word.
 
-That an estimator has the right mean does not give its gradient the right mean. `kl_gradients` has the gradients in
+An estimator with the right mean need not have a gradient with the right mean. `kl_gradients` has the gradients in
 closed form: on tokens drawn from p, k1's has mean zero and k3's is that of the other divergence, KL(q||p); k2's and
 that of TRL's bias-corrected k3 are unbiased for KL(p||q), the latter even on tokens drawn from an older policy.
 

@@ -1,19 +1,17 @@
-"""One writer for a folder, and a new folder that appears with its settings or not at all.
+"""Locks that allow one writer per folder, and new run folders that appear complete or not at all.
 
-One writer for a folder: a lock that dies with its process, however that ends.
+Two processes that write to one run, one study or one data set would spoil it without an error. There are two kinds of
+lock, and both end with their process, however it ends. A `Lock` outlives a function call: the writer of a run or a
+study holds `FOLDER/.lock`, and a second writer gets an error that says who holds it; the file itself stays. `held`
+wraps work that fills a folder (a build, a pretraining): it locks the folder itself, so that a kill leaves no lock file
+and every path to the folder meets the same lock.
 
-The story: two processes that write one run, one study or one data set spoil it without an error. There are two kinds.
-A `Lock` outlives a function call: whoever writes a run or a study holds `FOLDER/.lock`, and the second is told who it
-is; the file stays when the lock is gone. `held` goes around work that fills a folder (a build, a pretraining): it locks
-the folder itself, so that nothing is left behind by a kill, and whatever path leads there, the lock is the same.
+`begin` and `put` make a new run's folder: the settings are written into a hidden folder, which is then renamed, so that
+no run can exist without its settings. Hidden folders left by a kill are removed when the next run begins, unless
+another process holds their lock.
 
-Left out: file systems without locks, and Windows outside WSL, where nothing is kept out.
-
-A new run's folder, which appears with its settings or not at all.
-
-The story: settings are written into a hidden folder beside, which is then renamed, so that a kill in between leaves no
-run without settings; what it does leave is removed when the next run begins, unless someone holds its lock.
-Left out: runs that began and recorded nothing; they are left alone, and `vsr report` passes over them.
+Left out: file systems without locks, and Windows outside WSL, where no lock is taken; runs that recorded nothing after
+their settings, which stay and are skipped by `vsr report`.
 """
 
 from __future__ import annotations

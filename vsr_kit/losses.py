@@ -1,26 +1,19 @@
-"""GRPO's and DPO's arithmetic: rewards become advantages, log-probabilities become a loss.
+"""GRPO's and DPO's arithmetic in a few lines each: rewards become advantages, log-probabilities become a loss.
 
-GRPO's arithmetic: rewards of a group become advantages, log-probabilities become a loss.
+GRPO: G rollouts of one question are rewarded. `group_advantages` compares each reward with its group's mean, in units
+of the group's standard deviation; `grpo_loss` moves the policy towards the better rollouts by a clipped ratio and keeps
+it near a reference model by a KL term. Shapes: B questions, G rollouts of each, T tokens; a batch of completions has N
+= B * G rows.
 
-The story: G completions of one question are rewarded; each is compared with its group's mean, in units of the group's
-standard deviation (`group_advantages`); the policy is moved towards the better ones by a clipped ratio, and held near a
-reference by a KL term (`grpo_loss`). Trainers compute the same by TRL's own code; a test holds the two equal, so this
-is what the course reads.
+DPO: a pair is a question with a preferred and a rejected answer. How much more probable the policy finds an answer than
+the reference model does is its log-ratio; the difference of the two log-ratios is the margin, and the loss is that of
+logistic regression on it (arXiv 2305.18290). A policy equal to its reference has margin 0 and loss log 2, whatever the
+answers are.
 
-Shapes: B questions, G rollouts of each, T tokens; a batch of completions has N = B * G rows.
-
-Left out: other losses than the papers' first one and Dr. GRPO's (TRL has more), sequence-level ratios, and entropy
-bonuses. kl.py compares the three KL estimators and their gradients with the truth.
-
-DPO's arithmetic: four log-probabilities of a pair become a loss.
-
-The story: a pair is a question with an answer that shall be preferred and one that shall not. How much more probable
-the policy finds each than the reference does is its log-ratio; the difference of the two is the margin, and the loss is
-what logistic regression pays for it (arXiv 2305.18290). A policy that still is the reference has margin 0 and pays
-log 2, whatever the answers are. The trainer computes the same by TRL's own code; a test holds the two equal, so this is
-what the course reads.
-
-Left out: TRL's other losses on pairs, label smoothing, and log-probabilities themselves (`vsr_kit.sharing`).
+The trainers compute the same by TRL's own code, and tests check that both are equal; the course reads this module.
+Left out: losses other than the papers' first one and Dr. GRPO's, sequence-level ratios, entropy bonuses, label
+smoothing, and the log-probabilities themselves (`vsr_kit.sharing`). kl.py compares the three KL estimators and their
+gradients.
 """
 
 from __future__ import annotations
@@ -69,7 +62,7 @@ def kl_k3(logps: torch.Tensor, ref_logps: torch.Tensor) -> torch.Tensor:
     Its gradient in logps is 1 - e^x, which is then -inf, and one such token turns the gradient of every weight into NaN
     however small beta is, even a masked one, since 0 times infinity is NaN. Short of that the gradient is finite and
     huge, and clipping leaves a step that follows this one token. On the other side, x far below 0, k3 is -x - 1 and
-    its gradient 1. watch.StopWhenBroken ends a run at such a step.
+    its gradient 1. callbacks.StopWhenBroken ends a run at such a step.
     """
     log_ratio = ref_logps - logps
     return log_ratio.exp() - log_ratio - 1

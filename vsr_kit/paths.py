@@ -1,26 +1,19 @@
-"""Places: shipped files, the reader's own copy of the course, new run folders, and a notebook's budget.
+"""Paths and the environment of the course: shipped files, the reader's copy of the notebooks, runs, the smoke budget.
 
-Where the files are that ship beside the code: data_samples/ and notebooks/.
+Shipped files (data_samples/, notebooks/) lie beside `vsr_kit/` in a checkout and inside the package in a wheel. Both
+are found from this file's own location, so neither the working directory nor the installer matters.
 
-The story: in a checkout they lie at the top level, beside `vsr_kit/`; in a wheel they lie inside the package. Both are
-found from this file's own place, so that neither the working directory nor an installer matters.
+`vsr lab` opens the notebooks in ./vsr-notebooks (`update_copy`). Missing notebooks are copied there. A notebook that
+the reader changed, and running one changes it, is never overwritten: a newer shipped version is placed beside it under
+another name. A small file in the folder records which version each copy was made from. Runs made in a notebook go
+beside its folder, into ./runs as seen from where `vsr lab` was started, so that `vsr report` finds them there; the same
+holds for a checkout's own `notebooks/`.
 
-Left out: downloading. What is not shipped is asked for by a path or a hub id where it is used.
+A notebook's parameters cell says `SMOKE = smoke()` and chooses its numbers by it: the full budget, or the small one
+with which the tests run the whole course. The switch is an environment variable, which every kernel inherits.
 
-How much a notebook may spend: the full budget, or the smoke budget on which the tests run the whole course.
-
-The story: a notebook's parameters cell says `SMOKE = smoke()` and picks its numbers by it; nothing else in a notebook
-knows about tests. The switch is one environment variable, so that a kernel started by anyone inherits it.
-
-Left out: budgets in between. A researcher edits the parameters cell.
-
-The reader's own copy of the course: to edit, run and keep, while the shipped notebooks stay as they are.
-
-The story: `vsr lab` opens notebooks in ./vsr-notebooks. What is missing there is copied; what the reader has changed
-(and running a notebook changes it) is never written again: a newer shipped version is put beside it under another name.
-A small file in the folder says which version each copy was. Runs made in a notebook go beside its folder, into ./runs
-as seen from where `vsr lab` was started, so that `vsr report` finds them there; the same holds for a checkout's
-`notebooks/` opened by hand. Left out: merging a new version into an edited copy.
+Left out: downloading (what is not shipped is named by a path or hub id where it is used), merging a new version into an
+edited copy, and budgets between full and smoke.
 """
 
 from __future__ import annotations

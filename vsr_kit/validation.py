@@ -1,27 +1,20 @@
-"""Input from elsewhere: settings checked, JSON read strictly, text made harmless where it is shown.
+r"""Checks of input from outside: settings, JSON, and text that is shown in a terminal or on a page.
 
-What a setting may be: one rule for the command line, a notebook and a record that is read back.
+Settings: `whole`, `real`, `one_of`, `seed` and `drawing` are the same rules for the command line, for notebooks and for
+records that are read back. They run before anything is loaded or written, because otherwise a run of hours can end in
+"zip() argument 2 is longer" over one unusable number. The error gives the name, the value, the rule and the remedy.
+NaN, infinity, negative numbers, fractions and booleans are not accepted as counts.
 
-The story: a run of hours that ends in "zip() argument 2 is longer" began with a number that no run can use. Numbers are
-therefore checked where they enter, before anything is loaded or written, and whoever is refused reads the name, the
-value, the rule and what to do. NaN, infinity, negative numbers, halves and booleans are no numbers of anything here.
-Left out: rules between several settings, which stand with what they are about.
+Reading: every reader of the kit (rows, predictions, geometry, rooms) uses `parse_json`, `shown` and `text_fault`, so
+that all refuse the same things in the same words, showing what was found, shortened and escaped, and the rule that it
+breaks.
 
-Strict reading of what others wrote: JSON that means one thing, texts that a chat and a terminal take as text.
+Showing: names, options, model answers and other programs' messages may hold any character. A terminal obeys some (ESC
+and C1 begin commands that recolour, retitle or overwrite; U+202E reverses the order of letters), so `printable` writes
+them as escapes such as `\x1b`. XML cannot hold others, and a lone surrogate has no UTF-8, so `drawable` writes U+FFFD
+for them. `without_commands` removes terminal commands from a terminal's output, such as a notebook's error.
 
-Every reader of the kit (rows, predictions, geometry, rooms) goes through these few functions, so that all of them
-refuse the same and say so in the same words: what was found, shown short and escaped, and which rule it breaks.
-Left out: what the fields mean; that is each reader's business.
-
-Text from elsewhere, made harmless for where it is shown: a terminal, an SVG or HTML page.
-
-The story: names of scenes and files, options, model answers and messages of other programs may hold any character. A
-terminal obeys some (ESC, and C1 in old ones, begin commands that recolour, retitle or overwrite; U+202E turns the order
-of letters around), so `printable` writes all of these as escapes such as `\x1b`. XML has no way at all to write others,
-and a lone surrogate has no UTF-8, so `drawable` puts U+FFFD in their place. `without_commands` takes away the terminal
-commands of a text that is a terminal's output, such as a notebook's error.
-
-Left out: letters that merely look alike.
+Left out: rules between several settings, the meaning of fields (each reader knows its own), and look-alike letters.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What a claim is, and the rules that turn what was measured into a verdict.
+"""Claims: their form, and the rules that turn measured findings into a verdict.
 
-The claims themselves are in `vsr_kit.recipes`, each with its recipe; `vsr_kit.study.judge` measures and decides.
-Left out: data. Nothing here has seen a result.
+rules.py has the claim and its rules, measures.py how findings are measured, recipe.py what a recipe is made of. The
+claims themselves are in `vsr_kit.recipes`, each with its recipe; `vsr_kit.study.judge` measures and decides.
+Left out: data. The rules were written before any result.
 """
 
 from vsr_kit.claims.rules import (

@@ -1,9 +1,9 @@
-"""What a claim is, and the rules that turn what was measured into a verdict.
+"""The form of a claim, and the rules that turn measured findings into a verdict.
 
-A rule looks at named findings, each a paired difference with its interval or a count of runs, and gives one of the
-verdicts below. *Built in* is for what the miniature's own recipe decides, *not testable here* for what needs another
-scale; both are verdicts of their own, neither a polite word for failure.
-Left out: anything that has seen data. Findings come from `vsr_kit.study`.
+A rule looks at named findings, each a paired difference with its interval or a count of runs, and returns one of
+VERDICTS. *Built in* means that the miniature's own recipe decides the outcome, *not testable here* that another scale
+is needed; neither is a polite word for failure.
+Left out: measuring; findings come from `vsr_kit.study`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Interval(Protocol):
 
 @dataclass(frozen=True)
 class Count:
-    """So many runs of so many show something."""
+    """How many of a variant's runs show an effect: k out of `of`."""
 
     k: int
     of: int

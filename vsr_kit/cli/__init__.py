@@ -1,13 +1,14 @@
-"""`vsr`: the kit from the command line.
+"""`vsr`: the command line of the kit.
 
-The story: build questions from rooms, score predictions, ask and train models, read what a run left, and work through
-the course. Every command is a thin layer over a function of the package of the same purpose; what a command can do, a
-notebook can do. Commands that train or evaluate leave a run folder (runs/folder.py) and can be killed and taken up
-again.
+Its commands build questions from rooms, score predictions, ask and train models, report on runs, reproduce the study,
+and open or run the course. Each is a thin layer over functions of the packages, so a notebook can do whatever a command
+can. Commands that train or evaluate write a run folder (runs/folder.py) and can be killed and resumed. data.py,
+models.py, study.py and course.py have the commands; training.py and resume.py have what `vsr train` and `--resume` do,
+terminal.py guards what is printed.
 
-Errors that a person can mend are one line on stderr and exit code 2; `vsr --debug` shows where they came from. Nothing
-heavy is imported before a command runs, so that help is quick. Left out: configuration files; a run folder's
-config.json records what was chosen.
+An error with a remedy is one line on stderr and exit code 2; `vsr --debug` shows where it came from. Nothing heavy is
+imported before a command runs, so that help is quick.
+Left out: configuration files; a run folder's config.json records what was chosen.
 """
 
 from __future__ import annotations

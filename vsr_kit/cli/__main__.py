@@ -1,4 +1,4 @@
-"""`python -m vsr_kit.cli` is `vsr`, for where scripts are not on the path. It leaves out nothing."""
+"""`python -m vsr_kit.cli` runs `vsr` where the script is not on the path."""
 
 from vsr_kit.cli import main
 

@@ -1,7 +1,8 @@
-"""Commands around the course: run, course, lab, test.
+"""Commands of the course: run, course, lab and test.
 
-The story: `vsr run` executes the main job's notebooks and leaves a site, `vsr course` every notebook; `vsr lab` opens
-them to be worked through; `vsr test` proves the checkout. Left out: a server; the site is files.
+`vsr run` executes the main notebooks and leaves a site, `vsr course` executes every notebook; `vsr lab` opens the
+notebooks for the reader to work through; `vsr test` runs the checkout's tests.
+Left out: a server; the site consists of files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Commands around questions: build a data set, score predictions.
+"""Commands on data: build a data set of questions, and score predictions.
 
 Left out: downloading VSI-Bench's videos; put them into `{dataset}/{scene_name}.mp4` beside a questions.jsonl and they
 are read from there.
@@ -25,14 +25,14 @@ class Phrasing(StrEnum):
 
 
 class RuleSet(StrEnum):
-    """The two rule sets; see questions/rules.py for what each asks."""
+    """The two rule sets; see questions/types.py for what each asks."""
 
     benchmark = "benchmark"
     study = "study"
 
 
 class Harness(StrEnum):
-    """The three scorers; see evaluation.py for what each does to the same text."""
+    """The three scorers; see evaluation/scorers.py for what each does to the same text."""
 
     official = "official"
     lenient = "lenient"

@@ -1,16 +1,11 @@
-"""Commands around models and runs: pretrain, eval, train, report.
+"""Commands on models and runs: pretrain, eval, train and report.
 
-Commands around models and runs: pretrain, eval, train, report.
-
-The story: `vsr eval` asks and scores, `vsr train` runs QLoRA GRPO, each into a run folder that a kill does not spoil;
-`--resume FOLDER` goes on with the settings the folder recorded. `vsr report` makes a page of one folder, or compares
-several. `vsr pretrain` makes the miniature itself.
-
-Left out: sweeps (study.py), and every setting of a profile that has no flag here: a notebook or a script sets those.
-
-What `vsr eval` does between its flags and its table: gather, load, ask into a run folder, score.
-
-Left out: intervals; claims.py and the notebooks draw them from the predictions that a run keeps.
+`vsr eval` asks a model and scores its answers: it gathers rows and clips, loads the model, asks into a run folder and
+prints a table. `vsr train` trains an adapter (GRPO by default) into a run folder. A kill spoils neither folder;
+`--resume FOLDER` continues with the settings that the folder recorded. `vsr report` makes a page of one folder or
+compares several. `vsr pretrain` makes the miniature itself.
+Left out: sweeps (`vsr_kit.study`), profile settings without a flag (a notebook or script sets those), and intervals,
+which `vsr_kit.evaluation` computes from the predictions that a run keeps.
 """
 
 from __future__ import annotations

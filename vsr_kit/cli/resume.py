@@ -1,9 +1,8 @@
-"""What `--resume FOLDER` goes on with: the settings that the folder's own command recorded, and nothing else.
+"""`--resume FOLDER`: a run continues with the settings that the folder's own command recorded, and no others.
 
-The story: a run that is gone on with has its settings. A flag typed beside --resume that says otherwise is refused, as
-is a folder of another command, or one whose settings another version wrote; a run that came to its end is told and left
-as it is. All of this is known before a room is filmed.
-Left out: comparing rows, clips and weights, which training and asking do themselves (runs/attempts.py).
+A flag typed beside --resume that contradicts them is refused, as is a folder of another command, or one whose settings
+another version wrote; a finished run is reported and left as it is. All of this is checked before any room is filmed.
+Left out: comparing rows, clips and weights, which training and asking do themselves (runs/identity.py).
 """
 
 from __future__ import annotations

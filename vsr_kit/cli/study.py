@@ -1,12 +1,8 @@
-"""Commands around the study: claims and reproduce.
+"""Commands on the study: claims and reproduce.
 
-`vsr claims`: every claim with its verdict, computed now from the answers of a study folder.
-
-Left out: running what is missing, which `vsr reproduce` does.
-
-`vsr reproduce`: run the study, or what one claim needs of it, and say what it found beside what is shipped.
-
-Left out: shipping; a study's folder becomes the reference by being committed.
+`vsr claims` shows every claim with its verdict, computed now from the answers in a study folder. `vsr reproduce` runs
+the study, or what one claim needs of it, and shows what it found next to the shipped results.
+Left out: shipping; a study's folder becomes the reference when it is committed.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""Between the commands and the terminal: whatever is printed, by whomever, holds nothing that a terminal obeys.
+"""A guard between the commands and the terminal: control characters in printed text are written as escapes.
 
-The story: names of scenes, runs and files, and messages of libraries, reach the terminal through `echo`, `print`,
-warnings, logging and progress bars. `guard` puts a stream in front of standard output and error that writes control
-characters as escapes. Line breaks and carriage returns pass, as progress bars need them; rich, which draws the tables
-and the help, writes past the guard with colours of its own, so what it is given goes through `printable` before.
-
-Left out: processes that the commands start; each writes for itself.
+Names of scenes, runs and files, and messages of libraries, reach the terminal through `echo`, `print`, warnings,
+logging and progress bars. `guard` wraps standard output and error so that control characters appear as escapes. Line
+breaks and carriage returns pass, since progress bars need them. rich, which draws the tables and the help, writes past
+the guard with colours of its own, so its text goes through `printable` first.
+Left out: processes that the commands start, which write for themselves.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""What `vsr train` does between its flags and its run folder: profile, rooms, clips, the method's training.
+"""The work of `vsr train` between its flags and its run folder: profile, rooms, clips, and the method's training.
 
 The folder records the whole profile as it was used, so that `--resume` needs no other flag. Under `accelerate launch`
-every process comes through here; the main one makes the folder and tells the others where it is.
-
-Left out: evaluation; `vsr eval --adapter FOLDER` asks what was trained.
+every process runs this code; the main one makes the folder and tells the others its path.
+Left out: evaluation; `vsr eval --adapter FOLDER` asks the trained model.
 """
 
 from __future__ import annotations

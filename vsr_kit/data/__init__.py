@@ -1,6 +1,8 @@
-"""Data: splits by room, rows with VSI-Bench's fields, clips beside them, and the benchmark itself.
+"""Data: rows with VSI-Bench's fields, splits by room, clips, and data sets on disk.
 
-Left out: anything a model sees; prompts and processing come later.
+rows.py reads, makes and splits rows, checking.py checks them, clips.py finds and reads videos, datasets.py writes the
+folders of `vsr build` and opens the sample that ships with the kit.
+Left out: what a model sees; `vsr_kit.prompts` and `vsr_kit.models` prepare that.
 """
 
 from vsr_kit.data.checking import FIELDS, check_row, check_rows

@@ -1,10 +1,10 @@
-"""The one check of rows: whoever reads rows with VSI-Bench's fields, to ask, train or score, reads them through it.
+"""The check that every row with VSI-Bench's fields passes before it is asked, trained on or scored.
 
-A row that breaks a rule is named by place, field, rule and remedy, since a question that cannot be answered rightly
-would otherwise count as answered wrongly. The last rule is the plainest: the ground truth itself, given as an answer,
-must be read as right by the reader that rewards and scores use.
-What table programs make of an empty field (None, NaN, "nan", "[]", …) is no options, and a list written as text is read
-as the list. Left out: whether a ground truth is true.
+An error names the row's place, the field, the rule and the remedy, because a question that cannot be answered correctly
+would otherwise count as answered wrongly. The last rule tests that directly: the ground truth itself, given as an
+answer, must be scored as right by the reader that rewards and scores use. Empty fields as table programs write them
+(None, NaN, "nan", "[]", …) mean no options, and a list written as text is read as a list.
+Left out: whether a ground truth is true.
 """
 
 from __future__ import annotations

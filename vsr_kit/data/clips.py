@@ -1,9 +1,9 @@
-"""Clips on disk, where VSI-Bench keeps its videos: found by the rows that ask about them, read when they are used.
+"""Clips on disk in VSI-Bench's layout, found by the rows that ask about them and read when they are used.
 
-The story: `load_clips` takes any folder of videos, ours, the benchmark's or a user's own. `whole_clips` reads every
-clip once before anything is asked, so that one that is missing or broken is named, with all others, at the start, and
-can be left out together with its questions.
-Left out: downloading videos, and mending them.
+`load_clips` takes any folder of videos: the kit's, the benchmark's or a user's own. `whole_clips` reads every clip once
+before anything is asked, so that all missing or broken ones are reported at the start and can be left out together with
+their questions.
+Left out: downloading videos, and repairing them.
 """
 
 from __future__ import annotations

@@ -1,23 +1,18 @@
-"""Data sets on disk: what a build writes, what it may replace, and how it is read.
+"""Data sets on disk: the folder that `vsr build` writes, how a new build replaces an old one, and the shipped sample.
 
-The folder that a build fills: what in it is a build's own, and how a new build takes the old one's place.
+A folder holds rooms.json, questions.jsonl, clips where VSI-Bench keeps its videos, visibility.jsonl with what their
+frames show, and build.json, a list of the build's files with their hashes. Only files that this list accounts for,
+unchanged, may be replaced or removed; in a folder from before the list existed, only those that its questions.jsonl and
+rooms.json account for. Anything else belongs to someone, and the build is refused before it begins.
 
-The story: a build keeps a list of its files with their hashes, build.json. Only what that list accounts for, unchanged,
-may be replaced or removed; of a folder from before there was a list, only what its questions.jsonl and rooms.json
-account for. Anything else in the folder is somebody's, and the build is refused before it begins.
+The folder itself is filled, never renamed: it may be a mount point, a shell's working directory or the target of a
+link. A new build is written into a folder inside it and moved into place when it is complete: the old questions.jsonl
+goes first and the new one comes last, so that questions never appear beside another build's clips. The next build
+finishes one that was killed while it moved. A second build into the same folder is refused (vsr_kit/locks.py).
 
-The folder itself is filled, never renamed: it may be a mount point, the working directory of a shell, or the target of
-a link. A new build is written into a folder inside it, and moves out of there when it is whole: questions.jsonl of the
-old build goes first and that of the new one comes last, so that questions never stand beside another build's clips. A
-build killed while it moves is finished by the next one. A second build into the folder is kept out (locks.py).
+The sample rooms that ship with the kit are such a folder, made by `make_samples`; `vsr_kit.data.clips` reads its clips.
 
-Left out: power failures (nothing is flushed to the disk).
-
-Data sets on disk: rooms.json, questions.jsonl, clips where VSI-Bench keeps its videos, and what their frames show.
-
-`build` writes a folder; `vsr_kit.data.clips` reads one.
-The sample rooms that ship with the kit are such a folder; `make_samples` writes it.
-Left out: downloading the benchmark's videos, and putting a folder on the hub.
+Left out: power failures (nothing is flushed to the disk), downloading the benchmark's videos, and uploading to the hub.
 """
 
 from __future__ import annotations

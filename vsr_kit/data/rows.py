@@ -1,22 +1,18 @@
-"""Rows: plain dicts with VSI-Bench's fields, read, made from rooms, and split by room.
+"""Rows: plain dicts with VSI-Bench's fields, read from files, made from rooms, and split by room.
 
-Records of a file, one after another, each with the place to name when it breaks a rule.
+Everything downstream takes rows, so procedural rooms, the benchmark's geometry, its own questions and a user's file are
+handled alike. Reading is strict (checking.py), and nothing is made that could not be read again.
 
-The story: JSON lines, or one JSON list, plain or gzipped, from a file or a pipe, and parquet. What a file is, its first
-bytes say, whatever its name. Nothing is guessed: what cannot be read stops the reading and is named by file and line.
-Left out: CSV, whose lists and empty fields are no longer told from text; the error says how to turn it into JSON lines.
-
-Which rooms are for training, which for choosing, which for testing.
+`read_records` reads JSON lines or one JSON list, plain or gzipped, from a file or a pipe, and parquet. The first bytes
+decide which it is, whatever the file's name. Nothing is guessed: the first record that cannot be read stops the
+reading, and the error names its file and line.
 
 Splits are by room, never by question. A procedural room belongs to the split whose random stream its seed comes from, a
-real one to the split that a hash of its name falls into; neither ever changes because other rooms come or go.
-Left out: telling which real scenes show the same home twice; the benchmark's release does not say.
+real one to the split that a hash of its name gives; other rooms never change either.
 
-Rows: plain dicts with VSI-Bench's fields, made from rooms, read from a file, or loaded from the benchmark.
-
-Everything downstream takes rows, so procedural rooms, the benchmark's geometry, its own questions and a user's file all
-look alike. Reading is strict (`vsr_kit.data.checking`), and nothing is made that would not be read again.
-Left out: VSI-100k, of which no file was ever released; `make_rows(..., phrasing="vsi-100k")` makes its like.
+Left out: CSV, whose lists and empty fields cannot be told from text (the error says how to convert it to JSON lines);
+real scenes that show the same home, which the release does not mark; and VSI-100k, which was never released
+(`make_rows(..., phrasing="vsi-100k")` makes questions of its kind).
 """
 
 from __future__ import annotations

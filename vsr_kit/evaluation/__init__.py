@@ -1,10 +1,10 @@
-"""Evaluation: VSI-Bench's score as three harnesses compute it, what to compare it with, and how sure one can be.
+"""Evaluation: VSI-Bench's score as three harnesses compute it, baselines, and the uncertainty of a score.
 
-A score alone says little. `scorers` gives a value to every answer, `tables` makes VSI-Bench's table of them,
-`baselines` has the lines to beat without looking, `intervals` says how far rooms and seeds could have moved a score or
-a difference, `prediction` where a repetition should land, and `passk` whether the right answer is there at all.
-Left out: VLMEvalKit's harness (its prompt and frames differ too), tests of significance, and asking a model, which is
-`vsr_kit.evaluation.evaluate`'s work.
+scorers.py scores answers, makes VSI-Bench's table and reads files of predictions; baselines.py has answers that need no
+understanding; intervals.py says how far rooms and seeds could have moved a score or a difference, and where a
+repetition should land; passk.py says whether the right answer is among several samples. evaluate.py asks a model (`vsr
+eval`).
+Left out: VLMEvalKit's harness (its prompt and frames differ too), and tests of significance.
 """
 
 from vsr_kit.evaluation.baselines import (

@@ -1,10 +1,11 @@
-"""Answers that need no understanding: what a score must beat before it means anything.
+"""Baselines: answers that need no understanding, which a score must beat before it means anything.
 
-`most_frequent_answer` and `best_constant` never look at the question beyond its type, `draws_from_training_answers`
-does the same at random for pass@k, and `wrong_clip_pairing` says whose clip to show instead of a room's own. All learn
-from training rows alone; VSI-Bench's own row of this name counts the test's answers, which gives a little more.
-A bare answer is written, which every harness reads, but for words of several parts, of which `official` sees the first.
-Left out: the no-video row, which needs a model and no code (`generate` without clips).
+`most_frequent_answer` and `best_constant` use nothing of a question but its type, `draws_from_training_answers` does
+the same at random for pass@k, and `wrong_clip_pairing` chooses another room's clip for each room. All learn from
+training rows alone; VSI-Bench's own row of most frequent answers counts the test's answers, which gives a little more.
+They write a bare answer, which every harness reads, except words of several parts, of which `official` sees only the
+first.
+Left out: the baseline without video, for which `generate` is called without clips.
 """
 
 from __future__ import annotations

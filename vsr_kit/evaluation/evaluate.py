@@ -1,11 +1,10 @@
-"""Asking a model about rooms and writing down what it says: the work behind `vsr eval`.
+"""Asking a model about rooms and recording its answers: the work behind `vsr eval`.
 
-The story: `gather` makes rows and clips from a number of procedural rooms, a geometry file or a folder that `vsr build`
-wrote; `ask` goes a few rooms at a time and records every answer in a run folder as it comes, so that a killed
-evaluation goes on where it stopped and gives the same answers as one that never was. `other_clips` gives every room the
-clip of another, for the row that tells looking from guessing.
-
-Left out: scoring (evaluation.py), and several models at once.
+`load_questions` makes rows and clips from a number of procedural rooms, a geometry file, or a folder that `vsr build`
+wrote. `ask` takes a few rooms at a time and records every answer in a run folder as it comes, so that a killed
+evaluation continues where it stopped and gives the same answers as an uninterrupted one. `mismatched_clips` gives every
+room another room's clip, the baseline that tells looking from guessing.
+Left out: scoring (scorers.py), and several models at once.
 """
 
 from __future__ import annotations
@@ -127,7 +126,7 @@ def load_questions(
 def _of_folder(
     folder: Path, types, per_type, num_frames: int, seed: int, skip_broken: bool, progress: bool
 ) -> Questions:
-    """What a built folder asks, as far as the sampled frames of its clips show it; arguments as `gather` takes them."""
+    """The questions of a built folder that the sampled frames of its clips support; arguments as `load_questions`."""
     if unfinished(folder):
         raise ValueError(f"the build in {folder} is not finished: wait for it, or run the same vsr build again")
     rows = read_rows(folder / "questions.jsonl")

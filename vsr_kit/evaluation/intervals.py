@@ -1,20 +1,20 @@
-"""95 % intervals over rooms and seeds, and where a replication should land.
+"""95 % intervals over rooms and seeds for scores and differences, and where a replication should land.
 
-95 % intervals over rooms and seeds, by bootstrap, for every task and overall.
+Questions about one room are not independent, so the bootstrap draws rooms, not questions; each training run is one draw
+of its seed, so with several runs seeds are drawn as well. Differences are taken question by question on the same rooms.
+All figures are in per cent, and a percentile interval is widened to include its own mean where a skewed sample would
+leave it out.
 
-Questions about one room stand or fall together, so rooms are drawn, not questions; and a training run is one draw of
-its seed, so with several runs seeds are drawn as well. Differences are taken question by question on the same rooms.
-All figures are in per cent, and a percentile interval is widened to its own mean where a skewed sample would leave it
-out. A bootstrap of three or five seeds is too narrow: it draws from values that lie nearer together than new runs
-would. So wherever seeds vary, Student's interval stands beside it, from the variance between seeds and the one between
-rooms; what holds in the one and not in the other rests on few seeds.
-Left out: tests of significance, and corrections for looking at many tasks at once.
+A bootstrap of three or five seeds is too narrow: it draws from values that lie closer together than new runs would. So
+where seeds vary, Student's interval is given as well, from the variance between seeds and the variance between rooms.
+An effect that is clear by the bootstrap and not by Student's interval depends on having few seeds.
 
-Where a repetition of a comparison should land: 95 % prediction intervals over training seeds.
+`replication_interval` says where a repetition of a comparison should land. Questions and rooms are the same in a
+repetition, so only seeds (and the rounding of another machine) make it differ; the interval is Student's for the mean
+of new runs drawn like the old ones.
 
-Questions and rooms are the same in a repetition, so only seeds (and the rounding of another machine) make it differ;
-the interval is Student's for the mean of new runs drawn like the old ones.
-Left out: repetitions on other rooms, for which the intervals of `vsr_kit.evaluation.intervals` stand.
+Left out: tests of significance, corrections for looking at many tasks at once, and repetitions on other rooms, for
+which the ordinary intervals apply.
 """
 
 from __future__ import annotations

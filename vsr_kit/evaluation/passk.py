@@ -1,9 +1,9 @@
-"""pass@k and best-of-k: what several tries would earn, exactly, from more samples than tries.
+"""pass@k and best-of-k: the exact expected score of the best of k answers, from n samples of each question.
 
-Of n sampled answers every choice of k is equally likely, so the mean of the best of k needs no drawing: it is a sum
-over ranks. For right-or-wrong answers it is the usual unbiased pass@k. A curve shows how wide a model's answers are;
+Every choice of k out of n sampled answers is equally likely, so the mean of the best of k needs no drawing: it is a sum
+over ranks. For right-or-wrong answers it is the usual unbiased pass@k. A curve shows how varied a model's answers are;
 compare it with `draws_from_training_answers`, which rises by luck alone.
-Left out: majority voting, and estimates for k above n, of which there are none without assumptions.
+Left out: majority voting, and estimates for k above n, which would need assumptions.
 """
 
 from __future__ import annotations

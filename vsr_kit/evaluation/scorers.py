@@ -1,35 +1,27 @@
 """Scores: three readings of an answer, VSI-Bench's table of means, and predictions read from a file.
 
-Three readings of one answer: VSI-Bench's own, lmms-eval's, and a lenient one that reads chains of thought.
+All three readings share VSI-Bench's metric (mean relative accuracy for numbers, exact match for choices) and differ in
+what they take the answer to be:
 
-All three share VSI-Bench's metric (mean relative accuracy for numbers, exact match for choices) and differ in what they
-take the answer to be:
-
-- `official`: everything before the first space, a full stop taken off its end. "Answer: 3", "two", "1.5m", "B)" are
+- `official`: everything before the first space, without a full stop at its end. "Answer: 3", "two", "1.5m" and "B)" are
   wrong; so is any chain. Source: vision-x-nyu/thinking-in-space, lmms_eval/tasks/vsibench/utils.py.
 - `lmms-eval`: for numbers the first digit or number word anywhere; choices as `official`. Source: lmms-eval 0.7.3, the
-  same path. Published numbers from before July 2026 were read the official way.
+  same path. Numbers published before July 2026 were read the official way.
 - `lenient`: `vsr_kit.prompts.parse_answer`.
 
-Rows without options (VSI-100k) are foreign to the first two; their words are compared as letters would be, so that a
-ground truth of two words is never right there.
-Left out: the harnesses' prompts (`vsr_kit.prompts` has them) and their limit of 16 new tokens.
+The first two know no rows without options (VSI-100k); words are compared there as letters would be, so a ground truth
+of two words is never right.
 
-VSI-Bench's table: the mean of each question type, of each task, and over all of them.
+The table has the mean of each question type, of each task, and over all tasks. The three levels of relative direction
+are one task, the mean of their means. Where a set of questions lacks some types or tasks, means are over those present;
+VSI-Bench's code stops there, since its own questions lack none.
 
-The three levels of relative direction are one task, the mean of their means; the overall score is the mean of the
-tasks. Where a set of questions lacks some of them, both means are over those there are: VSI-Bench's code stops there,
-since its own questions lack none.
-Left out: drawing (`vsr_kit.plots`) and intervals.
+Predictions are records with VSI-Bench's fields and `prediction`, as JSON lines or a table. They follow the rules of
+rows (`vsr_kit.data.checking`), and the first record that breaks one stops the reading: a score over the valid lines
+alone would be the score of another set of questions. Several answers to one question differ in a field `sample`. A
+study keeps answers without their questions (`id`, `said`, `cut`); they are joined to the questions in the same folder.
 
-Reading predictions: records with VSI-Bench's fields and `prediction`, one JSON object a line or a table.
-
-A record that breaks a rule stops the reading and is named: a score over the lines that happened to be well formed would
-be the score of another set of questions. The rules are those of rows (`vsr_kit.data.checking`), so what `vsr eval` and
-`vsr train` accept can be scored.
-Several answers to one question tell themselves apart by a field `sample`. A study keeps answers without their
-questions (`id`, `said`, `cut`); they are joined to the questions beside them.
-Left out: other formats.
+Left out: the harnesses' prompts (`vsr_kit.prompts` has them) and their limit of 16 new tokens, intervals, and drawing.
 """
 
 from __future__ import annotations

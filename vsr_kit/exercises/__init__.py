@@ -1,10 +1,10 @@
-"""What the course's exercise cells call: your function goes in, one line comes out, or an error that gives a hint.
+"""Checks for the course's exercises: the reader's function goes in; one line comes out, or an error with a hint.
 
-The story: an exercise cell holds a stub that imports the kit's own function; delete the line, write yours, and run the
-next cell, `checks.<name>(<name>)`. A check runs a handful of cases small enough to work out by hand. Their answers are
-written here as plain numbers and words and are not computed by the kit, so that a check and the kit cannot be wrong
-together. The first case that fails is shown with what was expected and what to think of; nothing is graded.
-Left out: checking how a function is written, its speed, and inputs that a notebook never meets.
+An exercise cell holds a stub that imports the kit's own function. The reader deletes that line, writes a function and
+runs the next cell, `exercises.<name>(<name>)`. course.py has a check for each exercise, cases.py runs it: a few cases
+small enough to work out by hand. Their answers are written down as plain numbers and words and are not computed by the
+kit, so that a check and the kit cannot be wrong together.
+Left out: grades, how a function is written, its speed, and inputs that no notebook uses.
 """
 
 from vsr_kit.exercises.cases import Case, NotYet, run_cases

@@ -1,7 +1,7 @@
-"""How an exercise is checked: a few calls whose answers are written down, and the first that fails is told with a hint.
+"""The way an exercise is checked: a few calls with known answers, where the first failure is shown with a hint.
 
-The first case that fails is shown with what was expected and what to think of; nothing is graded.
-Left out: checking how a function is written, its speed, and inputs that a notebook never meets.
+The failing case shows the call, what was expected and what came back; nothing is graded.
+Left out: how a function is written, its speed, and inputs that no notebook uses.
 """
 
 from __future__ import annotations

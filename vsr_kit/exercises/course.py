@@ -1,12 +1,8 @@
-"""The course's exercises, checked by calls whose answers are written down.
+"""The checks of the course's exercises, one function each; their expected answers are plain numbers and words.
 
-Exercises on what is minimised, and on what a pass reads: GRPO, DPO, sharing. Left out: as in `vsr_kit.exercises`.
-
-Exercises on what is paid: numbers, formats, thoughts. Left out: as in `vsr_kit.exercises`.
-
-Exercises on rooms and clips: sides, and first sights. Left out: as in `vsr_kit.exercises`.
-
-Exercises on scores and what may be said of them: best of k, a verdict rule. Left out: as in `vsr_kit.exercises`.
+They cover losses and shared tokens (GRPO, KL, DPO, prefix sharing), rewards (numbers, format, thought), rooms and clips
+(sides, first appearance) and scores (best of k, a verdict rule). cases.py runs the cases.
+Left out: as in `vsr_kit.exercises`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m vsr_kit.miniature OUT`, and the same under torchrun for several processes."""
+"""`python -m vsr_kit.miniature OUT` trains the miniature; under torchrun several processes share the work."""
 
 import os
 import sys

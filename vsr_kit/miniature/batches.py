@@ -1,8 +1,8 @@
-"""Many lessons behind one clip: the clip is read once a step, every lesson continues from its cache.
+"""Loss of many lessons about one clip: the clip is read once a step, and every lesson continues from its KV cache.
 
-All clips have the same number of tokens, so a step reads B prefixes in one pass and then the lessons in a few chunks
-of similar length, each row on its own clip's keys and values; the gradient runs through both. This is ordinary
-teacher forcing, computed without reading a clip's tokens again for every question.
+All clips have the same number of tokens, so a step reads B clip prefixes in one pass and then the lessons in a few
+chunks of similar length, each row on its own clip's keys and values; the gradient runs through both. This is ordinary
+teacher forcing without reading a clip's tokens again for every question.
 Left out: dropout, label smoothing, packing of several lessons into one row.
 """
 

@@ -1,12 +1,11 @@
-"""The work folder of a pretraining: whose it is, and what it may go on with.
+"""The work folder of a pretraining: a record of its recipe, so that nothing is continued under another one.
 
-The story: films and stage states are worth hours, and nothing in them shows what they were made by. recipe.json says
-it: every number of the recipe, how many processes shared the work, and hashes of the rooms and of the tokenizer, which
-follow from the code. It is written before the first film, each stage's state carries a copy, and a folder of another
-recipe is refused: half of one model and half of another would look like a whole one. The checkpoint folders it writes
-are listed in it, too, so that nobody else's are written over.
-
-Left out: the machine; bf16 products and compiled operations may differ between two in the last digits.
+Films and stage states take hours to make, and nothing in them shows how they were made. recipe.json records it: every
+number of the recipe, the number of processes, and hashes of the rooms and of the tokenizer, which follow from the code.
+It is written before the first film, each stage's state carries a copy, and a folder of another recipe is refused, since
+half of one model and half of another would look like a whole one. The checkpoint folders that it writes are recorded
+too, so that no other folder is overwritten.
+Left out: the machine; bf16 products and compiled operations may differ between two machines in the last digits.
 """
 
 from __future__ import annotations

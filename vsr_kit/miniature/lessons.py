@@ -1,18 +1,16 @@
-"""What the miniature is taught: lessons about rooms, and which tokens should look at which object.
+"""The miniature's lessons about rooms, as text, and an extra loss that makes words attend to the objects they name.
 
-Where to look: words that name an object are taught to attend to the tokens that show it.
+A lesson is a user's text and the reply: where things stand, what there is, or a question. Places are metres east and
+north of the room's middle (the walls' own axes, which their tints show). Questions come in both phrasings, with the
+prompts of training and of evaluation, in all three modes; think and observe replies carry a chain that names the facts
+from which the answer follows.
 
-Left to answers alone, a small language model learns for thousands of steps before the first word finds its object in
-the clip. The renderer knows which token shows what, so two heads in each of the first two layers are told: where a
-lesson names a category, their attention belongs on that category's tokens. What they do with what they find is learnt
-from the lessons. Left out: any grounding of numbers, places or directions.
+From answers alone, a small language model trains for thousands of steps before the first word finds its object in the
+clip. The renderer knows which token shows what, so `grounding_loss` trains two heads in each of the first two layers:
+where a lesson names a category, their attention belongs on that category's tokens. What to do with them is learnt from
+the lessons.
 
-What the miniature is taught, as text: where things stand, what there is, and the questions in every mode.
-
-A lesson is a user's text and the reply. Places are metres east and north of the room's middle (the shell's own axes,
-which the tinted walls tell apart). Questions come in both phrasings, with the prompts of training and of evaluation,
-in all three modes; think and observe replies carry a chain that names the facts the answer follows from.
-Left out: route planning and appearance order, which nothing here ever sees.
+Left out: grounding of numbers, places or directions; route planning and appearance order, on which nothing here trains.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ LAYERS = (0, 1)
 
 @dataclass
 class AttentionTap:
-    """Queries and keys that attention saw, by layer, while `on`; see `stages.quicken`."""
+    """Queries and keys that attention saw, by layer, while `on`; see `stages.optimise_cpu_ops`."""
 
     on: bool = False
     seen: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)

@@ -1,12 +1,12 @@
 """The numbers behind the miniature, in one place; its model card quotes them.
 
-Four stages. *sight*: the vision tower alone. *look*: the language model on places and sizes, told where to look.
-*clean*: the same with questions, true labels and grounded chains; this is the headroom reference, a network of the
-same size that was told the truth. *diffuse*: a short tuning on questions of which a stated share of labels is a random
-one of the same type, and of whose chains a stated share speaks of another room. The result sees but is badly
-calibrated, as a web-pretrained model is on these questions; both properties are built in, and wherever a result follows
-from them the course says so.
-Left out: any knowledge of how prompting or reinforcement learning come out on it.
+There are four stages. *sight* trains the vision tower alone. *look* trains the language model on places and sizes, with
+the grounding loss. *clean* adds questions with true labels and grounded chains; its result is the headroom reference, a
+network of the same size trained on the truth. *diffuse* is a short tuning on questions of which a stated share of
+labels is replaced by a random one of the same type, and a stated share of chains describes another room. The result
+sees but is badly calibrated, as a web-pretrained model is on these questions; both properties are built in, and
+wherever a result follows from them the course says so.
+Left out: any knowledge of how prompting or reinforcement learning turn out on it.
 """
 
 from __future__ import annotations

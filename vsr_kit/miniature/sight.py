@@ -1,16 +1,13 @@
-"""Teaching the vision tower to see: clips with their object maps, labels and heads.
+"""Training the vision tower to see: filmed rooms, labels for each token, and heads that predict them.
 
-The rooms the miniature learns from, filmed once and kept on disk.
+`ClipStore` films the rooms once and keeps on disk, beside the frames, how many pixels of each merged video token show
+which box: labels that a renderer gives for free. Filming is resumable; a half-written clip is filmed again.
 
-Beside the frames it keeps, for each merged video token, how many of its pixels show which box: labels a renderer gives
-for free and the vision tower is first taught with. Filming is resumable; a half-written clip is filmed again.
+Through heads that are discarded afterwards, each merged token predicts which categories it shows, where the largest of
+them stands in the room, how long it is, and how large the room is. A web-pretrained tower has seen more than that; this
+one would need far more clips than a laptop can film if it had to learn seeing from answers alone.
 
-First lesson: the vision tower learns to see, from labels a renderer gives for free.
-
-Each merged token is asked, through heads that are thrown away afterwards, which categories it shows, where the largest
-of them stands in the room, how long it is, and how large the room is. A web-pretrained tower has seen more than that;
-ours would need far more clips than a laptop films if it had to learn seeing from answers alone.
-Left out: augmentation, and anything the language model sees.
+Left out: augmentation, and anything that the language model sees.
 """
 
 from __future__ import annotations

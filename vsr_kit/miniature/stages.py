@@ -1,9 +1,9 @@
-"""The training loop of all three stages: one optimiser, one schedule, resumable at any step.
+"""The training loop of all four stages: one optimiser, one schedule, resumable at any saved step.
 
-What a step draws follows from (seed, stage, step, rank) alone, so a run that was killed goes on exactly where it
-stood. Several processes each take their share of a step's clips and average their gradients (gloo); the draw, and so
-the result, depends on how many there are.
-Left out: everything a large run would need.
+What a step draws follows from (seed, stage, step, rank) alone, so a killed run continues exactly where it was saved.
+Several processes each take their share of a step's clips and average their gradients (gloo); the draw, and so the
+result, depends on their number.
+Left out: everything that a large run would need.
 """
 
 from __future__ import annotations

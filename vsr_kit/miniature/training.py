@@ -1,4 +1,9 @@
-"""From nothing to a checkpoint folder, stage by stage, each resumable."""
+"""Pretraining of the miniature, from rooms to a checkpoint folder, stage by stage, each resumable.
+
+`pretrain` checks or records the recipe in the work folder, films the rooms and runs the stages sight, look, clean and
+diffuse. It saves the model after *clean* as `<out>-clean`, the headroom reference, and after *diffuse* as `out`. Under
+torchrun the first process makes the files and the others wait for them.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Models: loaded whole or refused, a clip turned into features and tokens, and features kept for a run.
+"""Models: checkpoints loaded completely or refused, clips turned into features and tokens, and a feature cache.
 
-loading.py has `load_model`, the one door; vision.py goes from frames to Qwen2-VL's inputs without torchvision;
-feature_cache.py keeps what the frozen vision tower made of each clip; checkpoint_files.py and adapters.py refuse what
-is not whole; new_checkpoint.py makes a Qwen2-VL of any size with random weights.
+loading.py has `load_model`, through which every model is loaded; vision.py goes from frames to Qwen2-VL's inputs
+without torchvision; feature_cache.py keeps the frozen vision tower's output for each clip; checkpoint_files.py and
+adapters.py refuse incomplete files; new_checkpoint.py makes a Qwen2-VL of any size with random weights.
 Left out: remote code, and weights in any format but safetensors.
 """
 

@@ -1,12 +1,11 @@
-"""Adapters, used whole or refused: every weight of the file lands in the model, every one of the model is filled.
+"""LoRA adapters, loaded completely or refused: no weight of the file is unused, none of the model unset.
 
-The story: PEFT loads what fits and warns of the rest, in one line of thousands of characters; a model with an adapter
-of another model's names then answers as its base does, under the adapter's name. `with_adapter` looks at the files
-first, then puts the adapter on and holds what was loaded against what there is, and refuses by name. `check_fits` does
-the same for the adapter in a trainer's checkpoint, which transformers itself loads into the model under training.
-
-Left out: adapters of other kinds than LoRA, weights in formats that can run code, and two adapters at once. An adapter
-of another model of the same shape loads: only a run's record of its base tells.
+PEFT loads what fits and warns about the rest in one line of thousands of characters; a model with an adapter for other
+weight names then answers like its base, under the adapter's name. `with_adapter` checks the files first, then loads the
+adapter, compares what was loaded with what the model has, and names any difference in its error. `check_fits` does the
+same for the adapter in a trainer's checkpoint, which transformers itself loads into the model under training.
+Left out: adapters other than LoRA, weights in formats that can run code, and two adapters at once. An adapter trained
+on another model of the same shape does load: only a run's record of its base model shows the difference.
 """
 
 from __future__ import annotations

@@ -1,23 +1,18 @@
-"""Where a checkpoint's files are, and whether they are whole.
+"""Checkpoint files: finding a model's or adapter's folder, and checking that nothing in it is missing or damaged.
 
-Where the files of a model or an adapter are: always a folder, and never code.
+`folder_of` always gives a folder: a local one, or the hub's copy of a repository, of which only weights, tokenizer,
+template and configurations are downloaded. A name that can only be a path, or that no repository can have, is refused
+at once, since an unreachable hub means a long wait. Python code in a folder or repository is never run: the kit's own
+classes read the files, and `NO_CODE` is passed to every loader of transformers that would ask.
 
-The story: whatever was named, what is loaded is a folder: one here, or the hub's copy of a repository, of which only
-weights, tokenizer, template and configurations are fetched. A name that can only be a path, or no repository's, is
-refused at once, since a hub that is out of reach is waited for. No Python of a folder or repository is ever run: the
-kit's own classes read them, and `NO_CODE` goes to every loader of transformers that would ask.
+transformers warns about missing parts and fills them in: missing weights become random, a tokenizer without its file
+gets an empty vocabulary, and the model still answers. Here each of these is an error of one line that names the file:
+first what the files show (`check_files`), then what loading found (`check_filled`), the numbers themselves
+(`check_finite`), and the tokenizer and template (`check_processor`). One thing may be absent: `lm_head.weight` where
+the configuration ties it to the embedding, which is then its value.
 
-Left out: revisions and tokens, which the hub's own environment variables and `hf download` take care of.
-
-Whether a checkpoint is whole: its weights are used, the model's are filled, and the tokenizer is its own.
-
-The story: transformers warns of what is missing and fills it in: a model without some weights gets random ones, a
-tokenizer without its file gets an empty vocabulary, and answers are asked and scored all the same. Here all of it is
-refused, in one line that names the file: first what can be seen in the files (`check_files`), then what loading found
-(`check_filled`), the numbers themselves (`check_finite`), and the tokenizer and template (`check_processor`).
-
-One thing may be absent: `lm_head.weight` where the configuration ties it to the embedding, which is its value then.
-Left out: whether the weights are good; and two checkpoints of one shape, which only their hashes tell apart.
+Left out: revisions and tokens (see the hub's environment variables and `hf download`), the quality of the weights, and
+telling two checkpoints of one shape apart, which only their hashes can.
 """
 
 from __future__ import annotations

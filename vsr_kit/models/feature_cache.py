@@ -1,21 +1,23 @@
-"""Clip features kept for a whole run: each clip goes through the frozen vision tower once, whoever asks for it.
+"""Cache of clip features: each clip goes through the frozen vision tower once per run.
 
-The story: rollouts, reference and policy read the same clip, a data set asks dozens of questions about it, and every
-epoch comes back to it. `FeatureStore.encode` looks for a clip's features in memory, then in a folder, and only then
-runs the tower. A key is a hash of everything that decides the features: the frames, the processor's class and
-settings, the tower's weights and configuration, an adapter on it, precision, autocast and the libraries' versions.
-So a store is never told to forget: what has changed has another name.
+Rollouts, reference model and policy read the same clip, a data set asks dozens of questions about it, and every epoch
+returns to it. `FeatureStore.encode` looks for a clip's features in memory, then in a folder, and only then runs the
+tower. A key is a hash of everything that decides the features: the frames, the processor's class and settings, the
+tower's weights and configuration, an adapter on it, precision, autocast and the libraries' versions. Entries never need
+invalidating: changed weights, settings or libraries give a new key.
 
-Clips are encoded one at a time. In bf16 the features of a clip depend in their last bits on the clips it shares a batch
-with, so only a batch of its own makes a cold run and a warm one equal bit for bit; a clip fills the machine anyway.
+Clips are encoded one at a time. In bf16 the last bits of a clip's features depend on the other clips of the batch, so
+only separate encoding makes a run with a cold cache equal to one with a warm cache, bit for bit; one clip is enough
+work for the machine anyway.
 
-The folder holds one safetensors file a clip. Files are written beside and renamed, sealed with a hash of what they
-hold, and read whole, so that a kill, a second process or somebody else's file costs a miss and nothing more.
+The folder holds one safetensors file per clip. Files are written under another name and renamed, sealed with a hash of
+their content, and read completely, so that a kill, a second process or a foreign file costs a cache miss and nothing
+more.
 
-Left out: locks (two processes may encode the same clip at the same time, and write the same file), threads sharing a
+Left out: locks (two processes may encode the same clip at the same time and write the same file), threads sharing a
 store, compression, pinned host memory, towers offloaded to disk, and rounding that differs between machines of one
-kind. That the tower is frozen is the caller's promise. A weight changed by an optimizer, by `load_state_dict` or by
-conversion is noticed all the same; one changed in place through `.data` is not.
+kind. The caller promises that the tower is frozen. A weight changed by an optimizer, by `load_state_dict` or by
+conversion is noticed; one changed in place through `.data` is not.
 """
 
 from __future__ import annotations

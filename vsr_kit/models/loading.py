@@ -1,13 +1,12 @@
-"""Loading: the miniature, a hub id or a folder, in full precision or 4 bits, with or without LoRA, by one function.
+"""Loading a model: the miniature, a hub id or a folder, in full precision or 4 bits, with or without LoRA.
 
-The story: every model of the kit is a Qwen2-VL checkpoint in the ordinary format, and nothing here asks which. The
-device and precision follow from the machine: fp32 on CPU and MPS, bf16 on GPUs that have it, fp32 on those that do not
-(Qwen2-VL overflows in fp16 and then writes "!!!!"). 4-bit weights are nf4 from bitsandbytes, for the language model's
-linears only; LoRA sits on the same ones, and the vision tower stays frozen.
+Every model of the kit is a Qwen2-VL checkpoint in the ordinary format, and one function loads all of them. Device and
+precision follow from the machine: fp32 on CPU and MPS, bf16 on GPUs that have it, fp32 on those that do not (Qwen2-VL
+overflows in fp16 and then writes "!!!!"). 4-bit weights are nf4 from bitsandbytes, for the language model's linear
+layers only; LoRA is added to the same layers, and the vision tower stays frozen.
 
-Loading says one line of its own: the bar over the weights, done in a blink, is kept back; a hub download shows its
-bars, and errors come through.
-
+Loading prints one line of its own: transformers' progress bar over the weights is hidden, a hub download shows its
+bars, and errors are not hidden.
 Left out: 8-bit weights, merging adapters, other architectures, and remote code.
 """
 

@@ -1,11 +1,10 @@
-"""Make a new Qwen2-VL of any size: tokenizer, configuration, random weights, saved in the ordinary Hugging Face format.
+"""A new Qwen2-VL of any size: tokenizer, configuration and random weights in the ordinary Hugging Face format.
 
-The story: a model is small when its numbers are small, not when its code is another. The tokenizer is a
-`Qwen2Tokenizer` (byte-level BPE, one digit per token, NFC, Qwen's special tokens) with merges learnt from a corpus of
-ours; the chat template is Qwen2-VL's, byte for byte; the configuration is `Qwen2VLConfig` with fewer layers. What comes
-out loads with `from_pretrained` in an environment that has never heard of this kit.
-
-Left out: training (pretrain.py), the model card, and adding tokens to a tokenizer that exists.
+A small model differs from a large one in its numbers, not in its code. The tokenizer is a `Qwen2Tokenizer` (byte-level
+BPE, one digit per token, NFC, Qwen's special tokens) with merges learnt from the kit's own corpus; the chat template is
+Qwen2-VL's, byte for byte; the configuration is `Qwen2VLConfig` with fewer layers. The result loads with
+`from_pretrained` in an environment without this kit.
+Left out: training (`vsr_kit.miniature`), the model card, and adding tokens to an existing tokenizer.
 """
 
 from __future__ import annotations

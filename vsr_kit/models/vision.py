@@ -1,14 +1,14 @@
-"""From a clip to the features and tokens Qwen2-VL reads: frames -> patches -> vision tower -> merged video tokens.
+"""From a clip to the features and tokens that Qwen2-VL reads: frames -> patches -> vision tower -> merged video tokens.
 
-The story: a clip is uint8 frames (F, H, W, 3). The processor cuts it into patches of 14 x 14 px over two frames and
-normalises them; the vision tower turns them into V = F/2 * H/28 * W/28 merged tokens of the language model's width D;
-the chat template holds one `<|video_pad|>` that is repeated V times, and the features are written over those places.
+A clip is uint8 frames (F, H, W, 3). The processor cuts it into patches of 14 x 14 px over two frames and normalises
+them; the vision tower turns them into V = F/2 * H/28 * W/28 merged tokens of the language model's width D; the chat
+template holds one `<|video_pad|>` that is repeated V times, and the features replace the embeddings there.
 `chat_inputs` does all of this for one question; `encode_clips` runs the tower once per clip so that many questions and
-rollouts can share it.
+rollouts can share its features.
 
-torchvision is not needed. transformers' video processor imports only with it, so `Qwen2VLVideoProcessor` below is the
-same computation in PIL and NumPy: the same patch layout and grid, equal up to float rounding where no resizing happens
-and within two grey levels where it does (the two libraries interpolate differently). Where torchvision works,
+torchvision is not needed. transformers' video processor imports only with it, so `Qwen2VLVideoProcessor` below does the
+same computation in PIL and NumPy: the same patch layout and grid, equal up to float rounding where nothing is resized,
+and within two grey levels where something is (the two libraries interpolate differently). Where torchvision works,
 transformers' own is used.
 
 Left out: reading video files (videos/files.py), several clips in one question, images, frame rates (Qwen2-VL ignores

@@ -1,10 +1,11 @@
-"""A notebook as one HTML page that asks no network for anything and leads back to the others.
+"""A notebook as one HTML page that loads nothing from the network and links to the course's other pages.
 
-The story: nbconvert's page loads require.js, MathJax and mermaid from elsewhere. Ours (`templates/course`) loads
-plotly.js from beside it and nothing else: formulas become MathML, which browsers draw by themselves, figures are drawn
-by plotly and, on narrow screens or without scripts, shown as their still SVG; widgets are shown by what else there is.
-Pictures keep their alternative text. A link to another notebook leads to its page; one that would lead nowhere from
-here is plain text. Left out: parsing TeX beyond what latex2mathml knows, which stays as it was written.
+nbconvert's page loads require.js, MathJax and mermaid from the network. The kit's template (`templates/course`) loads
+only plotly.js, from the same folder: formulas become MathML, which browsers draw by themselves; figures are drawn by
+plotly and shown as their still SVG on narrow screens or without scripts; widgets are replaced by their still form.
+Pictures keep their alternative text. A link to another notebook leads to its page; a link that would lead nowhere
+becomes plain text.
+Left out: TeX that latex2mathml does not know, which stays as it was written.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""One page about one run, or several side by side, made from their folders alone.
+"""A page about one run, or several side by side, made from their folders alone.
 
-The story: `write_report` reads config, versions, metrics, rollouts and summary of each run folder and fills one
-template: what ran, what it measured, score tables, curves, sampled traces, and the settings that differ. Everything a
-model, a file or a user wrote goes through the template engine's escaping: the only markup trusted is our own figures'.
-
-A score has its interval and its number of questions beneath it, from the summary where the run recorded them, else from
-the run's predictions. Left out: verdicts over several seeds (claims judge; their tables arrive here as scores).
+`write_report` reads config, versions, metrics, rollouts and summary of each run folder and fills one template: what
+ran, what it measured, score tables, curves, sampled traces, and the settings that differ. Everything that a model, a
+file or a user wrote is escaped by the template engine; the only trusted markup is that of the kit's own figures. A
+score is shown with its interval and its number of questions, from the summary if the run recorded them, otherwise from
+the run's predictions.
+Left out: verdicts over several seeds (`vsr_kit.study.verdicts`; their tables arrive here as scores).
 """
 
 from __future__ import annotations

@@ -1,14 +1,12 @@
-"""The course as pages: execute notebooks one after another, keep what they show, and write an index over all of it.
+"""The course as a site: notebooks are executed one after another, kept as pages, and listed in an index.
 
-The story: `vsr run` calls `build_site`. Every notebook runs in a fresh kernel of this very Python, in a folder of its
-own under the site, with VSR_RUNS pointing to `<site>/runs`; what notebooks record there as run folders becomes the
-report page. The index is rewritten after every notebook, so that the first curve can be looked at while the rest runs.
-A cell that fails ends its notebook, not the course: the page shows the error and the index says so. Notebooks beside
-those that run get pages, too, with the outputs they were shipped with, so that every link leads somewhere; what an
-earlier build executed stays.
-
-Pages work without a network (html.py); plotly.js is copied beside them. Left out: parallel execution, which would
-falsify timings.
+`vsr run` calls `build_site`. Every notebook runs in a fresh kernel of the current Python, in a folder of its own under
+the site, with VSR_RUNS set to `<site>/runs`; the run folders that notebooks record there become the report page. The
+index is rewritten after every notebook, so that the first curves can be viewed while the rest runs. A cell that fails
+ends its notebook, not the course: the page shows the error and the index says so. Notebooks that were not run get pages
+too, with the outputs that they were shipped with, so that every link leads somewhere; pages of notebooks that an
+earlier build executed stay. Pages work without a network (html.py); plotly.js is copied into the site.
+Left out: parallel execution, which would falsify timings.
 """
 
 from __future__ import annotations

@@ -1,19 +1,21 @@
-"""Figures, tables and traces: they return what they made and never show it.
+"""Plots: figures, tables and traces, which functions return and never show by themselves.
 
-The story: every function takes plain numbers or the kit's records, and a `source` that the figure states visibly,
-*measured now* or *shipped*. A figure is a plotly figure, interactive where scripts run, that brings its own SVG for
-where they do not (GitHub, nbviewer, the report page); each carries alternative text. Write it as the last line of a
-cell to see it; `show` gives any other plotly figure the same two forms.
+Every function takes plain numbers or the kit's records, and a `source`, *measured now* or *shipped*, that the figure
+states visibly. A figure is an interactive plotly figure that brings its own SVG for viewers without scripts (GitHub,
+nbviewer, the report page), and it carries alternative text. Written as the last line of a cell it is displayed; `show`
+gives any other plotly figure the same two forms.
 
     training_curves  pass_at_k                       what a run logged; the best of k answers
-    score_dots  before_after  parse_failures         scores with intervals and the lines to beat
+    score_dots  before_after  parse_failures         scores with intervals and baselines; right, wrong, unreadable
     score_table  paper_table  traces                 the same as tables; answers as they were written
     floor_plan  clip_strip  group_figure             a room from above, its clip, one GRPO group
-    difference_forest                                differences around a line at zero, with what was concluded
-    tree_mask  sharing_gain                          what sees what in a packed tree; what sharing saves
+    difference_forest                                differences around a line at zero, with their verdicts
+    tree_mask  sharing_gain                          attention in a packed tree; what sharing saves
     gain_by_cost                                     what a gain cost, in each currency
     reward_shapes                                    what rewards for numbers pay, near and far
 
+style.py has colours and names, canvas.py the empty figure and the forms of display, svg.py and marks.py the SVG writer;
+rooms.py, scores.py, sharing.py, training.py, comparisons.py and tables.py have the functions above.
 Left out: choosing what to plot, and statistics; both come before.
 """
 

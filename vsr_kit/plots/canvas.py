@@ -1,17 +1,14 @@
-"""What a cell shows, live and still, and an empty figure with its heading.
+"""What a cell displays (`Figure`, `Picture`, `Html`), and the empty figure that every plot starts from.
 
-What a cell shows: one object with an interactive form for a live notebook and a still one for everywhere else.
+A saved notebook is read on GitHub and nbviewer, which run no script, so a `Figure` gives both plotly's JSON and an SVG
+drawn from the same figure, and the viewer takes what it can show. Pictures are PNG; tables and traces are HTML that
+stays readable when a site removes its styles. Each carries alternative text.
 
-The story: a saved notebook is read on GitHub and nbviewer, which run no script, so a figure hands over plotly's JSON
-*and* an SVG drawn from the same figure; the viewer takes what it can. Pictures are PNG, tables and traces are HTML
-whose sense survives when a site strips its styles. Each carries alternative text.
-Left out: PDF, and figures of kinds that `svg.py` cannot draw (it says so).
+`canvas` makes the empty figure. Title, source line and keys are placed in pixels from the top left corner, so that
+plotly and the SVG writer put them in the same place; axes have explicit ranges and ticks for the same reason. The
+alternative text is stored inside the figure.
 
-An empty figure with its heading, and how things are put on it.
-
-The story: title, source line and keys are placed in pixels from the top left corner, so that plotly and our SVG writer
-put them in the same spot; axes have explicit ranges and ticks for the same reason. The alternative text travels inside
-the figure. Left out: titles, legends and margins that plotly lays out by itself.
+Left out: PDF, figures that svg.py cannot draw (it raises an error), and titles, legends and margins laid out by plotly.
 """
 
 from __future__ import annotations

@@ -1,27 +1,15 @@
-"""Differences with intervals, the best of k, gains by cost, and what rewards for numbers pay.
+"""Figures that compare: differences with intervals, the best of k answers, gains by cost, and shapes of rewards.
 
-Differences with their intervals under one another: which hold zero, and what was concluded.
+`difference_forest` lists differences around a line at zero; the words at the right are the verdict of each claim's own
+rule. `pass_at_k` shows how the best answer improves with the number of tries; a model that cannot answer still wins by
+luck if it may try often enough, so every curve is drawn with one that answers without looking. `gain_by_cost` draws the
+same gains against questions, tokens and seconds, one panel per currency with a logarithmic axis, since methods differ
+by powers of ten; runs of one method at several budgets are joined, and dots that would hide each other are set apart.
+`reward_shapes` draws what rewards pay for an answer as a multiple of the truth, one panel per reward with the first
+reward's curve in grey behind; curves are computed from the reward functions at every hundredth of the truth.
 
-The story: a ledger of claims is read by looking for the line at zero; the words at the right say what the claim's own
-rule made of it. Left out: differences of different units in one figure, and sorting by size.
-
-How the best answer improves with the number of tries.
-
-The story: a model that cannot answer still wins by luck when it may try often enough, so every curve stands beside one
-that draws its answers without looking. Left out: estimating best-of-k from samples, see `vsr_kit.evaluation`.
-
-What a gain cost: the same gains against questions, tokens and seconds, side by side.
-
-The story: which method is better depends on what is counted. Each panel has one currency on a logarithmic axis, since
-methods differ by powers of ten, and the same gains on the other; runs of one method at several budgets are joined.
-Dots that would hide each other stand a little apart.
-Left out: choosing budgets, and how a gain grows within a run.
-
-What a reward for numbers pays, from answers far too small to answers far too large.
-
-The story: one panel for each reward, over the answer as a multiple of the truth; the first reward's curve stands behind
-the others in grey, so that a difference is seen at once. Curves are drawn from the functions themselves, at every
-hundredth of the truth. Left out: rewards that depend on more than two numbers.
+Left out: differences of different units in one figure, sorting by size, estimating best-of-k (`vsr_kit.evaluation`),
+choosing budgets, gains within a run, and rewards that depend on more than two numbers.
 """
 
 from __future__ import annotations

@@ -1,16 +1,10 @@
-"""Plotly's scatter and bar traces as the few SVG elements our figures are made of.
+"""SVG elements of the figures: plotly's scatter and bar traces drawn as lines, shapes and text.
 
-The few SVG elements our figures are made of, with presentation attributes only.
-
-The story: what sanitisers leave standing is `<line>`, `<rect>`, `<circle>`, `<polygon>`, `<polyline>` and `<text>` with
-`fill=` and `stroke=`; everything drawn comes through here. All text is escaped here and nowhere else.
-Left out: `style=`, classes, gradients, clip paths, `<use>`, embedded images.
-
-Plotly's scatter and bar traces as SVG elements.
-
-The story: `svg.py` knows where a value lies on the page (`where`); here a trace becomes outlines, error bars, lines,
-markers and text, from back to front. Left out: stacking and grouping (our bars give their own base and width), curved
-and stepped lines, `fill="tonexty"`; each raises.
+svg.py knows where a value lies on the page (`where`); `draw_trace` turns a trace into outlines, error bars, lines,
+markers and text, from back to front. Sanitisers of notebook viewers keep `<line>`, `<rect>`, `<circle>`, `<polygon>`,
+`<polyline>` and `<text>` with `fill=` and `stroke=`, so only these are used. All text is escaped here and nowhere else.
+Left out: `style=`, classes, gradients, clip paths, `<use>` and embedded images; stacked and grouped bars (ours give
+their own base and width), curved and stepped lines and `fill="tonexty"`, each of which raises an error.
 """
 
 from __future__ import annotations

@@ -1,15 +1,10 @@
-"""A room from above, and a clip as a sheet of frames.
+"""Rooms and clips as pictures: a floor plan with the camera's walk, and a clip as a numbered sheet of frames.
 
-A room from above: what a question is about, and where the camera walked.
-
-The story: objects have the colours they have in the clip, so that plan and frames can be read together; the ones a
-question names are solid and outlined, the camera's walk is a numbered line with its view opened up at one frame.
-Left out: heights (except on hover), walls' thickness, and plans of tilted boxes beyond their outline.
-
-Frames as pictures: one frame for a player, a whole clip as a numbered contact sheet.
-
-The story: PNG is the one form of a frame that every notebook viewer shows; pixels are enlarged whole, so that what is
-seen is what the model gets. Left out: animation, and any smoothing.
+On `floor_plan` objects have the colours that they have in the clip, so that plan and frames can be read together.
+Objects that a question names are filled and outlined; the camera's walk is a numbered line, with the view opened up at
+one frame. `clip_strip` and `frame_png` give PNG, which every notebook viewer shows; pixels are enlarged by whole
+factors, so that a reader sees what the model gets.
+Left out: heights (except on hover), the thickness of walls, tilted boxes beyond their outline, animation and smoothing.
 """
 
 from __future__ import annotations

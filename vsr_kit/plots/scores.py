@@ -1,16 +1,14 @@
-"""Scores by task as dots, and which share of the answers could be read at all.
+"""Scores by task as dots with intervals and baselines, and the shares of right, wrong and unreadable answers.
 
-Scores by task as dots: several rows side by side, or one model before and after training.
+A score means little without its interval and without what guessing earns. So `score_dots` and `before_after` show each
+dot with its interval, and three baselines that need no understanding: always the most frequent answer, no video, and
+another room's video. Scores are in per cent: MRA for numbers, accuracy for choices.
 
-The story: a score without its interval, and without what a guesser gets, tells nothing. So every dot has its interval,
-and beside it stand the three lines that need no understanding: always the most frequent answer, no video, and another
-room's video. Scores are per cent: MRA for numbers, accuracy for choices.
-Left out: tests of significance; intervals come in with the scores (`vsr_kit.evaluation`).
+A chain of thought whose end no parser understands scores like a wrong answer; only when both are counted separately
+(`parse_failures`) can prompts be compared.
 
-Which share of the answers was right, wrong, or could not be read at all.
-
-The story: a chain of thought that ends in something no parser understands scores like a wrong answer; only when both
-are counted apart does a comparison of prompts mean anything. Left out: why reading failed (`Parsed.reason` has it).
+Left out: tests of significance and the computation of intervals (`vsr_kit.evaluation`), and why reading failed
+(`Parsed.reason` says it).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What sees what in a packed tree, and how much reading it saves.
+"""Prefix sharing as figures: which tokens of a packed tree attend to which, and how many tokens sharing saves.
 
-The story: a row is a token that reads, a column a token that is read, a colour says what is read there: the clip, a
-question, or the completion itself. The library never makes this square; it is drawn from the tree's parts alone, and
-so is the grey, which is computed and thrown away by the small mask inside a part.
+In `tree_mask` a row is a token that attends, a column a token that is attended to, and a colour says what that is: the
+clip, a question, or the completion itself. The library never makes this square; it is drawn from the tree's parts
+alone, and so is the grey area, which the small mask inside a part computes and discards.
 Left out: attention weights, and the upper triangle of a causal part, which a kernel may or may not compute.
 """
 
@@ -26,7 +26,7 @@ def tree_mask(tree, *, source: str, title: str = "What sees what") -> Figure:
     """Draw which tokens of a packed tree see which.
 
     Args:
-        tree: a prompted.PackedTree.
+        tree: a `vsr_kit.sharing.PackedTree`.
         source: `measured now` or `shipped`.
         title: the figure's.
     """

@@ -1,9 +1,10 @@
-"""One look for every figure: the palette, the names of tasks, and how text and numbers are written.
+"""The look of every figure: palette, names of tasks, and how text and numbers are written.
 
-The story: ink on white, one colour-blind safe palette, one colour for each prompt mode everywhere. Every figure says
-where its numbers come from, in one of two words (`SOURCES`). Figures stay white cards in a dark theme; in HTML a
-background never comes without the colour of its text, nor that without a background (`PANEL`, `MARK`, `WARN`): what the
-theme would put in the other's place is unknown. Left out: dark figures, and fonts that must be downloaded.
+Ink on white, one palette that is safe for colour-blind readers, one colour per prompt mode everywhere. Every figure
+says where its numbers come from, in one of two words (`SOURCES`). Figures stay white cards in a dark theme. In HTML a
+background is never set without the colour of its text, nor a text colour without its background (`PANEL`, `MARK`,
+`WARN`), since the theme's colour for the other is unknown.
+Left out: dark figures, and fonts that must be downloaded.
 """
 
 from __future__ import annotations

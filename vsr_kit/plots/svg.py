@@ -1,9 +1,9 @@
-"""A plotly figure as plain SVG, without a browser, a network or a plotting program.
+"""Plotly figures as plain SVG, without a browser, a network or a plotting program.
 
-The story: plotly's own export needs Chrome, and what GitHub and nbviewer show of a notebook they sanitise first:
-scripts, `<style>`, `style=`, clip paths and references go. So this writer knows few marks and draws them with
-presentation attributes alone: scatter and bar traces (`marks.py`), straight shapes, annotations without arrows, linear
-and logarithmic axes. Anything else raises, so that a still figure never silently lacks something.
+plotly's own export needs Chrome, and GitHub and nbviewer sanitise what they show of a notebook: scripts, `<style>`,
+`style=`, clip paths and references are removed. So this writer knows few elements and uses presentation attributes
+alone: scatter and bar traces (marks.py), straight shapes, annotations without arrows, linear and logarithmic axes.
+Anything else raises an error, so that a still figure never silently lacks something.
 Left out: legends (our figures label directly), clipping, category and date axes, plotly's automatic margins.
 """
 

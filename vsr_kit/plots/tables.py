@@ -1,17 +1,11 @@
-"""Scores as tables, and answers as they were written.
+"""Tables as HTML: scores with intervals, the paper's scores, and answers as they were written.
 
-Score tables as HTML: ours with intervals, and the paper's beside them.
-
-The story: a table is for looking up what a figure shows. Its sense sits in the words, rows and bold letters, not in
-colours, since a notebook's viewer may strip every style. All names are escaped.
-Left out: sorting, and ranks by differences smaller than their intervals.
-
-Sampled answers as they were written, with what was read from them and what it earned.
-
-The story: a number says how often a model is right, its words say why. Whatever a model wrote is shown verbatim and
-escaped, every character of it; the part that was read as the answer is marked, and where nothing could be read the
-reason stands in its place. Rows of one question share a heading, so that before and after stand together.
-Left out: judging the reasoning.
+`score_table` and `paper_table` let a reader look up what a figure shows. Words, rows and bold letters carry the
+meaning, not colours, since a notebook's viewer may remove every style. `traces` shows sampled answers verbatim: the
+part that was read as the answer is marked, an unreadable answer shows the reason instead, and each comes with what it
+earned. Rows about one question share a heading, so that answers before and after training can be compared. All names
+and model text are escaped.
+Left out: sorting, ranks by differences smaller than their intervals, and judging the reasoning.
 """
 
 from __future__ import annotations

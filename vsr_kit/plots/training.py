@@ -1,15 +1,11 @@
-"""What a training run logged, and one GRPO group with its rewards and advantages.
+"""Curves of a training run's log, and one GRPO group with its rewards and advantages.
 
-What a training run logged, as small multiples over its steps.
-
-The story: a trainer's log dictionaries go in as they are, one list for each seed; out come the mean over seeds as a
-line and the seeds' spread as a band that the heading names. Left out: smoothing nobody asked for, curves over wall
-time, and any metric that was not logged (its panel says so).
-
-One GRPO group: the answers sampled for one question, their rewards, and what the group makes of them.
-
-The story: an advantage is a reward seen from the group's mean, in the group's own spread; drawn side by side, they show
-why a group of equal rewards teaches nothing. Left out: tokens, and groups of several questions.
+`training_curves` takes a trainer's log dictionaries as they are, one list per seed, and draws small multiples over the
+steps: the mean over seeds as a line, the spread of the seeds as a band that the heading names. `group_figure` shows the
+answers sampled for one question. An advantage is a reward relative to its group's mean, in units of the group's own
+spread; drawn side by side, the two show why a group of equal rewards teaches nothing.
+Left out: smoothing that was not asked for, curves over wall time, metrics that were not logged (their panels say so),
+tokens, and groups of several questions.
 """
 
 from __future__ import annotations

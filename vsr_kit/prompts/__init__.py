@@ -1,8 +1,10 @@
-"""Prompts: what a model is asked, and `parse_answer`, which reads what it answered.
+"""Prompts: the texts that a model is asked, and `parse_answer`, which reads its answers.
 
-The six prompts are the paper's, word for word; the layout around them is VSI-Bench's. How the paper's authors read an
-answer out of a chain of thought is not stated anywhere: the rules in `vsr_kit.prompts.parsing` are ours.
-Left out: system prompts, few-shot examples, and any model that judges answers.
+The six prompts are the paper's, word for word, in VSI-Bench's layout (templates.py). The paper does not state how its
+authors read an answer out of a chain of thought, so the reader is the kit's own: parsing.py applies it, markup.py
+removes markup, numbers.py and candidates.py find the numbers and options in a text, wording.py knows which of them are
+no answers, and number_words.py has English number words and lmms-eval's own reading.
+Left out: system prompts, few-shot examples, and models that judge answers.
 """
 
 from vsr_kit.prompts.candidates import Choice, answer_choices, same_words

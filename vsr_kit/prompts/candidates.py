@@ -1,24 +1,21 @@
-"""Which choices and numbers a text names, and which of them is its answer.
+"""Candidates for an answer: which options a text names, and which candidate, if any, is its answer.
 
-What a row lets one choose from, and where a text names one of its choices: by letter, by label, by direction.
+`find_choices` finds an option by its letter (`B`, `(b)`, `Option B`), by its text however punctuated, in a list however
+written (`chair, then table, and sofa` for "chair, table, sofa"); a direction is found in either order and by its other
+names (`left-front`, `in front and to the left`, `behind`).
 
-A choice is found by its letter (`B`, `(b)`, `Option B`), by its text however punctuated, in a list however written
-(`chair, then table, and sofa` for "chair, table, sofa"), and a direction in either order and by its other names
-(`left-front`, `in front and to the left`, `behind`).
-Left out: synonyms of objects ("couch" for "sofa"), misspellings, and choices told by their place ("the second one").
-
-Which of the candidates in a text is its answer, if the text says one thing: `settle`.
-
-Candidates that are no answers go first (`left_out`). What is left must agree: two that differ are ambiguous, whatever
-joins them, unless
+`settle` chooses among candidates, numbers or options, after wording.py has left out those that are no answers. The
+remaining ones must agree: two different ones are ambiguous, whatever joins them, unless
 
 - the rest only explains ("3, because …"; after "the answer is" also "3, two of which …"),
-- or is worked out of the former ("2 + 1 = 3", "2 here and 1 there, so 3").
+- or one is computed from the other ("2 + 1 = 3", "2 here and 1 there, so 3").
 
-A bound ("at least 3", "3 or more") is ambiguous, too. Between sentences the last one counts, unless it repeats the one
-before with another answer ("It could be 1. It could be 2.") or offers one more ("Or 4."); and a text that opens with
+A bound ("at least 3", "3 or more") is ambiguous too. Of several sentences the last one counts, unless it repeats the
+one before with another answer ("It could be 1. It could be 2.") or offers one more ("Or 4."); a text that opens with
 nothing but an answer means that one.
-Left out: weighing of candidates by how sure the text sounds.
+
+Left out: synonyms of objects ("couch" for "sofa"), misspellings, options named by position ("the second one"), and
+weighing candidates by how certain the text sounds.
 """
 
 from __future__ import annotations

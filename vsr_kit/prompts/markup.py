@@ -1,9 +1,9 @@
-"""Markup off: the same answer in plain characters, whether it came as Markdown, LaTeX, HTML or typographic Unicode.
+r"""Plain text from an answer written as Markdown, LaTeX, HTML or typographic Unicode.
 
-`**150** cm`, `$150\\,\\text{cm}$`, `150&nbsp;cm` and `１５０ cm` all become `150 cm`. What carries meaning
-stays, in one spelling: exponents as `^2`, fractions with U+2044 (`½` and `\\frac{1}{2}` alike), line breaks, `±`,
+`**150** cm`, `$150\,\text{cm}$`, `150&nbsp;cm` and `１５０ cm` all become `150 cm`. Characters that carry meaning stay,
+each in one spelling: exponents as `^2`, fractions with U+2044 (`½` and `\frac{1}{2}` alike), line breaks, `±`,
 brackets, and `~` between numbers.
-Left out: formulas that have to be worked out, tables, and anything that only a browser would show.
+Left out: formulas that have to be evaluated, tables, and anything that only a browser would show.
 """
 
 from __future__ import annotations

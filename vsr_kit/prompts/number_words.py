@@ -1,8 +1,8 @@
-"""English number words and their sum, and lmms-eval's own reading of a number.
+"""English number words and their values, and lmms-eval's own way of reading a number.
 
-`lmms_eval_number` reads what lmms-eval reads, quirks included, because scores are compared with it; it shares the words
-with the kit's reader and nothing else.
-Left out: millions, dozens, fractions (`numbers` has halves and quarters), and every other language.
+`lmms_eval_number` copies lmms-eval's reading, quirks included, because scores are compared with it. It shares the words
+with the kit's reader (numbers.py) and nothing else.
+Left out: millions, dozens, fractions (numbers.py has halves and quarters), and every other language.
 """
 
 from __future__ import annotations

@@ -1,30 +1,25 @@
-"""Numbers as models write them, with their units.
+"""Numbers as models write them, in digits or words, with their units.
 
-Units of length and area, however models spell them, and what they are worth in the unit a question asks for.
-
-Spellings are those seen in answers: whole words, abbreviations with and without full stops, exponents, feet and inches
-by their marks, and the Chinese words that Qwen falls back to.
-Left out: units nobody gives a room in (light years, acres), and every other dimension: a unit that is not here is text.
-
-Numbers as models write them, in digits or words, with or without a unit.
-
-`find_numbers` reads what a person would read, in the unit a question asks for:
+`find_numbers` reads what a person would read, and converts it to the unit that a question asks for:
 
 - digits: `1,234.5`, `.5`, `1e2`; a mixed fraction (`1½`, `2 1/2`), and a plain one with a unit behind it (`1/2 m`);
 - words: `twenty-one`, `hundred and fifty`, `one point five`, `point five`, `two and a half`, `three quarters`;
-- a unit behind the number or before it, markup or not between them (`150 (cm)`, `Distance (cm): 150`), is converted if
-  it has the dimension asked for and ignored otherwise; units that continue each other are one (`6'2"`, `1 m 50 cm`);
-- a tolerance (`± 0.2 m`, `give or take 1`) belongs to the number before it and is no number of its own.
+- a unit behind the number or before it, with or without markup between them (`150 (cm)`, `Distance (cm): 150`), is
+  converted if it has the dimension asked for and ignored otherwise; consecutive units form one length (`6'2"`, `1 m 50
+  cm`);
+- a tolerance (`± 0.2 m`, `give or take 1`) belongs to the number before it and is not a number of its own.
 
-What a float cannot hold is no number.
+Units are spelled as seen in answers: whole words, abbreviations with and without full stops, exponents, the marks for
+feet and inches, and the Chinese words that Qwen sometimes writes. A number too large for a float is not read.
 
-Why no library does it. Of 62 answers in units, words, LaTeX and hedges this module reads all as they should be; pint
-0.25 and word2number 1.1 read 19 (most by reading nothing: they take an expression, and raise on a sentence), numerizer
-0.2 with a search for digits 2. None knows a hedge, a tolerance or another thing's number, which is where the work is.
-Per answer of the shipped study this reader takes 0.07 ms, pint 0.24, numerizer 0.29; a megabyte takes it less than
-0.1 s, and those two over 20 s. Left to a library are the characters of HTML (`html.unescape`).
+Why no library is used: of 62 answers in units, words, LaTeX and hedges this module reads all correctly; pint 0.25 and
+word2number 1.1 read 19 (most by reading nothing: they take an expression and raise on a sentence), numerizer 0.2 with a
+search for digits 2. None knows hedges, tolerances or numbers of other things, which is where the work is. Per answer of
+the shipped study this reader takes 0.07 ms, pint 0.24, numerizer 0.29; for a megabyte of text it takes under 0.1 s,
+those two over 20 s. HTML characters are left to `html.unescape`.
 
-Left out: thirds and the like in words, Roman numerals, decimal commas (`1,5` is two numbers), other languages.
+Left out: units that nobody gives a room in (light years, acres) and other dimensions, which are read as text; thirds
+and the like in words, Roman numerals, decimal commas (`1,5` is two numbers), other languages.
 """
 
 from __future__ import annotations

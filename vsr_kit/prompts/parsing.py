@@ -1,25 +1,26 @@
-"""`parse_answer`: what did the model answer, and if nothing can be read, why not?
+"""`parse_answer`: the answer in a model's text, or the reason why none can be read.
 
-How vsGRPO read answers out of chains is not stated, and VSI-Bench's own scorer sees only the first word. So this reader
-is ours. One sentence stands above its rules: a text that does not say one thing is unread.
+How vsGRPO read answers out of chains of thought is not stated, and VSI-Bench's own scorer sees only the first word, so
+this reader is the kit's own. One principle governs its rules: a text that does not say one thing has no readable
+answer.
 
-1. Where to look. The last `<answer>` holds the answer; it may lack its closing tag. Without one, text after `</think>`
-   or `</observe>` counts, and thoughts alone are no answer: a chain that is never closed was cut off before its answer.
-   In what remains, the text after the last "answer is", "answer:" or "option is" counts, else all of it; what another
-   turn ("User: …") adds is cut off.
-2. What stands there. Markup is taken off (`markup`), and candidates are found: numbers, with units however they are
-   spelled and wherever they stand (`numbers`, `units`), or the options by letter or by text (`choices`).
-3. Which of them is meant. What is no answer is left out (`left_out`): numbers of frames, steps and per cent, a list's
-   own numbers, what is denied or compared with, remarks in brackets. What is left must agree (`candidates`): hedges
-   ("3 or maybe 4", "2~3", "A, B", "B) the text of A") and bounds ("at least 3") are ambiguous.
+1. Where to look. The last `<answer>` holds the answer; its closing tag may be missing. Without one, the text after
+   `</think>` or `</observe>` counts, and thoughts alone are no answer: a chain that is never closed was cut off before
+   its answer. In what remains, the text after the last "answer is", "answer:" or "option is" counts, or all of it if
+   there is none; what another turn ("User: …") adds is cut off.
+2. What is there. Markup is removed (markup.py), and candidates are found: numbers with their units (numbers.py), or
+   options by letter or by text (candidates.py).
+3. Which of them is meant. Candidates that are no answers are left out (wording.py): numbers of frames, steps and per
+   cent, the numbers of a list, what is denied or compared with, remarks in brackets. The remaining ones must agree
+   (candidates.py): hedges ("3 or maybe 4", "2~3", "A, B", "B) the text of A") and bounds ("at least 3") are ambiguous.
 
-The ground truth is never looked at. Any text is read without an error: failures come back as a reason, so that parse
-failures and wrong answers can be counted apart. Time grows with the length of a text and no faster: only the last
-`LONGEST_TEXT` characters of a completion are looked at, as if the last tag before them stood at their beginning, and of
-these the `LONGEST_ANSWER` behind the statement, or the last ones; a tag that holds more is ambiguous.
+The ground truth is never looked at. No text raises an error: failures come back as a reason, so that parse failures and
+wrong answers can be counted separately. Time grows linearly with the length of a text: only the last `LONGEST_TEXT`
+characters of a completion are read, as if the last tag before them stood at their beginning, and of these the
+`LONGEST_ANSWER` behind the statement, or the last ones; a tag that holds more is ambiguous.
 
-Why no library reads the numbers: see the measurement in `numbers`.
-Left out: judging by a model, conditions, and answers in other languages than English but for Chinese units.
+Why no library reads the numbers: see the measurement in numbers.py.
+Left out: judging by a model, conditions, and answers in languages other than English except for Chinese units.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The six prompts of vsGRPO, laid out as VSI-Bench lays out a question, and the completions they ask for.
+"""The six prompts of vsGRPO in VSI-Bench's layout, and the completions that they ask for.
 
-`user_text` goes in, `completion_text` is the shape of what should come back. Training and evaluation ask for different
-shapes (tags in training, a plain sentence in evaluation); both are the paper's choice.
-Left out: the reader of answers (`parsing`).
+`user_text` writes what is asked; `target_completion` writes a reply in the form that a prompt asks for. Training and
+evaluation ask for different forms (tags in training, a plain sentence in evaluation); both are the paper's choice.
+Left out: reading answers, which parsing.py does.
 """
 
 from __future__ import annotations

@@ -1,17 +1,16 @@
-"""The English that decides whether a number or a letter is an answer.
+"""Tables of English wording that decide whether a number or option in a text can be its answer.
 
-The English that decides what a candidate is: hedges, bounds, denials, reasons, and numbers of other things.
+The first part holds word lists and patterns for hedges, bounds, denials, reasons and numbers of other things, with
+small yes-or-no questions about the text beside a candidate. Every pattern looks at a few dozen characters, so that
+reading time grows linearly with the length of a text.
 
-Tables of words and patterns, and small questions about the text beside a candidate; `candidates` puts them together.
-Every pattern looks at a few dozen characters, so that the time a text takes grows with its length and no faster.
-Left out: irony, conditions ("if the stool counts"), and what only knowledge of the room could decide.
+`answers_only` then leaves out candidates that are no answers: numbers of frames, steps, seconds, degrees or per cent,
+the numbers of a list, the whole of a share ("3 of the 4"), words beside digits ("4 chairs, one by the door"), numbers
+of another dimension, what is denied ("B, not A"), what is compared with ("closer than A"), and remarks in brackets ("3
+(2 at the window)"). candidates.py decides among the remaining ones.
 
-Candidates that are no answers: `answers_only` leaves them out before the rest has to agree.
-
-Numbers of frames, steps, seconds, degrees or per cent, a list's own numbers, the whole of a share ("3 of the 4"), words
-beside digits ("4 chairs, one by the door"), numbers of another dimension, what is denied ("B, not A"), what is
-compared with ("closer than A"), and remarks in brackets ("3 (2 at the window)").
-Left out: remarks without brackets, which `candidates` weighs.
+Left out: irony, conditions ("if the stool counts"), what only knowledge of the room could decide, and remarks without
+brackets, which candidates.py weighs.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Questions: the ten VSI-Bench question types, with templates, ground truths and ambiguity rules.
+"""Questions: VSI-Bench's ten question types, with wordings, ground truths and rules against ambiguity.
 
-Eight come from geometry alone in either of two phrasings: VSI-Bench's (options with letters, closest points) and
-VSI-100k's (no options, centre to centre), which vsGRPO trained on. Route planning and appearance order exist only in
-VSI-Bench's phrasing and are held out of all training here as they were there.
-Left out: human filtering; a question is dropped by stated rules or not at all.
+types.py has the types, wordings and rule sets, geometric.py the eight types that geometry alone answers, held_out.py
+the other two. The eight come in two phrasings: VSI-Bench's (options with letters, closest points) and VSI-100k's (no
+options, centre to centre), on which vsGRPO trained. Route planning and appearance order exist only in VSI-Bench's
+phrasing and are held out of all training here, as they were in the paper.
+Left out: human filtering; a question is dropped by a stated rule or not at all.
 """
 
 from vsr_kit.questions.geometric import make_questions

@@ -1,23 +1,19 @@
-"""From a room to its questions: ground truths from geometry, and what is dropped as ambiguous.
+"""Questions that geometry alone answers: ground truths computed from a room, and rules that drop ambiguous ones.
 
-Relative distance: four options, and which of them is closest to an object that occurs once.
+The rule set (types.py) gives the numbers: which distances are too small to ask, which are too similar to compare, which
+directions lie too near a border. Three rules hold in every set. An object is asked about by name only if its category
+occurs once, both by its count and by its boxes. A count is the stated one, and a count of one is not asked. Where a
+clip is given, everything a question names must be visible in it; a category that occurs several times counts as visible
+only if as many instances are visible as its count says.
 
-By the benchmark's rules an option is a category, as far away as its nearest instance, and any four that can be told
-apart may be drawn. By the study's it is an object that occurs once, and four are drawn blindly: where they are too
-close to tell apart, there is no question.
-Left out: options that are drawn to be hard, and balance of the right answer over categories.
+Relative distance offers four options. By the benchmark's rules an option is a category, as far away as its nearest
+instance, and any four that can be told apart may be drawn. By the study's rules an option is an object that occurs
+once, and four are drawn without looking: if they are too close to tell apart, there is no question.
 
-From a room to its questions: ground truths from geometry, and the rules that drop what is ambiguous.
+`truth_in` gives the truth of the same question in a changed room, or None if it has none there.
 
-The numbers are a rule set's (types.py): how near is too near, which distances are not compared, which directions lie
-too near a border. The same in every set: an object is asked about by name only if its category occurs once, by its
-count and by its boxes; a count is the stated one, and a count of one is not asked; where a clip is given, everything a
-question names must be seen in it, and a category that occurs several times counts as seen only if every instance of it
-is, as many as its count says.
-
-The same question about a room in which something was changed: its truth there, or None where it has none any more.
-
-Left out: types whose truth needs a clip (appearance order) or a way through the room (route planning).
+Left out: questions that need a clip or a route (held_out.py), options drawn to be hard, and balancing the right answer
+over categories.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The two tasks vsGRPO did not train: appearance order, from rendered pixels, and route planning, from geometry.
+"""The two tasks that vsGRPO did not train: appearance order, from rendered pixels, and route planning, from geometry.
 
-VSI-Bench had people write its routes; here a route goes straight from object to object and its turns follow from their
-centres. As in the benchmark, a route begins either with a turn, or with a walk to the object the robot faces.
+VSI-Bench's routes were written by people; here a route goes straight from object to object, and its turns follow from
+the objects' centres. As in the benchmark, a route begins either with a turn or with a walk to the object that the robot
+faces.
 Left out: obstacles on the way, routes of more than two turns, and stops that are no object ("until the wall").
 """
 

@@ -1,25 +1,20 @@
-"""What a question is: VSI-Bench's types, their wording, and the rules of what may be asked.
+"""Question types: VSI-Bench's names for them, their wordings, and the rules for what may be asked.
 
-What a question is, and VSI-Bench's names for its types and tasks.
+Wordings are verbatim from VSI-Bench (arXiv 2412.14171) and VSI-100k (vsGRPO, Fig. 2); VSI-100k's missing spaces
+("(s)in", ")is", ",width") are the paper's own. VSI-Bench's released rows differ a little from its paper in places
+("what is the distance" for "what is the direct distance", "The directions refer …" for "Directions refer …"); rows that
+are loaded keep their own text.
 
-The wording of every question, verbatim from VSI-Bench (arXiv 2412.14171) and VSI-100k (vsGRPO, Fig. 2).
+There are two rule sets, because the study that ships with the kit was asked before all of the benchmark's rules were
+known. STUDY_RULES keep that study's questions, ids and answers as they are; everything new uses BENCHMARK_RULES. The
+latter were read from the benchmark's released geometry and questions, and from public code that makes questions like
+its own: the nearest instance of a category counts (51 of 56 transcribed rows of relative distance name a category that
+occurs several times); a question is dropped if two options are within 15 cm of each other, 30 cm in rooms above 40 m²,
+or if the nearest option is under 15 cm away, with points sampled 5 cm apart (the smallest distance of its rows by exact
+boxes is 0.13 m); the smallest absolute distance of 187 rows is 0.4 m.
 
-VSI-100k's missing spaces ("(s)in", ")is", ",width") are the paper's own and are kept. These are the wordings the papers
-print; VSI-Bench's released rows put it a little differently in places ("what is the distance" for "what is the direct
-distance", "The directions refer …" for "Directions refer …"), and are used as they are where they are loaded.
-
-Rule sets: what is asked of a room, and what is too ambiguous or too close to ask, each number with its source.
-
-Two sets, because the study that ships with the kit was asked before the benchmark's own rules were all known. It keeps
-its rules, so that its questions, ids and answers stay what they are; everything new is asked by the benchmark's.
-
-What the benchmark does was read from its released geometry and questions, and from public code that makes questions
-like its own: the nearest instance of a category counts (51 of 56 transcribed rows of relative distance name a category
-that occurs several times); a question is dropped where two options are within 15 cm of each other, 30 cm in rooms above
-40 m², or where the nearest option is under 15 cm away, points being sampled 5 cm apart (the least of its rows by exact
-boxes is 0.13 m); the least absolute distance of 187 rows is 0.4 m.
-Left out: what no source states, and both sets therefore share: a direction is dropped within 12 degrees of a border,
-and two of its objects stand at least 40 cm apart in plan.
+Left out: rules that no source states. Both sets share the kit's own: a direction within 12 degrees of a border is
+dropped, and two of its objects stand at least 40 cm apart in plan.
 """
 
 from __future__ import annotations

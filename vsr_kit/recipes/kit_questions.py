@@ -1,8 +1,7 @@
-"""What the papers do not test and this kit asks: the same records, the same rules, written before the runs.
+"""Questions that the papers do not test and the kit does: the same records and rules, written before the runs.
 
-Questions, decoding and intervals are those of vsgrpo.py.
-One question came up later, when the runs of kl-prevents-collapse were there: its source says so, and it has runs of its
-own, made after its rule.
+Questions, decoding and intervals are those of `vsr_kit.recipes.vsgrpo`. One claim was added later, when the runs of
+kl-prevents-collapse had finished: its source says so, and it has runs of its own, made after its rule was written.
 Left out: other questions that came up while looking at results.
 """
 

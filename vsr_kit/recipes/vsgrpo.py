@@ -377,7 +377,8 @@ VSGRPO: tuple[Claim, ...] = (
     ),
 )
 
-# Table 2 as printed, Qwen2-VL-2B on VSI-Bench, per cent.
+# Tables 1 and 2 as printed, Qwen2-VL-2B on VSI-Bench, per cent; `overall` is the printed average, not always the mean of
+# the columns. The most frequent answers are VSI-Bench's own row (arXiv 2412.14171), counted on the test's answers.
 _COLUMNS = (
     "overall object_counting object_abs_distance object_size_estimation room_size_estimation object_rel_distance "
     "object_rel_direction route_planning obj_appearance_order"

@@ -1,11 +1,13 @@
-"""Rewards: one completion and its row in, one number out; and the same as functions `trl.GRPOTrainer` takes.
+"""Rewards: functions of one completion and its row that give one number, and the same as `trl.GRPOTrainer` takes them.
 
 The paper pays accuracy (a match for words; |p-g| / min(p,g) for numbers) and, where it asks for tags, format. It does
-not say how an error becomes a reward: max(0, 1 - error) is our reading. Three other rewards for numbers stand beside it
-by name, and two extra terms against empty thoughts: one of length, which the paper tried and does not describe, and one
-of thought, ours. Every reward is pure and looks at one row alone; the ground truth itself earns 1.0 on every row, in
-every mode. `CHEATS` lists what can be earned without an answer, or lost with one.
-Left out: rewards given by another model.
+not say how an error becomes a reward: max(0, 1 - error) is the kit's reading. terms.py has these, three other rewards
+for numbers, and two extra terms against empty thoughts: one of length, which the paper tried and does not describe, and
+one of thought, which is the kit's. cheats.py lists completions that earn a reward without an answer, or lose one
+despite an answer; detectors.py counts such completions during training; trl_functions.py wraps all of them for TRL.
+Every reward is a pure function of one completion and one row; the ground truth itself earns 1.0 on every row, in every
+mode.
+Left out: reward models.
 """
 
 from vsr_kit.rewards.cheats import CHEATS, Cheat

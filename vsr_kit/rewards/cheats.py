@@ -1,8 +1,8 @@
-"""`CHEATS`: what can be earned without an answer or without a thought, and what can be lost with one.
+"""`CHEATS`: completions that earn a reward without an answer or a thought, and some that lose one despite an answer.
 
-Each line says what it earns and why; a test holds every number. The paper's own two findings are among them: empty
+Each entry says what it earns and why; a test checks every number. The paper's own two findings are among them: empty
 thoughts that collect the format reward, and repeated tags that collect a length reward.
-Left out: cheats of the ground truth (leaked answers), and those against a judging model, since there is none.
+Left out: leaked ground truths, and attacks on a judging model, of which the kit has none.
 """
 
 from __future__ import annotations

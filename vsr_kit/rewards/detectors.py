@@ -1,10 +1,10 @@
-"""Detectors: signs that a completion games its rewards, counted while training and never paid.
+"""Detectors: signs of reward hacking in a completion, counted during training and never rewarded.
 
-The paper reports two ways its rollouts went bad: thoughts that are empty, and empty tags repeated to collect a length
-reward. Each detector tells one such sign from the text alone, without knowing the reward. As functions of weight 0 they
-appear in TRL's log (`rewards/<name>/mean`) and train nothing, so a run's curve shows when a sign comes up.
-Left out: answers that cannot be read, which takes a row (`parse_answer` says why), and thoughts that are false, which
-takes the room.
+The paper reports two ways in which its rollouts degenerated: empty thoughts, and empty tags repeated to collect a
+length reward. Each detector finds one such sign in the text alone, without knowing the reward. As reward functions of
+weight 0 they appear in TRL's log (`rewards/<name>/mean`) and train nothing, so a run's curves show when a sign appears.
+Left out: unreadable answers, for which a row is needed (`parse_answer` gives the reason), and false thoughts, for which
+the room is needed.
 """
 
 from __future__ import annotations

@@ -1,24 +1,21 @@
-"""The terms of a reward, each one completion in and one number out: accuracy, format, length, thought.
+"""The terms of a reward, each a function of one completion: accuracy, format, length, thought.
 
-Rewards for numbers: a predicted number and the true one in, a share from 0 to 1 out.
+`accuracy_reward` pays 1 for a matching word and a graded share for a number. The paper measures |p-g| / min(p,g) and
+does not say how that error becomes a reward: max(0, 1 - error), `paper_numeric`, is the kit's reading. Two other
+published rewards and an exact match are there for comparison, to see what grading is worth.
 
-The paper measures |p-g| / min(p,g) and does not say how that error becomes a reward: max(0, 1 - error) is our reading.
-Beside it stand two other published rewards and the crudest of all, an exact match, to see what grading is worth.
-Left out: rewards on a logarithmic scale, and rewards that know how answers are distributed.
+`format_reward` pays for the tags of the mode. The paper saw its rollouts end as empty tags and "tried a length reward
+later against empty reasoning", whose form it does not state. `length_reward` is a naive one: repeated tags collect it,
+as the paper found of its own. `thought_reward` is the kit's answer: it pays for different words between one pair of
+tags.
 
-Tags and words of a completion: what the rewards and the detectors look at, and nothing about whether it is right.
+A tag counts however sloppily it is spelled (`< Think >`), as for `parse_answer`, so that a space cannot hide a tag from
+the counting. A word is a run of letters and digits; a dot, hyphen or apostrophe inside joins it, so "2.5" and
+"north-west" are one word each.
 
-A tag counts however sloppily it is spelled (`< Think >`), as for `parse_answer`: who counts tags must not be fooled by
-a space. A word is a run of letters and digits; what a dot, a hyphen or an apostrophe joins stays one word, so "2.5" and
-"north-west" are one each.
-Left out: tags with attributes, and languages that write without spaces, where a sentence counts as one word.
-
-The terms of a reward, each one completion in and one number out: accuracy, format, length, thought.
-
-The paper pays accuracy and format, saw its rollouts end as empty tags, and "tried a length reward later against empty
-reasoning", whose form it does not state. `length_reward` is a naive one of ours: tags repeated collect it, which is the
-paper's own finding. `thought_reward` is our answer: it pays for different words between one pair of tags.
-Left out: a length reward that falls again for long texts, and any look at whether a thought is true.
+Left out: rewards on a logarithmic scale, rewards that know how answers are distributed, a length reward that falls
+again for long texts, any look at whether a thought is true, tags with attributes, and languages written without spaces,
+where a sentence counts as one word.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The rewards as `trl.GRPOTrainer(reward_funcs=…)` takes them: a batch of completions in, a list of floats out.
 
-TRL hands over completions and the columns of its data set, as lists; here they become rows again, each scored by its
-own type. It logs a function by its `__name__`.
-Left out: asynchronous reward functions, rewards that see the token ids, and the weights of the terms, which are TRL's
+TRL passes completions and the columns of its data set as lists; here they become rows again, each scored by its own
+question type. TRL logs a function under its `__name__`.
+Left out: asynchronous reward functions, rewards that see token ids, and the weights of the terms, which are TRL's
 `reward_weights`.
 """
 

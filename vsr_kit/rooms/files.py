@@ -1,11 +1,12 @@
-"""Rooms on disk: VSI-Bench's released geometry, and a JSON format of our own.
+"""Room files: VSI-Bench's released geometry, and a JSON format of the kit's own.
 
-The release gives, for each scene, the floor area, oriented boxes by category and how many of each there are; it gives
-no walls and no floor. The lowest box marks the floor, and a rectangle of the stated area around all boxes, turned the
-way most boxes are turned, stands for the walls. Labels never come from that stand-in; but a clip shows it, so it keeps
-to the label: walls come as near to the boxes as the area asks for, and turn if that helps. Only where boxes reach
-further than any rectangle of that area is it larger (`Room.drawn_area_m2` says how large; rules, what is then asked).
-Left out: the release's videos, which are not redistributable.
+For each scene the release gives the floor area, oriented boxes by category and the number of each; it gives no walls
+and no floor. The lowest box marks the floor. Walls are a rectangle of the stated area around all boxes, turned as most
+boxes are turned. Labels are never computed from these walls, but a clip shows them, so they follow the label: they come
+as near to the boxes as the area requires, and turn if that helps. Only where the boxes reach further than any rectangle
+of that area is the rectangle larger; `Room.drawn_area_m2` gives its size, and the rules in `vsr_kit.questions.types`
+decide whether the room's size may still be asked.
+Left out: the release's videos, which may not be redistributed.
 """
 
 from __future__ import annotations

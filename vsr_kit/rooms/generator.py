@@ -1,16 +1,14 @@
-"""Procedural rooms, and rooms with one thing changed.
+"""Procedural rooms, and copies of a room with one thing changed.
 
-Procedural rooms: rectangles of 6 to 80 square metres with boxes of 24 categories standing on the floor.
+`make_room` draws a rectangle of 6 to 80 square metres with boxes of 24 categories standing on the floor. The spreads
+are wide on purpose: one category comes in sizes that differ by a factor of three, so that naming an object does not
+tell its size, and neither the number of objects nor their distances follow from the floor area alone.
 
-The spreads are wide on purpose: the same category comes in sizes that differ by a factor of three, so that naming an
-object does not tell its size, and neither the number of objects nor their distances follow from the floor area alone.
-Left out: doors, windows, things on top of other things, and any statistics of real homes.
+The other functions (`renamed`, `scaled`, `on_the_floor`, `lifted`, `without_others`) take a room and return one of the
+same name with a single property changed and everything else kept, which is how the study tests whether a result holds
+elsewhere. They draw nothing at random that their arguments do not fix.
 
-Rooms with one thing changed and everything else kept: names, size, heights, what stands in them.
-
-The story: whether a result holds elsewhere is asked by changing one property at a time. Every function takes a room
-and returns another of the same name; none draws anything at random that its arguments do not fix.
-Left out: pictures and questions, which follow from the room.
+Left out: doors, windows, objects on top of others, and the statistics of real homes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Boxes, rooms and the distances between them.
+"""Boxes, rooms, and the exact distances between boxes.
 
-VSI-Bench estimates the least distance between two oriented boxes from points sampled inside them; here it is exact.
-The distance of two upright boxes splits into a plan distance between two rectangles and a vertical gap; a box that
-leans goes to a bounded least-squares solver instead. How many lean depends on the data: 3 % of ARKitScenes' boxes by
-more than a degree, 18 % of ScanNet++'s, more elsewhere. Left out: contact and support relations.
+VSI-Bench estimates the smallest distance between two oriented boxes from points sampled inside them; here it is exact.
+For two upright boxes it splits into the distance between two rectangles in plan and a vertical gap; a box that leans
+goes to a bounded least-squares solver. How many boxes lean depends on the data: 3 % of ARKitScenes' by more than a
+degree, 18 % of ScanNet++'s, more elsewhere.
+Left out: contact and support relations.
 """
 
 from __future__ import annotations

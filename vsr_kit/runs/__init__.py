@@ -1,8 +1,8 @@
-"""Run folders: everything a run leaves behind, in one place that survives a kill and can be compared with another.
+"""Run folders: everything that a training or evaluation writes, in one folder that survives a kill.
 
-folder.py writes a run, reading.py reads one, attempts.py says which start, resume and finish it had, identity.py
-whether a resumed run is the same run, checkpoints.py whether a trainer's checkpoint is whole; interrupts.py ends long
-work on Ctrl-C, provenance.py says what made a number.
+folder.py writes a run and reading.py reads one. attempts.py lists its starts, resumes and finishes, identity.py checks
+that a resumed run is the same run, checkpoints.py checks that a trainer's checkpoint is complete, interrupts.py ends
+long work on Ctrl-C, and provenance.py records packages, hardware and commit.
 Left out: what is trained or asked in a run.
 """
 

@@ -1,10 +1,9 @@
-"""A run's attempts: which start, resume and finish it had, which of its rows still count, and how it ended.
+"""Attempts of a run: its starts, resumes and finishes, which of its rows still count, and its status.
 
-The story: a run that is resumed from step N writes the steps after N again; the rows of earlier attempts beyond N stay
-in its files and are superseded. That is told by attempts.jsonl, one event a line. Should that file be lost or cut, the
-rows themselves tell: the first step that an attempt logged is the one after the step it went on from.
-
-Left out: who runs; one process at a time holds a run folder's lock.
+A run that is resumed from step N writes the steps after N again. The rows of earlier attempts beyond N stay in its
+files and no longer count. attempts.jsonl records this, one event per line. If that file is lost or cut, the rows
+themselves show it: the first step that an attempt logged is the one after the step from which it resumed.
+Left out: which process writes; a lock on the run folder allows one at a time.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 UNFINISHED, FINISHED, BROKEN = "unfinished", "finished", "broken"  # a run's status
-INTERRUPTED = "interrupted"  # training.Trained.stopped where someone stopped it, not a number
+INTERRUPTED = "interrupted"  # training.run.Trained.stopped of a run that a signal stopped
 
 
 def with_lost(events: list[dict], rows: Iterable[Mapping]) -> list[dict]:

@@ -1,12 +1,11 @@
-"""Whether a trainer's checkpoint can be gone on from: all of its files, each of them readable, or not at all.
+"""Checking a trainer's checkpoint before a run resumes from it: all of its files are there and readable.
 
-The story: transformers goes on without what it does not find. Without optimizer.pt or scheduler.pt it begins a fresh
-optimiser, without the generators' state it draws other rollouts, and says nothing; the run then ends elsewhere.
-`newest` finds the checkpoint a run goes on from; `check_trainer_checkpoint` refuses it unless it is whole. A trainer
-writes trainer_state.json last: a folder without it is a save that a kill cut short, and the one before it counts.
-training/run.py seals each folder once it is saved, so that a flipped bit in the optimiser's numbers is seen, too.
-
-Left out: mending, and going on with another number of processes than saved.
+transformers continues without the files that it does not find: without optimizer.pt or scheduler.pt it starts a fresh
+optimiser, without the random generators' state it draws other rollouts. It says nothing, and the run ends elsewhere.
+`newest` finds the checkpoint from which a run resumes; `check_trainer_checkpoint` refuses it unless it is complete. A
+trainer writes trainer_state.json last: a folder without it was cut short by a kill, and the one before it counts.
+training/run.py seals each folder after saving it, so that a flipped bit in the optimiser's numbers is noticed too.
+Left out: repair, and resuming with another number of processes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Run folders: everything a run leaves behind, in one place that survives a kill and can be compared with another.
-
-The story: `runs/<time>-<name>/` holds
+"""The run folder: what a run writes into `runs/<time>-<name>/`, so that a kill at any moment loses at most one line.
 
     config.json       name, seed and settings, written once          predictions.jsonl  one answered question a line
     versions.json     what it ran with, see provenance.py            summary.json       scores and headline numbers
@@ -8,14 +6,14 @@ The story: `runs/<time>-<name>/` holds
     metrics.jsonl     one line a logged step                         checkpoints/       what the trainer resumes from
     rollouts.parquet  every sampled completion with its rewards      report.html        made by `vsr report`
 
-Rows are appended and flushed as they come, whole files appear by renaming, so a kill at any moment costs at most the
-line being written, and that torn line is dropped on the next opening. Rollouts are a journal, rollouts.jsonl, until
-`finish` turns them into parquet. After a resume from step N, rows of earlier attempts beyond N stay in the files but
-are superseded (attempts.py): readers leave them out unless asked. Resuming writes nothing before the first row, so that
-a resume that is refused leaves no mark; versions.json also holds the run's identity (attempts.py), by which it is.
+Rows are appended and flushed as they come, and whole files appear by renaming; a line that a kill cut short is dropped
+when the folder is opened again. Rollouts are a journal, rollouts.jsonl, until `finish` turns them into parquet. After a
+resume from step N, rows of earlier attempts beyond N stay in the files but no longer count (attempts.py): readers leave
+them out unless asked. Resuming writes nothing before the first row, so that a refused resume leaves no trace;
+versions.json also holds the run's identity (identity.py), with which a resume is compared.
 
 Left out: power failures (rows are flushed, not fsynced), several writers at once (a lock refuses the second; in
-distributed training only the main process records), and uploading anywhere.
+distributed training only the main process records), and uploading.
 """
 
 from __future__ import annotations
@@ -227,7 +225,7 @@ class RunFolder(RecordedRun):
     def finish(self, stopped: str | None = None) -> None:
         """Turn the journal of rollouts into rollouts.parquet, refresh versions.json, mark the run finished and seal it.
 
-        stopped: why the training broke, see training.Trained; the run's status is then `broken`. A run whose training
+        stopped: why the training broke, see training.run.Trained; the run's status is then `broken`. A run whose training
         was interrupted is only closed, with a word: it can be gone on with.
         """
         self._must_write()

@@ -1,10 +1,9 @@
-"""Whether a run that is gone on with is the run that was begun: rows, clips, weights and settings known by their bytes.
+"""Identity of a run: rows, clips, weights and settings as hashes, compared before the run is resumed.
 
-The story: a run that is resumed on other rows, clips, adapter or rate is two runs in one folder, and no number of it
-means anything. So a run writes down what it is made of when it begins, hashes for what is large, and whoever goes on
-with it is compared with that; the first thing that differs is named with both values. Folders of earlier versions wrote
-nothing down: they can be gone on with, and what could not be compared is said.
-
+A run that is resumed with other rows, clips, adapter or settings would be two runs in one folder, and none of its
+numbers would mean anything. So a run records what it is made of when it begins, as hashes where that is large. A resume
+is compared with the record, and the error names the first difference with both values. Folders of earlier versions
+recorded nothing: they can be resumed, and the run reports what could not be compared.
 Left out: code, packages and hardware, which versions.json records and which may differ between attempts.
 """
 

@@ -1,11 +1,10 @@
-"""Stopping long work from outside: one line that says how to go on, and the exit status a shell expects.
+"""Stopping long work by a signal: one line that says how to continue, and the exit status that a shell expects.
 
-The story: Ctrl-C (SIGINT) and a scheduler's SIGTERM both become a KeyboardInterrupt within `say_on_stop`, so that files
-are closed and bars finished; then one line on stderr says how to go on, and the process ends with 130 or 143. Work that
-should not be cut in the middle of a step asks `first_ask`: the first signal is only noted, a second one stops at once.
-A disk that is full is told in one line, too, whoever of Python, torch and safetensors noticed it.
-
-Left out: SIGKILL, which nobody can catch (run folders survive it), and threads beside the main one, which get none.
+Within `say_on_stop`, Ctrl-C (SIGINT) and a scheduler's SIGTERM both become a KeyboardInterrupt, so that files are
+closed and progress bars finished; then one line on stderr says how to continue, and the process ends with 130 or 143.
+Work that should not stop in the middle of a step uses `first_ask`: the first signal is only noted, a second one stops
+at once. `say_on_full_disk` reports a full disk in one line, whether Python, torch or safetensors noticed it.
+Left out: SIGKILL, which no process can catch (run folders survive it), and threads, which receive no signals.
 """
 
 from __future__ import annotations

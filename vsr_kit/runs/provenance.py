@@ -1,10 +1,9 @@
-"""What made this number: Python, packages, hardware, the commit of the code and the hash of the weights.
+"""Provenance of a run: Python, packages, hardware, the commit of the code, and the hash of the weights.
 
-The story: a run's folder keeps `versions.json`, written by `versions`; two runs that differ can then be compared
-without asking anyone. A checkpoint is named by a hash of its weights' bytes, so that a retrained one under an old name
-shows, and by a second one of its tokenizer and chat template, without which the same weights read another text.
-
-Left out: environment variables and user names (a run folder is meant to be shared), and drivers below CUDA's version.
+`versions` writes them into a run folder's `versions.json`, so that two runs that differ can be compared later. A
+checkpoint is identified by a hash of its weights' bytes, so that a retrained one under an old name is noticed, and by a
+second hash of its tokenizer and chat template, without which the same weights read another text.
+Left out: environment variables and user names (a run folder may be shared), and drivers below CUDA's version.
 """
 
 from __future__ import annotations

@@ -1,19 +1,11 @@
-"""What a run folder holds, read strictly.
+"""Reading a run folder strictly: settings, versions, attempts, metrics, rollouts, predictions, summary, checkpoints.
 
-The files of a run folder, read strictly: what is there is what a run writes, or it is damage and named.
-
-The story: `RunFolder` (folder.py) says which files a run has and who may write them; here they are read back. Each is
-held against its seal, if the folder has one (a study seals the runs it keeps), and against the fields that readers rely
-on, so that a list for a dictionary or a step that is text ends in one line instead of in a traceback or in a curve.
-
-Left out: which rows count after a resume; folder.py knows that.
-
-What a run folder holds, read: settings, versions, attempts, metrics, rollouts, predictions, summary, checkpoints.
-
-The story: `run_files` reads each file strictly, so that one that was cut or edited is told by its name, line and field,
-never by an error of Python's further on. Here the files become a run: which of its rows count (those that a later
-attempt wrote again are left out unless asked for), how it ended, and where it can be gone on with.
-Left out: writing (folder.py), and shipped runs, which hold fewer files and no attempts: all of their rows count.
+folder.py says which files a run has and writes them. Here each file is compared with its seal, if the folder has one (a
+study seals the runs that it keeps), and with the fields that readers rely on, so that a cut or edited file gives one
+line with its name, line and field instead of a traceback or a wrong curve. `RecordedRun` combines the files: which rows
+count (those that a later attempt wrote again are left out unless asked for), how the run ended, and from which
+checkpoint it can be resumed.
+Left out: writing, and attempts of shipped runs, which hold fewer files: all of their rows count.
 """
 
 from __future__ import annotations
@@ -26,7 +18,7 @@ from vsr_kit.files import check_seal
 from pathlib import Path
 from vsr_kit.runs import attempts
 
-# What readers rely on; "?" may be missing. See damage.expect.
+# What readers rely on; "?" may be missing. See files.expect.
 _CONFIG = {"name": str, "seed": int, "started": str, "config": dict}
 _VERSIONS = {"hardware": dict, "git?": dict, "checkpoint?": dict}
 _SUMMARY = {"scores?": dict, "headline?": dict}
@@ -164,7 +156,7 @@ class RecordedRun:
         return self.path / "checkpoints"
 
     def last_checkpoint(self) -> Path | None:
-        """The newest checkpoint that was saved to its end; see `resumable.newest`."""
+        """The newest checkpoint that was saved to its end; see `checkpoints.newest`."""
         from vsr_kit.runs.checkpoints import newest
 
         return newest(self.checkpoints)

@@ -1,13 +1,15 @@
-"""Sharing: each shared token of a batch is read once, whatever is sampled, scored or trained after it.
+"""Prefix sharing: tokens that prompts and completions have in common are read once, in rollouts, scoring, training.
 
-packing.py lays clips, questions and completions out as one sequence, a tree in which every shared prefix stands once;
-attention.py lets each token see its own ancestors in that tree; scoring.py computes log-probabilities, rollouts.py
-samples a step's completions, prefill.py reads the prompts of an evaluation with a shared KV cache. reference.py is the
-plain computation that tests compare with, compare.py and meter.py put both side by side.
+packing.py lays prompts and completions out as one packed sequence, a tree in which every shared prefix occurs once;
+attention.py lets each token attend to its own ancestors in that tree, or to a shared KV cache. rollouts.py samples a
+training step's completions after one prefill of the packed prompts; scoring.py computes log-probabilities of
+completions; prefill.py is the prefill of an evaluation. reference.py is the plain computation without sharing with
+which tests compare; compare.py runs both in a notebook, and meter.py counts the tokens and seconds of each.
 
-There are two prefills on purpose: an evaluation's answers must not depend on which questions share a batch, so
-prefill.py pads; a training step's samples must be those of transformers, so rollouts.py hands it a packed tree.
-Left out: pages of KV memory and continuous batching (vLLM has them).
+There are two prefills on purpose. An evaluation's answers must not depend on which questions share a batch, so
+prefill.py pads; a training step's samples must be those of transformers' `generate`, so rollouts.py hands it the cache
+of a packed tree.
+Left out: paged KV memory and continuous batching (vLLM has them).
 """
 
 from vsr_kit.sharing.attention import TreeMask, share_attention

@@ -1,11 +1,11 @@
-"""Attention that reads what is shared once: over a packed tree, and over beginnings that several rollouts go on from.
+"""Attention that reads shared tokens once: over a packed tree, and over a shared KV cache of prompts.
 
-The story: one attention function, registered with transformers under the name `shared`, serves every pass of a model.
-Handed a `PackedTree`'s parts in the mask's place, it computes each part against its ancestors and itself; while
-`reading_from` holds a cache of shared beginnings, each row's single new token is computed against its beginning, which
-the group keeps once, and the row's own tokens; with an ordinary mask it is transformers' sdpa.
+One attention function, registered with transformers under the name `shared`, serves every pass of a model. If the mask
+is a `TreeMask`, it computes each part of a packed tree against its ancestors and itself. Inside `reading_from(cache)`,
+it computes each row's single new token against the prefix in the shared cache, which is kept once for the G rollouts of
+a prompt, and against the row's own tokens. With an ordinary mask it is transformers' sdpa.
 
-The parts' results are recomputed in the backward pass, so that nothing but queries, keys and values is kept of a layer.
+The results of a tree's parts are recomputed in the backward pass, so that a layer keeps only queries, keys and values.
 Left out: attention dropout, sliding windows, beam search.
 """
 
@@ -32,7 +32,7 @@ _READING: ContextVar[SharedCache | None] = ContextVar("the cache that rollouts g
 
 
 def share_attention(model) -> None:
-    """Let a model's language model attend by `shared_attention` from now on; the vision tower keeps its own way."""
+    """Make a model's language model use `shared_attention`; the vision tower keeps its own attention."""
     AttentionInterface.register(NAME, shared_attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)
     core = core_model(model)
@@ -59,14 +59,14 @@ def shared_attention(module, query, key, value, attention_mask, scaling=None, **
 
 @dataclass(frozen=True, eq=False)
 class TreeMask:
-    """Stands where a mask stands: the parts of a tree, and the small masks inside those that have several pieces."""
+    """Passed in place of a mask: the parts of a tree, and small masks inside parts of several pieces."""
 
     parts: tuple[Part, ...]
     biases: tuple[torch.Tensor | None, ...]
 
     @classmethod
     def of(cls, tree: PackedTree) -> TreeMask:
-        """The mask of a tree, in the dtype that queries have now."""
+        """The mask of a tree, in the dtype that queries have here (autocast's or the embeddings')."""
         device = tree.embeds_LD.device
         autocast = torch.is_autocast_enabled(device.type)
         dtype = torch.get_autocast_dtype(device.type) if autocast else tree.embeds_LD.dtype
@@ -102,11 +102,11 @@ def _bias(num_seen: int, pieces: tuple[int, ...], dtype: torch.dtype, device) ->
     return torch.zeros(allowed.shape, dtype=dtype, device=device).masked_fill_(~allowed, torch.finfo(dtype).min)
 
 
-# -- beginnings that rollouts go on from -------------------------------------------------------------------------------
+# -- a shared KV cache -------------------------------------------------------------------------------------------------
 
 
 class SharedLayer(DynamicLayer):
-    """One layer's keys and values: N beginnings (N, K, P, d) kept once, and what each of N * `each` rows adds."""
+    """One layer of the cache: N prefixes (N, K, P, d) kept once, and the own tokens of N * `each` rows."""
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
         super().__init__()
@@ -116,18 +116,18 @@ class SharedLayer(DynamicLayer):
         return self.beginning[0].shape[-2] + super().get_seq_length()
 
     def batch_repeat_interleave(self, repeats: int) -> None:
-        """So many rows of each beginning, before any has added anything."""
+        """Give each prefix `repeats` rows; called before any row has added a token."""
         self.each *= repeats
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
-        """Only some of the rows, each from now on with a beginning of its own."""
+        """Keep only some of the rows, each from now on with a prefix of its own."""
         self.beginning, self.each = tuple(x[indices // self.each] for x in self.beginning), 1
         if self.is_initialized:
             self.keys, self.values = self.keys[indices], self.values[indices]
 
 
 class SharedCache(DynamicCache):
-    """A cache whose rows come G from each beginning, side by side."""
+    """A KV cache of N prefixes for N * G rows, the G rows of a prefix side by side."""
 
     def __init__(self, beginnings: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class SharedCache(DynamicCache):
 
 @contextmanager
 def reading_from(cache: SharedCache) -> Iterator[None]:
-    """While open, one-token passes with `cache` see its beginnings too."""
+    """While open, passes of one token per row with `cache` attend to its prefixes too."""
     token = _READING.set(cache)
     try:
         yield
@@ -145,7 +145,7 @@ def reading_from(cache: SharedCache) -> Iterator[None]:
 
 
 def _attend_beginnings(query, key, value, layer: SharedLayer, mask, scaling) -> torch.Tensor:
-    """Row n's token sees beginning n // G and the row's own tokens; one softmax over both. (N * G, H, 1, d) -> same."""
+    """Row n's token attends to prefix n // G and its row's tokens, in one softmax. (N * G, H, 1, d) -> same."""
     rows, heads, length, size = query.shape
     if length != 1:
         raise ValueError(f"a pass over shared beginnings reads one token a row, got {length}")
@@ -154,7 +154,7 @@ def _attend_beginnings(query, key, value, layer: SharedLayer, mask, scaling) -> 
     each, group = rows // n, heads // kv_heads
     scale = size**-0.5 if scaling is None else scaling
     grouped = query.view(n, each, kv_heads, group, size)
-    shared_q = grouped.transpose(1, 2).reshape(n, kv_heads, each * group, size)  # a beginning's queries side by side
+    shared_q = grouped.transpose(1, 2).reshape(n, kv_heads, each * group, size)  # a prefix's queries side by side
     own_q = grouped.reshape(rows, kv_heads, group, size)
     before = (shared_q @ begun_k.transpose(-1, -2)).view(n, kv_heads, each, group, begun).transpose(1, 2)
     scores = torch.cat([before.reshape(rows, kv_heads, group, begun), own_q @ key.transpose(-1, -2)], -1)

@@ -1,9 +1,10 @@
-"""One GRPO step's work done plainly and shared, side by side, small enough for a notebook: what it read and how long.
+"""One GRPO step computed plainly and with sharing, side by side, small enough for a notebook: tokens and seconds.
 
-The story: `make_work` prepares questions about one clip. `plain_step` and `shared_step` each do the rollouts, the
-reference's pass, the policy's pass and the gradient, and tell the tokens, the seconds, the log-probabilities and the
-gradient; given the same completions, the last two must agree. Random numbers stand for the advantages. Left out: TRL,
-the optimiser, memory and repeats: `python -m benchmarks sharing` compares whole trainers, each in its own process.
+`make_work` prepares questions about one clip. `plain_step` and `shared_step` each do the rollouts, the reference
+model's pass, the policy's pass and the gradient, and return tokens, seconds, log-probabilities and gradient; for the
+same completions, the last two must agree. Random numbers take the place of the advantages.
+Left out: TRL, the optimiser, memory and repeats: `python -m benchmarks sharing` compares whole trainers, each in its
+own process.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def make_work(
 
 
 def plain_step(work: Work, completions: Completions | None = None, seed: int = 0) -> Step:
-    """Every rollout with its own clip and question, a question at a time.
+    """The step without sharing: every rollout with its own clip and question, one question at a time.
 
     completions: scored instead of the rollouts, which are made all the same. seed: of rollouts and advantages.
     """
@@ -132,7 +133,7 @@ def plain_step(work: Work, completions: Completions | None = None, seed: int = 0
 
 
 def shared_step(work: Work, completions: Completions | None = None, seed: int = 0) -> Step:
-    """The same with the clip's features at hand, and the clip and every question read once a pass."""
+    """The step with sharing: the clip's features are cached, the clip and each question are read once per pass."""
     model, meter, count = work.loaded.model, work.meter, work.num_generations
     torch.manual_seed(seed)
     meter.take()

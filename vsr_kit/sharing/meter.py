@@ -1,10 +1,9 @@
-"""Where the time of a step goes, and how many tokens the language model reads for it, seen from outside.
+"""Seconds and tokens of a training step by phase, measured from outside the trainer.
 
-The story: stock TRL's trainer and ours have methods of the same names, so one set of wrappers times both. Phases nest
-(a vision tower runs inside a rollout) and each gets its own time only. Tokens are counted by a hook on the language
-model's first layer, batch times length, whoever calls it.
-
-Left out: what is inside a phase; a profiler tells that.
+Stock TRL's trainers and the kit's have methods of the same names, so one set of wrappers times both. Phases nest (the
+vision tower runs inside a rollout) and each is counted without those inside it. Tokens are counted by a hook on the
+language model's first layer, as batch times length, for every caller.
+Left out: what happens inside a phase; a profiler shows that.
 """
 
 from __future__ import annotations

@@ -1,25 +1,23 @@
-"""Questions about clips as token ids, and many of them as one sequence that holds shared tokens once.
+"""Encoded prompts, and many prompts with their completions packed into one sequence that holds each shared prefix once.
 
-One question about one clip, as token ids, positions and features.
+`encode_prompt` turns one question about one clip into token ids, rotary positions and features, without running the
+model. `embed` writes the clip's features over the video pads of the prompt only, so that a completion that contains
+`<|video_pad|>` gets none of them.
 
-The story: nothing here runs the model; `embed` puts the clip's features where the video pads stand, in the prompt and
-nowhere else, so that a completion that says `<|video_pad|>` cannot steal them.
-Left out: several clips in one prompt, and images.
-
-Clips, questions and completions laid out as one sequence in which every shared token stands once.
-
-The story: for a clip with two questions and two completions (rollouts, or chosen and rejected answers) of each,
+`pack` lays a batch out. For a clip with two questions and two completions (rollouts, or chosen and rejected answers) of
+each,
 
     sequence    clip | q1    | q1's last, c1[:-1] | q1's last, c2[:-1] | q2    | q2's last, c3[:-1] | ...
     may see     self | clip  | clip, q1           | clip, q1           | clip  | clip, q2           |   and itself
     predicts    -    | -     | c1                 | c2                 | -     | c3                 |
 
-where q1 is what question 1 adds to the shared beginning, its last token left to the completions, each of which has to
-predict its first token from it. A token sees what a plain forward of its own prompt and completion would show it, at
-the same rotary positions, so its log-probability is the same. The parts are a tree, clip → question → completion, and
-`attention.tree_attention` computes each part against its own ancestors: no mask of the whole sequence exists.
+where q1 is question 1 without the shared prefix and without its last token. That last token is repeated before each
+completion, whose first token is predicted from it. Every token attends to the same tokens, at the same rotary
+positions, as in a plain forward pass over its own prompt and completion, so its log-probability is the same. The parts
+form a tree, clip → question → completion, and `attention.TreeMask` computes each part against its ancestors: no mask of
+the whole sequence is ever made.
 
-Left out: completions that share a beginning beyond their prompt.
+Left out: several clips in one prompt, images, and completions that share a prefix beyond their prompt.
 """
 
 from __future__ import annotations
@@ -60,7 +58,7 @@ def encode_prompt(model, processor, messages: list[dict], clip: ClipFeatures | N
 
 
 def embed(model, prompt: EncodedPrompt) -> torch.Tensor:
-    """Input embeddings (P, D) of a prompt, its clip's features where the pads stand."""
+    """Input embeddings (P, D) of a prompt, with its clip's features in place of the video pads."""
     core = core_model(model)
     embeds = core.get_input_embeddings()(prompt.ids_P)
     if prompt.features_VD is None:
@@ -70,9 +68,9 @@ def embed(model, prompt: EncodedPrompt) -> torch.Tensor:
 
 
 def shared_prefixes(prompts: Sequence[EncodedPrompt]) -> list[tuple[list[int], int]]:
-    """Prompts about one clip, wherever they stand: their indices, and how many first tokens they have in common.
+    """For each clip, the indices of its prompts and the length of the prefix that they share.
 
-    At least one token of every prompt is left over, since what follows it is wanted.
+    The prefix leaves at least one token of every prompt, from which the next one is predicted.
     """
     by_clip: dict[int, list[int]] = {}
     for i, prompt in enumerate(prompts):
@@ -84,7 +82,7 @@ def shared_prefixes(prompts: Sequence[EncodedPrompt]) -> list[tuple[list[int], i
     return out
 
 
-_TOKENS_A_PART = 256  # short completions of a question are computed together up to so many tokens, under a small mask
+_TOKENS_A_PART = 256  # short completions of a question share a part of at most this many tokens, under a small mask
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ class PackedTree:
     prompt_places: tuple[tuple[slice, ...], ...]
 
     def by_completion(self, values_S: torch.Tensor) -> list[list[torch.Tensor]]:
-        """What belongs to each completion of each prompt, in the order given, from values of the scored places."""
+        """Values of the scored places, split by prompt and completion, in the order given."""
         pieces = iter(values_S.split([n for i in self.order for n in self.lengths[i]]))
         own = {i: [next(pieces) for _ in self.lengths[i]] for i in self.order}
         return [own[i] for i in range(len(self.lengths))]
@@ -141,7 +139,7 @@ class PackedTree:
 def pack(
     model, prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[torch.Tensor]] | None = None
 ) -> PackedTree:
-    """Lay prompts and their completions out; prompts about one clip share their beginning.
+    """Pack prompts and their completions into one sequence; prompts about one clip share their prefix.
 
     Args:
         completions: for each prompt its id tensors, none empty. None packs the prompts alone, without last tokens.

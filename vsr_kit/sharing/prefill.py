@@ -1,8 +1,10 @@
-"""Reading many prompts at once, each beginning they share only once.
+"""Prefill for evaluation: many prompts are read in batches, and a prefix that prompts share is read once.
 
-The story: the rows of a batch keep their padding on the left, first of the shared beginning, then of the rest, and the
-mask remembers where it stands; rotary positions come from the prompts, so padding shifts nothing.
-Left out: gradients, and beginnings shared across different clips (the system prompt).
+The prompts about one clip share a prefix, whose KV cache is computed once and copied for each of them; the rest of each
+prompt is read in batches of similar length. Padding is on the left, once before the prefix and once before the rest,
+and the mask records where; rotary positions come from the prompts, so padding shifts nothing. `prefill_next` then
+appends one token to each sequence.
+Left out: gradients, and prefixes shared across different clips (the system prompt).
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from vsr_kit.sharing.packing import EncodedPrompt, embed, shared_prefixes
 
 @dataclass(frozen=True, eq=False)
 class Prefill:
-    """N sequences read so far, and what may come next.
+    """N sequences after a prefill: their KV cache and the logits of the next token.
 
     Attributes:
         logits_NW: of the next token, fp32; W is the size of the vocabulary.
-        cache: keys and values.
+        cache: keys and values of all tokens read so far.
         mask_NL: 1 where the cache holds a token, 0 where it holds padding.
         next_N: rotary position of the next token.
     """
@@ -55,8 +57,8 @@ def prefill(
 ) -> Iterator[tuple[list[int], Prefill]]:
     """Read N prompts, and yield them in batches of similar length: indices, and `num_samples` sequences of each.
 
-    What prompts about the same clip have in common at their beginning is read once for all of them, which is exact:
-    a token's keys and values depend on what stands before it alone.
+    The prefix that prompts about the same clip share is read once for all of them, which is exact: a token's keys and
+    values depend only on the tokens before it.
     """
     share_attention(model)
     core, runs = core_model(model), shared_prefixes(prompts)

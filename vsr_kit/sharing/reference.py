@@ -1,9 +1,9 @@
-"""What sharing is compared with: every rollout with its own clip and question, pixels in, nothing reused.
+"""The plain computation with which sharing is compared: every rollout with its own clip and question, nothing reused.
 
-The story: `plain_rollouts` and `plain_logps` do what transformers does by itself with G rows of one question; stock TRL
-does the same. `vsr_kit.sharing` has to give the same numbers, and `gradient` and `relative_error` say whether it does.
-`answer_logps` is for whole answers, as a preference compares them.
-`plain_tokens` and `shared_tokens` count what either way reads in one pass over the questions of a clip.
+`plain_rollouts` and `plain_logps` start from pixels and do what transformers, and so stock TRL, does with G rows of one
+question. The rest of `vsr_kit.sharing` has to give the same numbers; `gradient` and `relative_error` help to check
+that. `answer_logps` gives log-probabilities of whole answers, as preference data compares them. `plain_tokens` and
+`shared_tokens` count the tokens that either computation reads in one pass over the questions of a clip.
 Left out: the loss, several questions in one plain pass, and padding, which only a real batch has.
 """
 

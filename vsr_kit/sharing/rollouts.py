@@ -1,8 +1,8 @@
-"""Rollouts of a training step: every clip and every prompt is read once, for all that is sampled after it.
+"""Rollouts of a training step: one prefill per clip and prompt serves all completions that are sampled from it.
 
-The story: one pass over the packed prompts fills a cache, the clip's part once for all its questions; transformers'
-`generate` decodes, so that every sampling setting works and the same random numbers give the rollouts of stock TRL, and
-each new token attends to its prompt's keys, kept once for the G rows that share them, and to its own row's.
+One pass over the packed prompts fills a KV cache, with a clip's part computed once for all its questions. transformers'
+`generate` decodes, so that every sampling setting works and the same random numbers give the rollouts of stock TRL.
+Each new token attends to its prompt's keys, kept once for the G rollouts of the prompt, and to its own row's keys.
 Left out: continuous batching, beam search and vLLM.
 """
 

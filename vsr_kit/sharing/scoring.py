@@ -1,11 +1,10 @@
-"""Log-probabilities of completions, every shared token read once, and the head run only where a token is scored.
+"""Log-probabilities of completions in one packed pass, with the output head applied only where a token is scored.
 
-The story: `score` packs prompts and completions into one sequence (packing.py), runs the model over it once, and takes
-the log-probability of each completion's tokens a few tokens at a time: no buffer of tokens x vocabulary exists.
-`give_scores` teaches a model's forward to do this in one call, because wrappers (PEFT, DistributedDataParallel) must
-see a forward pass to do their work; and to answer TRL's SFT and DPO trainers with it, which ask for rows and get them.
-TRL's own chunked head would do, but adds up in fp32 even where the model computes in fp64, and on a CPU projects every
-token of the sequence.
+`score` packs prompts and completions into one sequence (packing.py), runs the model over it once, and computes the
+log-probabilities of the completions' tokens in chunks: no buffer of tokens x vocabulary exists. `give_scores` extends a
+model's forward so that one call does this, because wrappers (PEFT, DistributedDataParallel) must see a forward pass to
+do their work; the same forward answers TRL's SFT and DPO trainers, which ask for rows. TRL's own chunked head is not
+used: it sums in fp32 even where the model computes in fp64, and on a CPU it projects every token of the sequence.
 Left out: soft-capped or scaled logits (Qwen2-VL has none).
 """
 
@@ -77,7 +76,7 @@ def score(
 
 
 def give_scores(model) -> None:
-    """Teach a Qwen2-VL (inside wrappers or not) the passes asked for here; every other pass stays as it was.
+    """Extend the forward of a Qwen2-VL (inside wrappers or not) by packed passes; every other pass stays as it was.
 
     With `tree`, its forward returns the `fields` of the scored places, (S,) each. With `shared` it returns what a model
     with TRL's fused head would for the same rows, so TRL's trainers must have patched the model before.
@@ -125,7 +124,7 @@ def _rows(core, shared: SharedRows, labels_BT: torch.Tensor, temperature: float)
 def token_scores(
     head, hidden_SD, labels_S, temperature: float = 1.0, fields: Sequence[str] = FIELDS[:1]
 ) -> tuple[torch.Tensor, ...]:
-    """What a head says of S labels, (S,) each; in fp32, or fp64 where the model computes so.
+    """Log-probabilities and other `fields` of S labels, (S,) each; in fp32, or fp64 where the model computes in it.
 
     Logits exist for a few tokens at a time, and again in the backward pass.
 

@@ -1,11 +1,18 @@
-"""The study: the runs there are, the questions they are asked, how it is run, and what it found.
+"""The study: its training runs, the questions that they are asked, how it is run, and what it found.
 
-`Study` (study.py) is the one object to read a study with. conditions.py has where answers are kept, question_sets.py
-the questions, runner.py runs every variant of every recipe, training_runs.py one of them, staleness.py says whether
-what an earlier study left may stay. What was found is computed anew from the kept answers, never stored: answers.py
-reads them, comparisons.py puts variants side by side, judge.py applies each claim's own rule, summary.py writes the
-README's tables. Every function that reads takes the study's folder, the shipped one by default.
-Left out: drawing, which is `vsr_kit.plots`.
+`Study` (study.py) is the one object to read a study with.
+
+Set up: question_sets.py has the questions, conditions.py the passes over them and the answer files, controls.py the
+questions about changed rooms, labels.py the cost of VSI-100k's labels. Run: runner.py runs every variant of every
+recipe, training_runs.py one run; staleness.py says whether results of an earlier study may stay; acceptance.py says
+whether the miniature may be shipped.
+
+What was found is computed anew from the kept answers, never stored: answers.py reads them, comparisons.py compares
+variants, reward_analysis.py and chains.py look at rewards and chains of thought, real_rooms.py and travel.py at real
+rooms. evidence.py is what claims' measures read, judge.py applies the claim's own rule, reach.py names the model and
+rooms behind it, and summary.py writes the README's tables. Every function that reads takes the study's folder, by
+default the shipped one.
+Left out: drawing, which is in `vsr_kit.plots`.
 """
 
 from vsr_kit.claims.recipe import (

@@ -1,7 +1,8 @@
-"""Is the miniature fit to be shipped? Measured on validation rooms, never by how prompting or GRPO come out.
+"""Acceptance of a new miniature: measured on validation rooms, never by how prompting or GRPO turn out on it.
 
-Three rules, fixed beforehand: it can be read (parse rate in every mode), it sees (its own clip beats another room's),
-and there is room to gain (the same network told the truth is better). Left out: anything about test rooms.
+There are three rules, fixed in advance: its answers can be read (parse rate in every mode), it sees (its own clip beats
+another room's), and there is room to gain (the same network trained on the truth is better).
+Left out: anything about test rooms.
 """
 
 from __future__ import annotations

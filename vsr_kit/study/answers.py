@@ -1,16 +1,9 @@
-"""Reading a study folder: answers of base and trained runs, their curves, and the lines to beat.
+"""Reading a study folder: answers of the base and of trained runs, their scores, curves and rollouts, and baselines.
 
-Reading a study folder: which answers are there, what the training rooms' answers were, what made it all.
-
-Left out: scoring, which is the business of the modules beside this one.
-
-The base with three prompts: scores, what became of the answers, best of k, and the lines to beat.
-
-Left out: trained models.
-
-Trained runs: their answers, and the base against GRPO with vanilla prompts (scores, gaps, curves, side by side).
-
-Left out: comparing the other variants, which `vsr_kit.study.comparisons` does.
+The first part finds answers, training answers and their provenance. The second has the base model under three prompts:
+scores, shares of right, wrong and unreadable answers, best of k, and baselines. The third has trained runs: their
+answers, curves, rollouts and summaries, and the base against GRPO with vanilla prompts.
+Left out: comparing the other variants, which comparisons.py does.
 """
 
 from __future__ import annotations
@@ -50,7 +43,7 @@ from vsr_kit.study.conditions import (
 )
 from vsr_kit.study.question_sets import PER_TYPE_AND_ROOM, TRAIN_ROOMS
 
-Bands = dict[str, Interval]  # `overall` and every task; see `one_mean`
+Bands = dict[str, Interval]  # `overall`, `trained` and every task; see `drop_repeated_mean`
 
 
 def study_folder(folder: Path | str | None) -> Path:

@@ -1,9 +1,10 @@
-"""What chains of thought state, held against the room that was shown and against the answer that stands behind them.
+"""Chains of thought compared with the room that was shown and with the answer that follows them.
 
-The story: the miniature's chains keep to the grammar of its lessons (`pretrain.lessons.chain_text`), so a rule can read
-what they state, in metres. Two questions then have numbers. Does a chain speak of the room shown: is it nearer to that
-room's geometry than to another's? And does the answer follow: what would it score, worked out from the chain's own
-facts? Left out: chains in other words, such as a large model writes, where nothing can be read (how many, is counted).
+The miniature's chains use the grammar of its lessons (`vsr_kit.miniature.lessons.chain_text`), so a rule can read what
+they state, in metres. Two questions can then be measured. Does a chain describe the room that was shown: is it nearer
+to that room's geometry than to another room's? And does the answer follow from it: what would an answer worked out from
+the chain's own facts score?
+Left out: chains in other words, such as a large model writes; they cannot be read and are only counted.
 """
 
 from __future__ import annotations

@@ -1,21 +1,12 @@
-"""The variants side by side: scores, clip gaps, costs, tasks that nobody trained, the paper's figures.
+"""Variants compared: scores, clip gaps, answers, training costs, and the tasks that no run trained.
 
-The paper's figures for Qwen2-VL-2B, as printed, to stand beside ours.
+`held_out_table` has the two tasks that no run trained. Route planning is asked about the test rooms, appearance order
+about ten times as many, where the study asked it. The baseline there is the most frequent letter, since no training set
+has these tasks; it is counted on the test itself, as VSI-Bench does, which flatters it a little.
 
-arXiv 2504.00883, Tables 1 and 2, on VSI-Bench, per cent; `overall` is the printed average, which is not always the mean
-of the columns. The most-frequent-answer row is VSI-Bench's own (arXiv 2412.14171), counted on the test's answers.
-Rows of training name the prompt they are asked with after a colon where it is not vanilla.
-Left out: the 7B models.
+`repeated` compares a repetition of the study with the interval in which it should land.
 
-The variants side by side: scores, looking, answers, what training cost, and how a repetition compares.
-
-Left out: verdicts, which only `vsr_kit.study.judge` gives.
-
-The two tasks that nobody trained: scores of base and trained models, and what a letter alone earns there.
-
-Route planning is asked about the test rooms, appearance order about ten times as many, where the study did so.
-Left out: the most frequent training answer, since no training set has these tasks; the most frequent letter is counted
-on the test itself, as VSI-Bench does, which flatters it a little.
+Left out: the paper's 7B models, and verdicts, which only judge.py gives.
 """
 
 from __future__ import annotations

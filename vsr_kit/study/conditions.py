@@ -1,10 +1,10 @@
-"""Conditions and their answers: who was asked what, how, and where the answers are kept.
+"""Conditions and their answer files: which model was asked which questions, how, and with which clip.
 
 A condition is one pass over one set of questions: a model (the base or a trained run), a prompt mode, a decoding, and
-the clip shown (the room's own, another room's, or none). Its answers go into one small file under `answers/`, beside a
-manifest that says with what they were made; a condition whose file exists is not asked again, so a study goes on where
-a kill stopped it. An entry is written before its answers appear, so none are without: after a kill between the two a
-name has two entries, of which the last counts, or one without answers, which counts for nothing.
+the clip shown (the room's own, another room's, or none). Its answers go into one small file under `answers/`, and
+manifest.jsonl records how they were made. A condition whose file exists is not asked again, so a killed study continues
+where it stopped. The manifest's entry is written before the answers appear, so that no answers lack an entry: after a
+kill between the two, a name has two entries, of which the last counts, or one entry without answers, which is ignored.
 Left out: scores. Every table and verdict is computed from these files.
 """
 
@@ -43,7 +43,7 @@ def answer(
     """Run one condition unless its answers are there; write its entry in the manifest, then the answers.
 
     Raises:
-        ValueError: the answers that are there were made otherwise, see `made_otherwise`.
+        ValueError: the answers that are there were made otherwise, see `why_stale`.
     """
     from vsr_kit.generation import generate
 

@@ -1,24 +1,22 @@
-"""Does the gain travel? Controls on real rooms that each change one thing, and the questions they ask.
+"""Controls for the question "does the gain travel to real rooms?", with their rule: written before any answer.
 
-Does the gain travel? Controls on real rooms that each change one thing, with their rule: written before any answer.
-
-GRPO with vanilla prompts gains on procedural rooms (`BENCH`). On rooms of another make (`SCANNETPP`) it need not. What
-differs is much at once: words and colours that the recipe never taught, room sizes, things that hang or lie on others,
-how many there are, how answers are spread, counts beyond six. A control changes one of these, in whichever of the two
-sets it can be changed, and asks the same models the same questions: does the gain come back on real rooms, or is it
+GRPO with vanilla prompts gains on procedural rooms (`BENCH_SET`); on rooms of another kind (`SCANNETPP`) it need not.
+The two sets differ in many ways at once: words and colours that the recipe never taught, room sizes, things that hang
+or lie on others, the number of things, the spread of answers, counts beyond six. A control changes one of these, in
+whichever set allows it, and asks the same models the same questions: does the gain come back on real rooms, or is it
 lost on procedural ones?
 
-Measured: the gain is GRPO minus base, mean of the six trained tasks, VSI-Bench's phrasing, vanilla prompt, greedy,
-lenient parser. A control's *change* is the gain with the thing changed minus the gain without, on the questions that
-both have, runs paired with themselves, rooms drawn together; 95 % bootstrap over seeds and rooms, Student's beside it.
-The *shortfall* is the gain on BENCH minus the gain on SCANNETPP. `reading` turns the two into words.
-Left out: pairs of controls, but for `all-at-once`; walls, textures and shapes of real rooms, which the released
-geometry does not have.
+The gain is GRPO minus base, mean of the six trained tasks, VSI-Bench's phrasing, vanilla prompt, greedy, lenient
+parser. A control's *change* is the gain with the thing changed minus the gain without, on the questions that both have,
+runs paired with themselves, rooms drawn together; 95 % bootstrap over seeds and rooms, with Student's interval as well.
+The *shortfall* is the gain on BENCH_SET minus the gain on SCANNETPP. `reading` turns the two into words.
 
-The questions of the controls, about changed rooms; and who is asked what about real rooms.
+`control_set` makes a control's questions: the room is filmed on the walk of the unchanged room, and the questions are
+those of the unchanged room with the truths of the changed one. `real_conditions` lists which models are asked about
+real rooms, and how.
 
-The story: a control's room is filmed on the walk of the room as it is, its questions are those of the room as it is,
-with the truths of the changed one. Left out: what is changed, and how answers are read (`vsr_kit.study.controls`).
+Left out: pairs of controls except `all-at-once`; walls, textures and shapes of real rooms, which the released geometry
+lacks; and measuring, which travel.py does.
 """
 
 from __future__ import annotations
@@ -62,7 +60,7 @@ class World:
     """What a change may look at: the rooms of both sets, and which categories each real room's questions name.
 
     Attributes:
-        real, made: the rooms of `SCANNETPP` and of `BENCH`.
+        real, made: the rooms of `SCANNETPP` and of `BENCH_SET`.
         named: by real room, the categories that its questions name.
     """
 
@@ -77,7 +75,7 @@ class Control:
 
     Attributes:
         name: of the changed set, or of what is done with its answers.
-        of: the set it changes, `SCANNETPP` or `BENCH`.
+        of: the set it changes, `SCANNETPP` or `BENCH_SET`.
         changes: the one thing, in words.
         moved: the room with its geometry changed, from the room as it is; None where nobody is asked again.
         drawn: the categories as whose things are drawn, by category; each as itself by default.
@@ -276,7 +274,7 @@ def real_set(name: str, geometry: Geometry | None) -> QuestionSet:
 
 
 def control_set(name: str, geometry: Path) -> QuestionSet:
-    """The questions of a control that is asked, about changed rooms of `SCANNETPP` or `BENCH`, and what is shown.
+    """The questions of a control that is asked, about changed rooms of `SCANNETPP` or `BENCH_SET`, and what is shown.
 
     Args:
         name: of one of `ASKED_CONTROLS`.

@@ -1,11 +1,11 @@
-"""Verdicts: measure the differences a claim names and let the claim's own rule decide.
+"""Verdicts: the differences that a claim names are measured, and the claim's own rule decides.
 
-The story: `vsr_kit.claims` was written before any run and knows no data; `measured` knows which answers and curves its
-names mean; here the two meet. Differences are in points. Rules take the bootstrap's intervals, as was written down
-before the runs; since those are too narrow with few seeds, the same rule is asked a second time with Student's, and a
-verdict that changes says so. A verdict on fewer runs than its claim asks for is marked as preliminary, and none is
-told without the model and the rooms it was measured on.
-Left out: storing a verdict anywhere.
+`vsr_kit.claims` was written before any run and knows no data; evidence.py knows which answers and curves a claim's
+names mean; this module combines the two. Differences are in points. Rules use bootstrap intervals, as was fixed before
+the runs; since those are too narrow with few seeds, the same rule is applied a second time with Student's intervals,
+and a verdict that changes says so. A verdict on fewer runs than its claim asks for is marked as preliminary, and every
+verdict names the model and the rooms on which it was measured.
+Left out: storing verdicts.
 """
 
 from __future__ import annotations

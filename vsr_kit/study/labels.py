@@ -1,12 +1,12 @@
-"""Labels: what distances measured from centre to centre cost, and lettered options for VSI-100k's open words.
+"""The cost of labels measured from centre to centre, and lettered options for VSI-100k's open words.
 
 VSI-100k, on which vsGRPO trained, labels the distance of two objects from centre to centre; VSI-Bench, on which it was
-scored, asks for their closest points. So a model that learned its labels perfectly is still marked down, and
-`centre_ceiling` says how far. Pairs are plain records that can be written to a file and read back, so that a ceiling
-on released geometry can be recomputed without the geometry. `as_letters` changes the other difference between the two,
-letters for words, and nothing else; `make_rows(..., labels="closest")` changes the labels and not the words.
-Left out: the same cost for relative distance, where few questions have another answer, and the vertical or nearest
-corner conventions of other data sets.
+scored, asks for their closest points. A model that learned its labels perfectly still loses points, and
+`centre_ceiling` says how many. Pairs are plain records that can be written to a file and read back, so that a ceiling
+on released geometry can be recomputed without the geometry. `as_letters` changes the other difference between the two
+data sets, letters for words, and nothing else; `make_rows(..., labels="closest")` changes the labels and not the words.
+Left out: the same cost for relative distance, where few questions have another answer, and other data sets' conventions
+(vertical distance, nearest corner).
 """
 
 from __future__ import annotations

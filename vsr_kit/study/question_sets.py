@@ -1,11 +1,11 @@
-"""The study's question sets, each by its name: rooms of a split, a phrasing, and what was changed about the labels.
+"""The study's question sets by name: rooms of a split, a phrasing, and what was changed about the labels.
 
-`train-vsi-100k`, `val-vsi-bench`, `test-vsi-bench`, … are a split and a phrasing; `train-closest` asks in VSI-100k's
-words about closest points instead of centres, `train-letters` gives its word questions options to choose from;
-`test-held-out` asks the two tasks that nobody trained.
-All of these, and `arkitscenes-vsi-bench`, are asked by the study's rules, and filmed as it filmed: their questions and
-clips never change. `arkitscenes-benchmark` and `scannetpp-benchmark` ask real rooms by the benchmark's.
-Left out: real scenes beyond the geometry a caller names.
+`train-vsi-100k`, `val-vsi-bench`, `test-vsi-bench` and so on name a split and a phrasing. `train-closest` asks in
+VSI-100k's words about closest points instead of centres, `train-letters` gives its word questions options to choose
+from, and `test-held-out` asks the two tasks that no run trained. These sets and `arkitscenes-vsi-bench` use the study's
+rules and its way of filming, so their questions and clips never change. `arkitscenes-benchmark` and
+`scannetpp-benchmark` ask about real rooms by the benchmark's rules.
+Left out: real scenes beyond the geometry that a caller names.
 """
 
 from __future__ import annotations

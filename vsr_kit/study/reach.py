@@ -1,9 +1,9 @@
-"""How far a result reaches: the model and the rooms it was measured on, in words that stand beside every verdict.
+"""The reach of a result: the model and the rooms on which it was measured, in words that accompany every verdict.
 
-The story: "reproduced" alone is read as a word about the paper's model on the paper's rooms, which nothing here has
-seen. So a verdict is never told without its reach, and the reach is computed from what was measured: the data sets of
-the rows behind its intervals, the profile of the runs, how many there are.
-Left out: judging whether a result would hold elsewhere, which takes answers from there (`vsr_kit.study.real_rooms`).
+"Reproduced" alone would be understood as a statement about the paper's model on the paper's rooms, neither of which was
+used here. So a verdict is always given with its reach, which is computed from what was measured: the data sets of the
+rows behind its intervals, the profile of the runs, and the number of runs.
+Left out: whether a result would hold elsewhere, for which answers from there are needed (`vsr_kit.study.real_rooms`).
 """
 
 from __future__ import annotations

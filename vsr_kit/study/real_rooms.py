@@ -1,9 +1,9 @@
-"""Real rooms: base and GRPO on the geometry VSI-Bench's authors released, beside our own test rooms.
+"""Real rooms: base and GRPO on the geometry that VSI-Bench's authors released, compared with the kit's own test rooms.
 
-The story: a gain on rooms that this kit made says nothing yet about others. Each set of real rooms is a row: scores
-with own and with other clips, what training added, what constants earn without looking, and how many questions name a
-thing that nobody taught the base. Only the boxes are real; walls, colours and camera are this kit's.
-Left out: why sets differ (`vsr_kit.study.travel`), and data sets whose geometry is not released or was not asked.
+A gain on rooms that the kit generated says nothing yet about others. Each set of real rooms is a row: scores with own
+and with other clips, what training added, what constants earn without looking, and how many questions name a thing that
+the base was never taught. Only the boxes are real; walls, colours and camera are the kit's.
+Left out: why sets differ (travel.py), and data sets whose geometry is not released or was not asked about.
 """
 
 from __future__ import annotations

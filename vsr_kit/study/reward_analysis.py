@@ -1,7 +1,8 @@
-"""What rewards pay: silent groups, the constant that earns most, answers that are all the same, longer against shorter.
+"""What rewards pay: zero-variance groups, the best constant answer, repeated answers, longer against shorter rollouts.
 
-The story: a reward is judged before training by the differences it makes inside a group and by what it pays to somebody
-who never looks; after training by whether the answers became that constant. Left out: what a reward should pay.
+Before training, a reward is judged by the differences that it makes inside a group and by what it pays for a constant
+answer; after training, by whether the answers became that constant.
+Left out: what a reward should pay.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ Rows = Iterable[Mapping]
 def zero_variance_shares(
     rollouts: Rows, numerics: Sequence[str] = tuple(NUMERIC_REWARDS)
 ) -> dict[str, dict[str, float]]:
-    """How many groups earn the same throughout, if their answers are paid anew.
+    """Share of zero-variance groups if the answers were paid by each of several rewards.
 
     Args:
-        rollouts: of one run or several, with `run`, as `results.rollouts` gives them.
+        rollouts: of one run or several, with `run`, as `answers.rollouts` gives them.
         numerics: names of rewards for numbers.
 
     Returns:
@@ -76,7 +77,7 @@ def length_reward_gap(rollouts: Rows, length: Callable[[str], float]) -> float:
     """Accuracy reward of a group's longer half minus that of its shorter half, mean over groups.
 
     Args:
-        rollouts: as `silent_groups` takes them, with `accuracy_reward`.
+        rollouts: as `zero_variance_shares` takes them, with `accuracy_reward`.
         length: of a completion; where two are equally long, the one sampled first counts as shorter.
     """
     differences = []

@@ -1,10 +1,11 @@
-"""Running the study: units of work, each a run with its answers, on as many cores as there are, one thread each.
+"""Running the study: units of work, each a run with its answers, on all cores with one thread each.
 
-The story: `plan` lists the units of what was asked for, in an order that finishes the headline first; `reproduce` hands
-them to worker processes, looks at their run folders to tell how far they are, and leaves a study folder. What is there
-is not made again: a killed study goes on with every finished answer and every run's last checkpoint, and stops at once
-where those were made otherwise.
-Left out: several machines. Two study folders can be joined by copying one into the other, their manifests end to end.
+`plan` lists the units of what was asked for, in an order that finishes the headline results first. `reproduce` gives
+them to worker processes, reads their run folders for progress, and leaves a study folder. Existing results are not made
+again: a killed study continues with every finished answer and every run's last checkpoint, and stops at once if those
+were made in another way (staleness.py).
+Left out: several machines. Two study folders can be joined by copying one into the other and concatenating their
+manifests.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""What an earlier study left in a folder, and whether it may count for the study of today.
+"""Checks whether results of an earlier study in a folder may count for the study of today.
 
-The story: a study goes on with every run and every file of answers that is there. That is right only while they were
-made as they would be made now, so before anything runs they are held against today: a run's settings and checkpoint,
-the checkpoint and the token cap behind answers, the pairs of the real rooms. What differs is named, never mixed in.
+A study keeps every run and every file of answers that its folder already holds. That is right only if they would be
+made the same way now, so before anything runs they are compared with today's settings: a run's settings and checkpoint,
+the checkpoint and the token cap behind answers, the pairs of the real rooms. A difference is an error that names it;
+old and new results are never mixed.
 Left out: code and machine, which the files record and which may differ within a study; and the rows of the questions,
-which `answers.save_questions` compares where they are made.
+which `conditions.save_questions` compares where they are made.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The study in Markdown as the README shows it: main table, ledger of claims, benchmark of sharing.
+"""The README's tables in Markdown: the study's main table, the ledger of claims, and the benchmark of sharing.
 
-The study in Markdown as the README shows it, main table and ledger of claims; a test holds the README to it.
-
-The shipped benchmark of sharing in one table of Markdown, as the README shows it; a test holds the README to it.
+`study_summary`, `ledger` and `sharing_summary` compute them from the shipped study and the shipped benchmark; a test
+checks that the README contains them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""One run of the study: train a variant with a seed, keep what the course shows of it, ask it.
+"""One run of the study: train a variant with a seed, keep what the course shows of it, and ask it questions.
 
-What is kept is small: configuration, versions, summary, adapter, the metrics the figures draw (rounded to six digits),
-and the rollouts of a few steps at the beginning, at the end and in between. The run folder itself stays in a scratch
-folder until then, so that a killed run goes on from its last checkpoint.
+The kept files are small: configuration, versions, summary, adapter, the metrics that figures draw (rounded to six
+digits), and the rollouts of a few steps at the beginning, at the end and in between. Until then the run folder stays in
+a scratch folder, so that a killed run continues from its last checkpoint.
 Left out: choosing among a run's checkpoints. The last one counts.
 """
 

@@ -1,9 +1,9 @@
-"""Does the gain travel? What each control of `vsr_kit.study.controls` did to it, and what that says by its rule.
+"""Does the gain travel to real rooms? The effect of each control in controls.py, and its reading by the stated rule.
 
-The story: the gain on procedural rooms, the gain on ScanNet++'s, and the shortfall between the two; then, control by
-control, how the gain moved when one thing was changed. Some controls were asked anew, others only look at answers
-again: at part of them, or with every model's numbers put to scale.
-Left out: drawing, and any control that was thought of after its answers.
+The module gives the gain on procedural rooms, the gain on ScanNet++'s rooms, the shortfall between the two, and then
+for each control how the gain moved when one thing was changed. Some controls asked the models again; others use
+existing answers: a part of them, or all of them with each model's numbers rescaled.
+Left out: drawing, and controls that were invented after their answers were known.
 """
 
 from __future__ import annotations

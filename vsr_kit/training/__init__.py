@@ -1,9 +1,9 @@
-"""Training an adapter: GRPO, SFT or DPO by TRL's trainers, which here see the video and share what they read.
+"""Training a LoRA adapter with GRPO, SFT or DPO by TRL's trainers, extended to see the video and to share prefixes.
 
-run.py has `train`, the one door; profiles.py the sizes, methods.py what is trained how; grpo_trainer.py and
-supervised_trainers.py the trainers, video_mixin.py what they have in common; callbacks.py ends a run early, resuming.py
-goes on with one, collapse.py tells whether a curve collapsed. All private methods of TRL that the kit overrides are in
-these trainers; a test holds their signatures.
-Left out: a second training loop. Losses, schedules, logging and callbacks are TRL's. Import the module you mean:
-`vsr_kit.training.profiles` and `methods` load no torch.
+run.py has `train`, through which every training goes; profiles.py has the sizes, methods.py the methods.
+grpo_trainer.py and supervised_trainers.py have the trainers, video_mixin.py their common part. callbacks.py stops a run
+early, collapse.py says whether a curve collapsed, resuming.py continues a run. All private methods of TRL that the kit
+overrides are in these trainers; a test checks their signatures. Import the module you need: `vsr_kit.training.profiles`
+and `methods` load no torch.
+Left out: a training loop of the kit's own. Losses, schedules, logging and callbacks are TRL's.
 """

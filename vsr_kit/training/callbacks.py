@@ -1,13 +1,13 @@
-"""What ends a run before its last step: time that is up, someone who asks, numbers that broke; and policies that died.
+"""Callbacks that stop training early (time limit, a stop request, non-finite numbers) or warn that rewards collapsed.
 
-The story: a step of training ends with new weights, and only the next step's loss, gradient and KL show what they are
-worth. `StopWhenBroken` therefore keeps copies of the trained weights from before steps, calls a copy good once the log
-line of a step made from it is in order, and, when a line or the weights break, puts the last good copy back and ends
-the training. It does not raise: what was learned until then is saved like any other run's, with the reason. A policy
-can die with every number in order: it earns nothing any more, or every answer the same. `WarnOfCollapse` says so.
+A training step ends with new weights, and only the next step's loss, gradient and KL show whether they are any good.
+`StopWhenBroken` therefore copies the trained weights before a step and calls the copy good once the log line of that
+step is in order. When a log line or the weights break, it restores the last good copy and ends
+the training. It raises no error: the weights are saved as in any other run, together with the reason. `WarnOfCollapse`
+watches for a policy that fails although every number is finite: it earns nothing any more, or every answer is the same.
 
 Left out: stopping because a score no longer rises or has fallen (the study's runs go to their last step, and a dip may
-pass), and the numbers of the last step's weights, which no later step shows: those are only checked for being finite.
+pass). The last step's weights, which no later step tests, are only checked for being finite.
 """
 
 from __future__ import annotations
@@ -223,13 +223,13 @@ class StopWhenBroken(TrainerCallback):
 
 
 class WarnOfCollapse(TrainerCallback):
-    """Says on stderr, once each, that the reward collapsed and that the groups went silent. The run goes on.
+    """Warns on stderr, once each, of a collapsed reward and of zero-variance groups only. The run goes on.
 
     Collapsed is a reward whose mean over `window` log lines is below half of its best, `collapse.collapsed`'s rule; the
-    rule asks for the end of a run, so a warned run may yet recover. Silent is a line in which the rollouts of every
-    group earned the same (TRL's `frac_reward_zero_std` of 1): their advantages are 0, and nothing is learnt but to
-    please the KL term. `window` such lines in a row are told. Both are read from the trainer's own history, so a
-    resumed run knows what came before. Rewards that can be negative have no half of their best: only silence is told.
+    rule asks for the end of a run, so a warned run may yet recover. Silent is a line with zero-variance groups only
+    (TRL's `frac_reward_zero_std` of 1): all advantages are 0, and only the KL term still trains. `window` such lines in
+    a row give a warning. Both are read from the trainer's own history, so a resumed run knows what came before. For
+    rewards that can be negative, half of the best means nothing: they only get the second warning.
 
     Args:
         window: log lines.

@@ -1,10 +1,9 @@
-"""Whether a run collapsed, read from one curve of its log: the format reward's, or the accuracy's.
+"""Training collapse, found in one curve of a run's log: its format reward or its accuracy reward.
 
-The story: the vsGRPO paper reports that training without a KL term "can easily lead to training collapse" and shows a
-format reward that falls and stays down, no number. Here collapse is a rule, fixed before the runs: a running mean has
-fallen below a share of the best one so far, and is still below it at the end. A dip that recovers is none.
-
-Left out: curves that never rise, and why a run collapsed.
+The vsGRPO paper reports that training without a KL term "can easily lead to training collapse" and shows a format
+reward that falls and stays down, without a number. Here collapse is a rule, fixed before the runs: a running mean has
+fallen below a share of the best one so far, and is still below it at the end. A dip that recovers is no collapse.
+Left out: curves that never rise, and the reason for a collapse.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""GRPO that truly sees the video: TRL's trainer, with the places that read a prompt replaced.
+"""GRPO that sees the video: TRL's trainer, with the methods that read a prompt replaced.
 
-Stock `GRPOTrainer` (TRL 1.16) passes a video block to its rollouts but not to its reference and policy passes, and says
-nothing. Here a clip is encoded once a run, read once for all its questions in a batch, a question once for all its
-rollouts, and all of them are scored in one packed pass (`vsr_kit.sharing`).
-
+Stock `GRPOTrainer` (TRL 1.16) passes a video block to its rollouts but not to its reference and policy passes, without
+any warning. Here a clip is encoded once per run, read once for all its questions in a batch, a question is read once
+for all its rollouts, and all rollouts are scored in one packed pass (`vsr_kit.sharing`).
 Left out, and refused with an error: vLLM rollouts, tools and environments, whose rollouts would not see the video.
 """
 

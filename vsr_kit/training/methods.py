@@ -1,8 +1,9 @@
-"""The ways to train an adapter on the same rows: GRPO, SFT on the answers, DPO on pairs, each by TRL's own trainer.
+"""The methods that train an adapter on the same rows: GRPO, SFT on the answers, DPO on pairs, each by TRL's trainer.
 
-The story: a method decides which of TRL's trainers and configs is made and what the rows carry besides their question;
-the rest (model, LoRA, clips, features, schedule) is the same for all, so that a comparison compares the method.
-Left out: training loops and losses (TRL's), and mixing methods in one run (a second run can start from an adapter).
+A method decides which of TRL's trainers and configs is made and what rows carry besides their question; the rest
+(model, LoRA, clips, features, schedule) is the same for all, so that a comparison compares the methods.
+Left out: training loops and losses, which are TRL's, and mixing methods in one run (a second run can start from an
+adapter).
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def make_trainer(
 
     Args:
         config: from `config_of`.
-        loaded: a `models.Loaded`.
+        loaded: a `loading.Loaded`.
         extra: `features` and, for GRPO, `recorder`, as the trainers take them.
     """
     # here, not above: the study's plan and its verdicts need tasks, and none of what follows

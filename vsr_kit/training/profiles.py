@@ -1,11 +1,10 @@
-"""Profiles: one model, one machine, and the paper's objective in every one of them.
+"""Profiles: the paper's objective with the sizes that a model and a machine need.
 
-The story: vsGRPO (arXiv 2504.00883) trains Qwen2-VL by GRPO with 14 rollouts of each question, beta 1e-4, learning rate
-1e-5 and temperature 1; LoRA is named, its rank is not, and neither are batch, steps and frames. A profile is that
-objective with the sizes a machine can carry; another profile names another model and bigger numbers, never another way
-through the code. TRL's own defaults are another objective (beta 0, loss "dapo", a corrected KL), so each is set here.
-
-Left out: full fine-tuning, 7B profiles (name another model and lower the learning rate to 5e-6), and searching for
+vsGRPO (arXiv 2504.00883) trains Qwen2-VL by GRPO with 14 rollouts per question, beta 1e-4, learning rate 1e-5 and
+temperature 1; LoRA is named, its rank is not, and neither are batch, steps and frames. A profile is that objective with
+sizes that a machine can run; another profile names another model and larger numbers and uses the same code. TRL's
+defaults are a different objective (beta 0, loss "dapo", a corrected KL), so each of them is set here.
+Left out: full fine-tuning, 7B profiles (name another model and lower the learning rate to 5e-6), and a search for
 better numbers.
 """
 

@@ -1,9 +1,10 @@
-"""Where a training begins: at its first step, or at the last checkpoint of a run that is the same run.
+"""Where a training starts: at its first step, or from the last checkpoint of the same run.
 
-The story: a run folder that is gone on with is compared with what the training would be (runs/attempts.py) before
-anything is written. It then goes on after its last whole checkpoint, and where that is the run's last step, or its time
-was up there, nothing is trained any more: the weights are put into the model and the run is brought to its end. Left
-out: choosing an older checkpoint; whether one is whole, runs/checkpoints.py tells.
+A run folder that is resumed is first compared with what the training would be (runs/identity.py), before anything is
+written. The run then continues after its last complete checkpoint (runs/checkpoints.py). If that is the run's last
+step, or its time was up there, no more training takes place: the weights are loaded into the model and the run is
+finished.
+Left out: choosing an older checkpoint.
 """
 
 from __future__ import annotations

@@ -1,21 +1,18 @@
-"""One training run: a profile, rows and clips go in; an adapter, its metrics, rollouts and costs come out.
+"""One training run: a profile, rows and clips go in; an adapter, metrics, rollouts and costs come out.
 
-What a run costs: seconds a step, tokens a second, peak memory, and the share of groups that taught nothing.
+`train` loads the profile's model, adds LoRA to its language model, and lets the method's trainer do the rest (GRPO by
+default; see methods.py). Given a run folder, it writes metrics and rollouts there as they come, a checkpoint every few
+steps and the adapter at the end. A killed run that is resumed on the same machine and packages ends with the same bits
+as an uninterrupted one; resuming.py finds where to start and checks that it is the same run. A run stopped by a signal
+ends after its step with a checkpoint, and what it learned is returned. Under `accelerate launch` every process calls
+`train`, and only the main one writes.
 
-The story: a group whose rollouts all earn the same has no advantage, so it is paid for and trains nothing; its share
-stands beside the speed, because a run that is fast and has nothing to compare is no bargain.
-Left out: energy and money.
+`Cost` gives seconds per step, tokens per second, peak memory and the share of zero-variance groups: a group whose
+rollouts all earn the same has no advantages, so it is paid for and trains nothing, and a fast run full of such groups
+is no bargain.
 
-One training run: a profile, rows and clips go in; an adapter, its metrics and every rollout come out.
-
-The story: `train` loads the profile's model, puts LoRA on its language model, and lets the method's trainer do the rest
-(GRPO unless told otherwise; see methods.py). Given a run folder, it writes metrics and rollouts there as they come, a
-checkpoint every few steps and the adapter at the end. A run that was killed, whenever that was, ends to the last bit as
-one that was not, if it is resumed on the same machine and packages: resuming.py says from where, and that it is the
-same run. One that someone stops ends after its step with a checkpoint, and what it learned is returned. Under
-`accelerate launch` every process calls `train`, only the main one writes.
-
-Left out: evaluation (generation.py asks, evaluation scores), pushing to a hub, and sweeps (study.py).
+Left out: evaluation (`vsr_kit.generation`, `vsr_kit.evaluation`), uploading to a hub, sweeps (`vsr_kit.study`), energy
+and money.
 """
 
 from __future__ import annotations

@@ -1,24 +1,19 @@
-"""SFT and DPO that see the video, and the pairs that DPO trains on.
+"""SFT and DPO that see the video: TRL's trainers with shared prefixes, and the preference pairs that DPO trains on.
 
-SFT and DPO that see the video: TRL's trainers, with batches that share clips and questions.
+TRL's SFT and DPO trainers ask a model for the log-probabilities of answers, row by row, and make a loss of them. Here a
+collator adds to the rows the prompts and answers that they share, and a model after `vsr_kit.sharing.give_scores`
+computes the same numbers in one packed pass: for SFT each clip is read once, for DPO chosen and rejected share the
+whole prompt. Everything after the log-probabilities is TRL's.
 
-The story: both trainers ask a model for the log-probabilities of answers, row by row, and make a loss of them. Here a
-collator puts beside the rows what they share, and a model after `prompted.give_scores` computes the same numbers in one
-packed pass: of SFT's rows each clip is read once, of DPO's pairs chosen and rejected share all but the answer.
-Everything after the log-probabilities is TRL's.
+`corrupted_pairs` follows the paper: the chosen answer is the true one, the rejected "the same answer changed to a wrong
+one"; how it was changed is not stated. Here it is the answer of another training question of the same type (for words,
+another word that the question offers), so that a rejected answer could be right elsewhere. The authors suspect that
+these pairs explain DPO's small gain. `rollout_pairs` therefore samples several answers from the base model and pairs
+the one with the highest reward with the one with the lowest, as preference data is usually made; questions whose
+answers all earn the same give no pair.
 
 Left out: label smoothing and other losses that need whole logits (TRL asks the plain model for those, which has no
-video here: refused), and truncation.
-
-Pairs for DPO: the true answer against a corrupted one, as the paper made them, or the base's own best and worst.
-
-The paper's chosen answer is the true one and its rejected answer "the same answer changed to a wrong one"; how it was
-changed is unstated. Ours is the answer of another training question of the same type (for words, another word the
-question offers), so that a rejected answer is always one that could be right elsewhere. The authors suspect these pairs
-of DPO's small gain; `rollout_pairs` therefore draws several answers from the base and sets the best paid against the
-worst paid, as preference data is usually made. Questions whose answers all earn the same give no pair.
-
-Left out: pairs from a reward model, and drawing anew while training goes on (online DPO).
+video here: refused), truncation, pairs from a reward model, and sampling new pairs during training (online DPO).
 """
 
 from __future__ import annotations

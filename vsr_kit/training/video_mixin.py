@@ -1,26 +1,19 @@
-"""What TRL's trainers lack for video: clips and their features, and which questions meet in a step.
+"""What TRL's trainers lack for video: clips and their features, and batches in which questions about one clip meet.
 
-Which questions meet in a step: TRL's order, or one in which several questions of a clip come together.
+`SeesClips` is a mixin before each of TRL's trainers. A trainer gets clips by scene name, encodes each once per run
+(models/feature_cache.py) and uses the packed passes of `vsr_kit.sharing`. The reference model is always the model
+without its adapter, fresh or not (TRL would copy an adapter that came with the model). LoRA weights are kept in fp32:
+TRL converts those of a 4-bit model to bf16, where a step of the paper's size is lost to rounding.
 
-The story: all that is shared about a clip is shared within a batch, so it pays to ask several questions of it at once.
-With one question a clip the order is TRL's own, a shuffle of all questions; with more, each clip's questions are
-shuffled and cut into so many at a time, and these are shuffled. A clip's remaining questions, too few for another cut,
-come at the end of the epoch, so that no cut straddles two batches. Both know an epoch's order by its number alone, so
-that a run resumed in its third epoch goes on in the third order; TRL's own sampler would begin with the first again.
-Left out: weighting questions by difficulty.
-
-What TRL's trainers lack for video, in one class that stands before each: clips, their features, who may share them.
-
-The story: a trainer gets clips by the name of their scene, encodes each once a run (models/feature_cache.py), and draws
-batches in which several questions of a clip meet if it is told to. The model learns the passes of `vsr_kit.sharing`.
-
-The reference is always the model without its adapter, fresh or not (TRL would take a copy of an adapter that came with
-the model). LoRA weights are kept in fp32: TRL puts those of a 4-bit model into bf16, where a step of the paper's size
-is lost.
+Prefixes are shared within a batch, so several questions about one clip in a batch save work. With one question per clip
+the order is TRL's own, a shuffle of all questions. With more, `ClipSampler` shuffles each clip's questions, cuts them
+into sets of that size and shuffles the sets; smaller remainders come at the end of the epoch, so that no set straddles
+two batches. Both samplers know an epoch's order from its number alone, so that a run resumed in its third epoch
+continues in the third order; TRL's own sampler would begin with the first again.
 
 Left out, and refused with an error: training the vision tower, and weights sharded over processes (FSDP, DeepSpeed
-ZeRO-3), since parts of the model are called by themselves. Several GPUs through `accelerate launch` hold the whole
-model each.
+ZeRO-3), since parts of the model are called by themselves. With several GPUs under `accelerate launch` each holds the
+whole model. Also left out: weighting questions by difficulty.
 """
 
 from __future__ import annotations
@@ -142,13 +135,13 @@ def training_rows(rows: Sequence[dict], mode: str, use: str = "train") -> Datase
 
 
 class SeesClips:
-    """Stands before one of TRL's trainers and gives it clips.
+    """Mixin before one of TRL's trainers that gives it clips.
 
     Args:
         clips: scene_name to uint8 frames (F, H, W, 3), for every scene of the data sets.
         features: where clips' features are kept; in memory for as long as the trainer lives if None.
         questions_per_clip: so many questions of a clip come together in a batch and share it; 1 draws every question by
-            itself, as the paper does. See samplers.ClipSampler.
+            itself, as the paper does. See `ClipSampler`.
         args, kwargs: the trainer's own. Rows need `prompt` (one {"type": "video"} block) and `scene_name`.
     """
 

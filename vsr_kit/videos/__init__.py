@@ -1,6 +1,8 @@
-"""Clips: a camera walks through a room (rendering.py, filming.py); video files are written and read (files.py).
+"""Clips: a camera walks through a room, and video files are written and read.
 
-Left out: walls, textures and light; a pixel has the colour of the box it sees.
+rendering.py draws the frames, filming.py chooses the walk and records what each frame shows, files.py handles video
+files.
+Left out: realistic walls, textures and light; each pixel has the colour of the box that it shows.
 """
 
 from vsr_kit.videos.files import Video, read_mp4, read_video, sample_frame_indices, write_mp4

@@ -1,10 +1,11 @@
-"""Video files, through PyAV: clips of ours written so that the same frames are the same bytes, anybody's clips read.
+"""Video files, through PyAV: the kit's clips written reproducibly, and any clip read.
 
-What a player shows is what is read: turned and mirrored as the file's display matrix says, pixels made square. Files in
-the wild are cut, damaged, or hold no video at all; what is missing is said with both counts, and where too much of a
-clip is missing it is refused, since frames that are sampled from the rest would stand for another walk.
+Writing: the same frames give the same bytes. Reading returns what a player shows: turned and mirrored as the file's
+display matrix says, with square pixels. Video files in the wild are cut, damaged or hold no video at all. Missing
+frames are reported with both counts; if too many are missing the clip is refused, because frames sampled from the rest
+would show a different walk.
 Left out: deinterlacing, transparency (dropped), HDR tone mapping, sound, seeking (every frame is decoded, since indices
-must be exact), and damage that decodes as well as the truth does, or a cut in a container that says no length.
+must be exact), damage that still decodes, and a cut in a container that states no length.
 """
 
 from __future__ import annotations

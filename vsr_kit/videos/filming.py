@@ -1,20 +1,15 @@
-"""Filming a room, and what each frame of the clip shows.
+"""Filming a room: the camera's walk, which follows from the room's name, and a record of what each frame shows.
 
-Filming a room: the one way the kit does it, so that a clip follows from the room alone.
+`film` is the only way in which the kit films, so that a clip follows from the room alone. In a released room the first
+walk may lead through a tall box or past one that fills the view; the camera then tries the next walk until one is
+clear. Procedural furniture is lower than the camera, so there the first walk is always clear.
 
-The walk follows from the room's name. In a released room it may lead through a tall box, or past one that fills the
-whole view; there the camera takes the next walk, and the next, until one is clear. Procedural furniture is lower than
-the camera, so that their first walk always is.
-Left out: paths that turn aside, and cameras at another height.
+A build checks its questions against all frames of its clips, but a model may later get fewer of them. The build
+therefore records in visibility.jsonl, one line per clip, how many pixels of every box each frame shows. `shown_rows`
+uses it to leave out questions that the sampled frames do not support: something named but not visible, a count with an
+instance missing, another order of appearance. A folder without the record, such as the benchmark's own, is used whole.
 
-What each frame of a built clip shows, so that questions keep to the frames that a model is given.
-
-A build judges its questions on all frames of its clips; whoever asks them later samples fewer. So the build writes down
-how many pixels of every box each frame shows (visibility.jsonl, a line for each clip), and a reader that samples some
-of the frames leaves out what these no longer show: a question that names something unseen, a count of which an instance
-is missing, an order of appearance that came out otherwise. A folder without the record, such as the benchmark's own, is
-asked whole.
-Left out: clips that are shrunk after they were recorded; their pixels would have to be counted anew.
+Left out: walks that turn aside, cameras at another height, and clips that were resized after they were recorded.
 """
 
 from __future__ import annotations

@@ -1,22 +1,18 @@
-"""Clips: a camera walks through a room, and every pixel has the colour of the box it sees.
+"""The renderer: frames of a walk through a room, in which every pixel has the colour of the box that it shows.
 
-Colours of objects: what a clip and a floor plan paint a category in, so that no two of a room look alike.
+One ray per pixel is cast against oriented boxes, so occlusion is exact, in NumPy alone. The frames carry cues that a
+small network can use: one colour per category, a tint of its own for each wall (so that a view shows its direction), a
+half-metre grid on the floor (so that depth can be read), and a lamp at the camera, so that distant things are darker.
 
-The 24 categories of procedural rooms have fixed colours, which the shipped base learnt to read. Released rooms name
-others (a door, a printer). These take theirs from a row of colours that keeps away from the fixed ones, from the walls'
-and from each other: each begins its search at a place that its name decides and takes the first colour free in the
-room. So a category mostly keeps its colour from room to room, and never shares it inside one.
-How alike two colours look is measured in CIELAB, once as they are and once at equal brightness, because a lamp that
-fades and sides in shade change the brightness of everything; the smaller figure counts.
-Left out: colour vision other than the usual.
+The 24 categories of procedural rooms have fixed colours, which the shipped base model learnt to read. Other categories
+of released rooms (a door, a printer) choose from colours that keep their distance from the fixed ones, from the walls'
+and from each other: each search starts at a place that the name decides and takes the first colour free in the room. So
+a category mostly keeps its colour from room to room and never shares it within one. Similarity is measured in CIELAB,
+once directly and once at equal brightness, because the lamp and shaded sides change the brightness of everything; the
+smaller distance counts.
 
-Clips: a camera walks through a room and every pixel asks which box it sees.
-
-The renderer casts one ray a pixel against oriented boxes, so occlusion is exact, and it needs nothing but NumPy. The
-picture carries the cues a small network can use and real film has in its own way: every category has one colour, each
-wall its own tint (so that a view tells where it looks), the floor a half-metre grid (so that depth can be read), and a
-lamp at the camera lets far things fade. Video files are `vsr_kit.videos.files`' business.
-Left out: shadows, textures, reflections, motion blur, rolling shutter, doors and anything but boxes.
+Left out: video files (files.py), shadows, textures, reflections, motion blur, rolling shutter, doors, anything but
+boxes, and colour-blind viewers.
 """
 
 from __future__ import annotations

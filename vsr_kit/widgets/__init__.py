@@ -1,9 +1,10 @@
-"""Widgets to look inside: clips beside their floor plan, answers beside what they earned, curves while they grow.
+"""Widgets for notebooks: clips with their floor plan, answers with their rewards, and curves that grow during training.
 
-The story: core ipywidgets only, every control usable by keyboard, every redraw a plain observer that a test can trigger
-without a browser. The plan is our figure's SVG in an HTML widget: it follows the slider frame by frame without the
-flicker of an output area, and needs no extension. Where no kernel runs (a saved notebook, GitHub, a page) each widget
-shows its still form: pictures, plan and text of what was chosen when it was displayed.
+player.py plays a clip, inspector.py compares answers, live.py draws training curves. They use core ipywidgets only;
+every control works by keyboard, and every redraw is a plain observer that a test can trigger without a browser. The
+plan is the figure's SVG in an HTML widget, so it follows the slider frame by frame without the flicker of an output
+area and without an extension. Where no kernel runs (a saved notebook, GitHub, a page) each widget shows its still form:
+pictures, plan and text of the choice at the time of display.
 Left out: training from a widget, and widget state in saved notebooks.
 """
 

@@ -1,8 +1,9 @@
-"""Answers of several checkpoints to one question, beside the clip and the plan.
+"""An inspector of answers: several models' answers to one question, beside the clip and the floor plan.
 
-The story: dropdowns choose a room, a type, a question and whose answers to show; what is shown follows from them alone.
-Stored predictions appear at once, a live model is asked when the button is pressed and its answer kept. Model text goes
-through `plots.traces`, which escapes it. Left out: editing questions, and asking many at once (`vsr eval`).
+Dropdowns choose a room, a question type, a question and whose answers to show; the display follows from them alone.
+Stored predictions appear at once; a live model is asked when the button is pressed, and its answer is kept. Model text
+is shown by `vsr_kit.plots.traces`, which escapes it.
+Left out: editing questions, and asking many at once (`vsr eval`).
 """
 
 from __future__ import annotations

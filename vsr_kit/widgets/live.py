@@ -1,9 +1,9 @@
-"""Training curves that grow while a training runs.
+"""Training curves that grow during a training, and an early estimate of how long it will take.
 
-The story: a trainer hands every log line to a `LiveCurves`, which redraws the figure in its place, at most once a
-second. While it grows it is a still picture, which does not flicker; TRL's closing line turns it into the interactive
-figure with its SVG, so that a saved notebook shows the whole run. `TimeLeft` says early how long it will take. Left
-out: controls (stop the cell to stop the run), and figures outside a notebook, where lines are only kept.
+A trainer passes every log line to a `LiveCurves`, which redraws the figure in its place, at most once a second. While
+it grows it is a still picture, which does not flicker; TRL's closing line turns it into the interactive figure with its
+SVG, so that a saved notebook shows the whole run. `TimeLeft` estimates the duration.
+Left out: controls (stop the cell to stop the run), and figures outside a notebook, where lines are only kept.
 """
 
 from __future__ import annotations

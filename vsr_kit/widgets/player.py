@@ -1,13 +1,8 @@
-"""A clip to play beside the plan that shows where each frame was taken; still where no kernel runs.
+"""A clip player beside the floor plan that shows where each frame was taken, and the choice of live or still display.
 
-One display for two worlds: the widget where a kernel runs, its still parts where none does.
-
-The story: see `display_live_or_still`. Left out: saving widget state into notebooks, which breaks them on GitHub.
-
-A clip to play and scrub beside the plan that shows where each frame was taken.
-
-The story: one slider drives everything, Play only moves the slider; frames are PNG, enlarged by whole pixels.
-Left out: sound, speed, and clips too long to hold in memory.
+One slider controls everything, and Play only moves the slider. Frames are PNG, enlarged by whole pixels.
+`display_live_or_still` gives the widget where a kernel runs and its still parts elsewhere.
+Left out: sound, speed, clips too long for memory, and widget state in notebooks, which breaks them on GitHub.
 """
 
 from __future__ import annotations
