@@ -12,7 +12,7 @@ import pytest
 
 from tests.fuzz_reader import run
 from vsr_kit.evaluation import HARNESSES, score_row
-from vsr_kit.prompts import answer_choices, parse_answer
+from vsr_kit.prompts import answer_choices, candidates, parse_answer, parsing
 from vsr_kit.prompts.number_words import lmms_eval_number
 from vsr_kit.rewards import accuracy_reward, format_reward, length_reward, mra, thought_reward, thoughts
 from vsr_kit.rewards.detectors import DETECTORS
@@ -399,6 +399,33 @@ def test_a_label_with_a_comma_can_be_answered():
     unknown = {**COMMA, "ground_truth": "cabinet, tall"}
     assert accuracy_reward("<answer>cabinet, tall</answer>", unknown) == 1
     assert accuracy_reward("table, cabinet, tall", unknown) == accuracy_reward("tv, sofa", unknown) == 0
+
+
+def test_what_was_read_before_is_read_as_if_for_the_first_time():
+    texts = ["B", "table", "The answer is 150 cm.", "The answer is B. The answer is table.", "3 or 4", "<think>left"]
+    asked_in_turn = [(text, row) for row in (COUNT, SIZE, NEAREST, MEDIUM, ORDER, EASY_WORDS, COUNT) for text in texts]
+    first = []
+    for text, row in asked_in_turn:
+        parsing._part_once.cache_clear()
+        parsing._read_once.cache_clear()
+        first.append(parse_answer(text, row))
+    assert [parse_answer(text, row) for text, row in asked_in_turn for _ in range(2)][::2] == first
+    mine = {**NEAREST, "options": list(NEAREST["options"])}
+    assert parse_answer("table", mine).value == "B"
+    mine["options"][0] = "A. table"
+    assert parse_answer("table", mine).value != "B"
+
+
+@pytest.mark.parametrize("row", [NEAREST, HARD, ORDER, asked("route_planning", ["A. plan B", "B. \u017fofa", "x"])])
+def test_texts_and_letters_are_found_as_one_pattern_of_both_finds_them(row):
+    found, draw = answer_choices(row), random.Random(0)
+    patterns = candidates._text_pattern(found), candidates._letter_pattern(candidates._letters(found))
+    both = re.compile("|".join(pattern.pattern for pattern in patterns))
+    pieces = [*" ".join(row["options"]).split(), *"a B. (C) d, or and \u017fofa SOFA plan behind left then".split()]
+    for _ in range(500):
+        text = draw.choice((" ", ", ", "")).join(draw.choices(pieces, k=draw.randint(0, 12)))
+        wanted = [(match.span(), match.lastgroup) for match in both.finditer(text)]
+        assert [(match.span(), match.lastgroup) for match in candidates._matches(text, found)] == wanted, text
 
 
 def test_the_shared_cases_are_read():

@@ -1,15 +1,18 @@
 """Results: a small study folder with known answers gives the tables and verdicts that its numbers call for."""
 
 import json
+import os
 
 import pytest
 
 from vsr_kit import claims, recipes
 from vsr_kit import study as results
 from vsr_kit.claims.recipe import SAMPLES, SEEDS, Condition
-from vsr_kit.files import append_lines
+from vsr_kit.evaluation import score
+from vsr_kit.files import Damaged, append_lines
 from vsr_kit.recipes import variant
 from vsr_kit.study import answers_path, questions_path, write_lines
+from vsr_kit.study.answers import condition_answers, scored
 from vsr_kit.study.comparisons import clip_gaps, side_by_side
 
 ROOMS, PER_ROOM = 12, 4  # 48 counting questions
@@ -101,6 +104,36 @@ def test_what_became_of_the_answers_is_counted_apart(study):
     assert results.answer_shares(said["observe"]) == {"right": 12, "partly": 0, "wrong": 0, "unparsed": 36, "cut": 0}
     assert results.answer_shares(said["vanilla"]) == {"right": 12, "partly": 0, "wrong": 36, "unparsed": 0, "cut": 0}
     assert results.truncated_percent(said["think"]) == 75
+
+
+def test_a_table_is_made_once_and_never_of_what_a_file_held_before(study):
+    asked = Condition("test-vsi-bench")
+    answers, questions = answers_path(asked, study), questions_path(asked.questions, study)
+    once = scored(asked, study)
+    assert once == score(condition_answers(asked, study), "lenient")
+    assert scored(asked, study) is once
+    then = os.stat(answers)
+    say(study, asked, ALWAYS)
+    os.utime(answers, ns=(then.st_atime_ns, then.st_mtime_ns))  # its time tells nothing
+    assert scored(asked, study).overall == 1
+    write_lines(questions, [{**row, "ground_truth": "9"} for row in rows("vsi-bench")])
+    assert scored(asked, study).overall == 0
+    questions.write_bytes(questions.read_bytes()[:-9])
+    for _ in range(2):
+        with pytest.raises(Damaged, match="test-vsi-bench"):
+            scored(asked, study)
+
+
+def test_whoever_reads_answers_has_rows_of_their_own(study):
+    kept = [{**row, "options": ["A. chair", "B. bed"]} for row in rows("vsi-bench")]
+    write_lines(questions_path("test-vsi-bench", study), kept)
+    one, other = (condition_answers(Condition("test-vsi-bench"), study) for _ in range(2))
+    one[0]["options"].clear()
+    assert (
+        other[0]["options"]
+        == condition_answers(Condition("test-vsi-bench"), study)[0]["options"]
+        == ["A. chair", "B. bed"]
+    )
 
 
 def test_the_lines_to_beat(study):

@@ -31,7 +31,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -89,10 +89,10 @@ def _lmms_eval(row: Mapping, prediction: str) -> Score:
 def _lenient(row: Mapping, prediction: str) -> Score:
     parsed = parse_answer(prediction, row)
     if parsed.value is None:
-        return Score(0.0, False, parsed.reason)
+        return _score(0.0, False, parsed.reason)
     if parsed.kind == "number":
         return _number(row, float(parsed.value))
-    return Score(float(same_answer(parsed.value, row["ground_truth"], parsed.kind)), True, None)
+    return _score(float(same_answer(parsed.value, row["ground_truth"], parsed.kind)), True, None)
 
 
 _SCORERS: dict[str, Callable[[Mapping, str], Score]] = {
@@ -117,8 +117,12 @@ def _first_word_match(row: Mapping, prediction: str) -> Score:
 
 def _number(row: Mapping, value: float | None) -> Score:
     if value is None or not math.isfinite(value):
-        return Score(0.0, False, "not a number")
-    return Score(mra(value, float(row["ground_truth"])), True, None)
+        return _score(0.0, False, "not a number")
+    return _score(_mra(value, float(row["ground_truth"])), True, None)
+
+
+_mra = lru_cache(maxsize=1 << 15)(mra)  # numpy is slow on single numbers, and few pairs of them are new
+_score = lru_cache(maxsize=1024)(Score)  # few of very many differ
 
 
 def _float(word: str) -> float | None:

@@ -21,7 +21,7 @@ weighing candidates by how certain the text sounds.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -97,7 +97,7 @@ def find_choices(text: str, choices: tuple[Choice, ...]) -> list[Mention]:
             on) is found with an empty value.
     """
     found = []
-    for match in _choice_pattern(choices).finditer(text):
+    for match in _matches(text, choices):
         name = match.lastgroup or ""  # "text2" is the third option's text; every other group holds a letter
         if name == "side":
             label = ""
@@ -141,6 +141,39 @@ def _lettered(option: str, place: int) -> Choice:
     return Choice(match[1].upper(), match[2].strip()) if match else Choice(chr(ord("A") + place), option.strip())
 
 
+def _may_name(text: str, choices: tuple[Choice, ...]) -> bool:
+    """Whether a text may hold a choice's text. Most hold a letter alone, and patterns of texts take long to compile."""
+    low = text.lower()  # tells nothing of other letters than ASCII's, some of which equal one of these but for case
+    return not text.isascii() or any(all(word in low for word in words) for words in _words(choices))
+
+
+@lru_cache(maxsize=4096)
+def _words(choices: tuple[Choice, ...]) -> tuple[tuple[str, ...], ...]:
+    """The words that a text must hold to name each choice; directions have other names."""
+    words = (same_words(choice.text).split() for choice in choices)
+    return tuple(tuple(word for word in own if word.isascii() and word not in _DIRECTIONS) for own in words)
+
+
+@lru_cache(maxsize=4096)
+def _letters(choices: tuple[Choice, ...]) -> str:
+    return "".join(choice.label for choice in choices if re.fullmatch("[A-Z]", choice.label))
+
+
+def _matches(text: str, choices: tuple[Choice, ...]) -> Iterator[re.Match]:
+    """Texts and letters of choices from left to right, none inside another: "plan B" holds no letter.
+
+    As one pattern of both finds them; but most rows share their letters, and that pattern takes long to compile.
+    """
+    patterns = [_text_pattern(choices)] if _may_name(text, choices) else []
+    patterns += [_letter_pattern(upper)] if (upper := _letters(choices)) else []
+    found = [pattern.search(text) for pattern in patterns]
+    while any(found):
+        first = min(filter(None, found), key=re.Match.start)  # of two that begin alike the text, which comes first
+        yield first
+        end = first.end()
+        found = [m and (m if m.start() >= end else p.search(text, end)) for m, p in zip(found, patterns, strict=True)]
+
+
 def _spelled(text: str) -> str:
     """The pattern of a choice's text."""
     sides = same_words(text).split()
@@ -152,23 +185,25 @@ def _spelled(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _choice_pattern(choices: tuple[Choice, ...]) -> re.Pattern:
-    """A pattern of the options' texts, longest first, and of their letters; one, since "plan B" holds no letter."""
+def _text_pattern(choices: tuple[Choice, ...]) -> re.Pattern:
+    """A pattern of the options' texts, longest first."""
     texts = sorted(((same_words(c.text), i) for i, c in enumerate(choices)), key=lambda text: -len(text[0]))
     spelled = [rf"(?P<text{i}>{_spelled(choices[i].text)})" for text, i in texts if text]
     if choices and all(text.count(" ") == 1 and set(text.split()) <= set(_DIRECTIONS) for text, _ in texts):
         spelled.append(rf"(?P<side>{'|'.join(_DIRECTIONS.values())})")
-    by_text = rf"(?i:(?<![\w-])(?:{'|'.join(spelled)})(?:e?s)?(?![\w-]))" if spelled else r"(?!)"
-    upper = "".join(choice.label for choice in choices if re.fullmatch("[A-Z]", choice.label))
-    if not upper:
-        return re.compile(by_text)
+    return re.compile(rf"(?i:(?<![\w-])(?:{'|'.join(spelled)})(?:e?s)?(?![\w-]))" if spelled else r"(?!)")
+
+
+@lru_cache(maxsize=256)
+def _letter_pattern(upper: str) -> re.Pattern:
+    """A pattern of the options' letters."""
     both = upper + upper.lower()
     word = "A-Za-z0-9_'"
     joined = "".join(
         rf"(?<={re.escape(before)})|" for before in ("or ", "and ", "be ", "/", ", ", "-", "|", "~", "& ", "? ")
     )
     return re.compile(
-        rf"{by_text}|[(\[{{] ?(?P<bracketed>[{both}]) ?[)\]}}]"
+        rf"[(\[{{] ?(?P<bracketed>[{both}]) ?[)\]}}]"
         # "a" before a word is an article, unless the word is a joiner
         rf"|\A[\W_]*(?P<leading>(?![Aa] (?!{_NO_NOUN})\w)[{both}])(?![\w'-])[.):]?"
         rf"|\b(?:[Oo]ption|[Cc]hoice|[Ll]etter) (?P<named>[{both}])(?![\w'])[.):]?"

@@ -28,6 +28,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from vsr_kit.prompts.candidates import Choice, answer_choices, find_choices, find_phrase, same_words, settle
@@ -91,18 +92,40 @@ def parse_answer(text: str, row: Mapping) -> Parsed:
     Raises:
         ValueError: if the row's question type is unknown; never because of the text.
     """
-    kind, nothing = _asked(row)
-    text = _end_of(text)
-    segment, source, reason = _answer_segment(text)
+    kind, _ = _asked(row)
+    *part, reason = _part_once(text) if len(text) <= LONGEST_ANSWER else _part(text)
     if reason:
         return Parsed(None, reason, kind, None)
+    if kind == "word":
+        return _read(*part, row)
+    return _read_once(*part, row["question_type"], tuple(map(str, row["options"])) if kind == "letter" else ())
+
+
+def _part(text: str) -> tuple[str, str, str | None, str | None]:
+    """What is read of a completion: its part, the source, what stands before a statement, reason why there is none."""
+    text = _end_of(text)
+    segment, source, reason = _answer_segment(text)
+    return segment, source, _before_statement(text) if source == "statement" else None, reason
+
+
+# Many answers of a study are alike. What is kept of one is kept under all that decides it, and cannot be changed.
+_part_once = lru_cache(maxsize=1 << 15)(_part)
+
+
+@lru_cache(maxsize=1 << 15)
+def _read_once(segment: str, source: str, before: str | None, question_type: str, options: tuple[str, ...]) -> Parsed:
+    return _read(segment, source, before, {"question_type": question_type, "options": options})
+
+
+def _read(segment: str, source: str, before: str | None, row: Mapping) -> Parsed:
+    kind, nothing = _asked(row)
     readable = plain(segment)
     readable = readable[-LONGEST_ANSWER:] if source == "last_candidate" else readable[:LONGEST_ANSWER]
     mentions = _find(readable, row, kind)
     if not mentions:
         return Parsed(None, nothing, kind, None)
     answer, ambiguous = settle(readable, mentions, source, lettered=kind != "number")
-    if answer is None or (source == "statement" and _stated_before(text, answer, row, kind)):
+    if answer is None or (before is not None and _stated_before(before, answer, row, kind)):
         return Parsed(None, AMBIGUOUS if answer or ambiguous else nothing, kind, None)
     if source == "last_candidate" and "\\" not in segment and _is_bare(readable, mentions):
         source = "bare"
@@ -184,12 +207,15 @@ def _tagged_answer(text: str, start: int, tags: list) -> tuple[str, str, str | N
     return "", "", EMPTY if closing else TRUNCATED
 
 
-def _stated_before(text: str, answer: Mention, row: Mapping, kind: str) -> bool:
-    """Whether the statement right before the last one states another answer ("The answer is 2. The answer is 3.")."""
+def _before_statement(text: str) -> str | None:
+    """What stands between the last two statements; None where there is one."""
     statements = list(_STATEMENT.finditer(text))
-    if len(statements) < 2:
-        return False
-    between = plain(text[statements[-2].end() : statements[-1].start()][:200])
+    return text[statements[-2].end() : statements[-1].start()][:200] if len(statements) > 1 else None
+
+
+def _stated_before(before: str, answer: Mention, row: Mapping, kind: str) -> bool:
+    """Whether the statement right before the last one states another answer ("The answer is 2. The answer is 3.")."""
+    between = plain(before)
     mentions = _find(between, row, kind)
     values = {mention.value for mention in mentions}
     if len(values) != 1 or values == {answer.value}:

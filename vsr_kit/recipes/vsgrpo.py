@@ -1,11 +1,11 @@
 """vsGRPO (arXiv 2504.00883): its training runs, its claims with rule and measure, and its table, all in this file.
 
-Everything here was written before the runs. Nothing in the recipe, the data or the settings was chosen by how a claim
-comes out. Unless a claim says otherwise, its questions are those about held-out procedural rooms in VSI-Bench's
-phrasing, answered greedily, read by the lenient parser, and a difference is of the mean of the six trained tasks,
-paired by question, with a 95 % bootstrap interval over seeds and rooms. (Student's interval, beside it in the ledger,
-came after the runs: no rule asks it.) All runs use the miniature's profile with the learning rate that `TUNED` names,
-found on validation rooms with a seed of its own, and every run is judged by its last step.
+The claims, their rules and measures were written before the runs; nothing in the recipe, the data or the settings was
+chosen by how a claim comes out. Unless a claim says otherwise, its questions are about held-out procedural rooms in
+VSI-Bench's phrasing, answered greedily and read by the lenient parser; a difference is that of the mean of the six
+trained tasks, paired by question, with a 95 % bootstrap interval over seeds and rooms. (Student's interval, which the
+ledger shows as well, was added after the runs, and no rule uses it.) All runs use the miniature's profile with the
+learning rate of `TUNED`, found on validation rooms with a seed of its own; a run is judged by its last step.
 Left out: this kit's own questions, which are in kit_questions.py.
 """
 
@@ -25,6 +25,7 @@ from vsr_kit.claims.recipe import (
     asked_in,
 )
 from vsr_kit.claims.rules import GAIN, MOST_RUNS, Claim, built_in_if_all, gain, most_runs, no_gain, not_testable
+from vsr_kit.prompts import MODES
 
 PAPER = "vsGRPO (arXiv 2504.00883)"
 LAST_STEPS, HABIT_SHARE = 20, 0.5  # a run has a habit if this share of its last steps' rollouts shows it
@@ -33,7 +34,6 @@ COLLAPSE_WINDOW, COLLAPSE_FALL = 20, 0.5
 COLLAPSE = {"rewards": ("format_reward", "accuracy_reward"), "window": COLLAPSE_WINDOW, "fall": COLLAPSE_FALL}
 FORMAT_AT_ONCE = 0.95  # format reward over the first steps that leaves nothing to learn
 TAGGED = ("grpo-think", "grpo-observe")
-DIRECTION = "object_rel_direction"
 # TRL measures no KL at beta 0. This weight adds less to a loss than fp32 can hold, and lets the curve be drawn.
 NO_BETA = 1e-12
 # The best of the grid on the trained tasks of the validation rooms, by `vsr reproduce --only tuning`, before any other
@@ -95,13 +95,12 @@ VARIANTS: tuple[Variant, ...] = (
     tuned_variant("kl-1e-1", "kl", **with_beta(1e-1)),
     tuned_variant("length", "hacking", **with_chains("think"), extra_rewards=("length",), asked=asked_in("think")),
 )
-_MODES = ("vanilla", "think", "observe")
 BASE: tuple[Condition, ...] = (
-    *(Condition(questions, mode=mode) for questions in (BENCH_SET, HELD_OUT_SET) for mode in _MODES),
-    Condition(BENCH_SET, clip="wrong"),
+    *(Condition(questions, mode=mode) for questions in (BENCH_SET, HELD_OUT_SET) for mode in MODES),
+    *(Condition(questions, clip="wrong") for questions in (BENCH_SET, WORDS_SET)),
     *(Condition(questions, clip="none") for questions in (BENCH_SET, HELD_OUT_SET, ORDER_SET)),
-    *(Condition(ORDER_SET), Condition(WORDS_SET), Condition(WORDS_SET, clip="wrong")),
-    *(Condition(BENCH_SET, mode=mode, samples=SAMPLES) for mode in _MODES),
+    *(Condition(questions) for questions in (ORDER_SET, WORDS_SET)),
+    *(Condition(BENCH_SET, mode=mode, samples=SAMPLES) for mode in MODES),
 )
 
 VSGRPO: tuple[Claim, ...] = (
@@ -318,8 +317,8 @@ VSGRPO: tuple[Claim, ...] = (
         ),
         decide=gain("think_minus_vanilla", "observe_minus_vanilla"),
         measure=all_of(
-            minus("think_minus_vanilla", "grpo-think", "grpo-vanilla", DIRECTION),
-            minus("observe_minus_vanilla", "grpo-observe", "grpo-vanilla", DIRECTION),
+            minus("think_minus_vanilla", "grpo-think", "grpo-vanilla", "object_rel_direction"),
+            minus("observe_minus_vanilla", "grpo-observe", "grpo-vanilla", "object_rel_direction"),
         ),
         caveat="The miniature hardly computes directions, with a chain or without.",
         needs=("grpo-vanilla", "grpo-think", "grpo-observe"),
@@ -377,8 +376,8 @@ VSGRPO: tuple[Claim, ...] = (
     ),
 )
 
-# Tables 1 and 2 as printed, Qwen2-VL-2B on VSI-Bench, per cent; `overall` is the printed average, not always the mean of
-# the columns. The most frequent answers are VSI-Bench's own row (arXiv 2412.14171), counted on the test's answers.
+# Tables 1 and 2 as printed, Qwen2-VL-2B, per cent; `overall` is the printed average, not always the columns' mean.
+# The most frequent answers are VSI-Bench's own row (arXiv 2412.14171), counted on the test's answers.
 _COLUMNS = (
     "overall object_counting object_abs_distance object_size_estimation room_size_estimation object_rel_distance "
     "object_rel_direction route_planning obj_appearance_order"

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import ConvexHull
 
 from vsr_kit.rooms.generator import make_rooms
 from vsr_kit.rooms.geometry import Box, Room, yaw_axes
@@ -183,6 +182,8 @@ def _gap_m(sides: np.ndarray, area_m2: float) -> float:
 
 def _hull_yaws_deg(corners: np.ndarray) -> list[float]:
     """Turns that lay a side of the corners' outline along an axis; the smallest rectangle around them has one."""
+    from scipy.spatial import ConvexHull  # here, as it takes long to load
+
     outline = corners[ConvexHull(corners[:, :2]).vertices, :2]
     edges = np.roll(outline, -1, axis=0) - outline
     return np.degrees(np.arctan2(edges[:, 1], edges[:, 0])).tolist()

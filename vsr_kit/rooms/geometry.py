@@ -17,7 +17,6 @@ from functools import cached_property
 from itertools import combinations
 
 import numpy as np
-from scipy.optimize import lsq_linear
 
 Vector = tuple[float, float, float]
 UPRIGHT: tuple[Vector, Vector, Vector] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -270,6 +269,8 @@ def _overlap(a_P42: np.ndarray, b_P42: np.ndarray) -> np.ndarray:
 
 def _tilted_distance(a: Box, b: Box) -> float:
     """Bounded least squares over both boxes' inner coordinates: convex, so its minimum is the distance."""
+    from scipy.optimize import lsq_linear  # here, as it takes long to load
+
     frame = np.concatenate([np.asarray(a.axes).T, -np.asarray(b.axes).T], axis=1)
     half = np.array([*a.size, *b.size]) / 2
     gap = np.asarray(b.center) - np.asarray(a.center)

@@ -167,7 +167,8 @@ class RecordedRun:
 
     def read_metrics(self, superseded: bool = False) -> list[dict]:
         """Rows of metrics.jsonl; with superseded=True also those a later attempt repeated."""
-        return self._current(read_metrics(self.path), superseded)
+        rows = read_metrics(self.path)
+        return self._current(rows, superseded, rows)
 
     def read_rollouts(self, superseded: bool = False) -> list[dict]:
         """Every sampled completion, from the parquet file and the journal."""
@@ -177,7 +178,8 @@ class RecordedRun:
         """Rows of predictions.jsonl. Lines that were lost from a finished run are for its resume to ask again."""
         return read_predictions(self.path, sealed=getattr(self, "attempt", None) is None)
 
-    def _current(self, rows: list[dict], superseded: bool) -> list[dict]:
+    def _current(self, rows: list[dict], superseded: bool, metrics: list[dict] | None = None) -> list[dict]:
         if superseded or not rows:
             return rows
-        return attempts.current(rows, attempts.with_lost(self.attempts(), read_metrics(self.path)))
+        metrics = read_metrics(self.path) if metrics is None else metrics
+        return attempts.current(rows, attempts.with_lost(self.attempts(), metrics))

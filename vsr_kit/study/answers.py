@@ -9,15 +9,16 @@ Left out: comparing the other variants, which comparisons.py does.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from vsr_kit.claims.recipe import BENCH_SET, SAMPLES, Condition
 from vsr_kit.data import first_of_types, make_rows, split_rooms
 from vsr_kit.evaluation import (
     Interval,
+    ScoreTable,
     best_of_k_curve,
     best_of_k_table,
     differences,
@@ -34,6 +35,7 @@ from vsr_kit.rewards import accuracy_reward
 from vsr_kit.runs import RunFolder
 from vsr_kit.study.conditions import (
     answers_path,
+    held_now,
     manifest_entries,
     questions_path,
     read_answers,
@@ -59,6 +61,19 @@ def answered(condition: Condition, folder: Path | str | None) -> bool:
 def condition_answers(condition: Condition, folder: Path | str | None) -> list[dict]:
     """The answers of a greedy condition: its rows with `prediction` and `truncated`."""
     return read_answers(condition, study_folder(folder))
+
+
+def scored(condition: Condition, folder: Path | str | None) -> ScoreTable:
+    """The same answers, scored leniently: once a process for all claims, as long as the files hold the same."""
+    folder = study_folder(folder)
+    files = answers_path(condition, folder), questions_path(condition.questions, folder)
+    return _scored(condition, folder, *map(held_now, files))
+
+
+@lru_cache(maxsize=256)
+def _scored(condition: Condition, folder: Path, *_held: str | None) -> ScoreTable:
+    # kept under what the files hold, so that no change goes unseen; an error is not kept
+    return score(read_answers(condition, folder), "lenient")
 
 
 def all_draws(condition: Condition, folder: Path | str | None) -> list[dict]:
@@ -189,7 +204,10 @@ class BeforeAfter:
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers to the same questions: of the base, and one list for each trained run; with own and other clips."""
+    """Answers to the same questions: of the base, and one list for each trained run; with own and other clips.
+
+    Tables instead of lists where they were read by `answers.scored`.
+    """
 
     base: list[dict]
     base_wrong: list[dict]
@@ -235,8 +253,11 @@ def variant_answers(
     mode: str | None = None,
     clip: str = "own",
     runs: Sequence[str] | None = None,
-) -> list[list[dict]]:
+    read: Callable = condition_answers,
+) -> list:
     """What a variant's runs, or some of them, answered, one list for each; in their own mode unless told otherwise.
+
+    `read` gives a condition's answers: `condition_answers` rows, `scored` a table, which is not made twice.
 
     Raises:
         FileNotFoundError: if the folder holds no run of the variant, or lacks some of these answers.
@@ -244,7 +265,7 @@ def variant_answers(
     runs = trained_runs(folder, of) if runs is None else runs
     if not runs:
         raise FileNotFoundError(f"{study_folder(folder)} holds no answers of {of}; vsr reproduce makes them")
-    return [condition_answers(Condition(questions, run, mode or variant(of).mode, clip=clip), folder) for run in runs]
+    return [read(Condition(questions, run, mode or variant(of).mode, clip=clip), folder) for run in runs]
 
 
 def trained_answers(

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import marshal
 import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from functools import cache
+from functools import cache, lru_cache
 from itertools import zip_longest
 from pathlib import Path
 
@@ -25,7 +26,7 @@ import numpy as np
 from vsr_kit.claims.recipe import Condition
 from vsr_kit.data import first_of_types
 from vsr_kit.evaluation.evaluate import mismatched_clips
-from vsr_kit.files import Damaged, read_gzip_lines, replace
+from vsr_kit.files import Damaged, file_hash, read_gzip_lines, reading, replace
 from vsr_kit.files import read_lines as read_journal
 from vsr_kit.paths import data_samples
 from vsr_kit.runs import git_at_start
@@ -219,7 +220,19 @@ def _asked(condition: Condition, folder: Path) -> list[dict]:
     path = questions_path(condition.questions, folder)
     if not path.exists():
         raise Damaged(f"{path} is missing, and {answers_path(condition, folder)} answers it; restore it from a copy")
-    return read_gzip_lines(path, {"id": (str, int), "question_type?": str, "scene_name?": str})
+    return marshal.loads(_questions(path, held_now(path)))
+
+
+def held_now(path: Path) -> str | None:
+    """The hash of what a file holds, to keep under it what was made of the file; None where there is none."""
+    with reading(path):
+        return file_hash(path) if path.is_file() else None
+
+
+@lru_cache(maxsize=32)
+def _questions(path: Path, _held: str | None) -> bytes:
+    """A file's questions, read once as long as it holds the same; packed, so that no two callers share rows."""
+    return marshal.dumps(read_gzip_lines(path, {"id": (str, int), "question_type?": str, "scene_name?": str}))
 
 
 def _said(condition: Condition, path: Path) -> list[dict]:

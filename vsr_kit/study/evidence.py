@@ -37,6 +37,8 @@ class Evidence:
         runs: names of the runs to look at, for every variant that has some of them; all runs if None.
     """
 
+    read = staticmethod(answers.scored)  # tables, each made once in a process; `Study` reads rows
+
     def __init__(
         self, folder: Path | str | None = None, questions: str = BENCH_SET, runs: Sequence[str] | None = None
     ) -> None:
@@ -61,8 +63,8 @@ class Evidence:
         return found if self.only is None else tuple(name for name in found if name in self.only)
 
     def base(self, mode: str = "vanilla", clip: str = "own", questions: str | None = None) -> list[dict]:
-        """The untrained model's greedy answers: rows with `prediction` and `truncated`."""
-        return answers.condition_answers(Condition(questions or self.questions, mode=mode, clip=clip), self.folder)
+        """The untrained model's greedy answers: a table of scores, or in `Study` rows with `prediction`."""
+        return self.read(Condition(questions or self.questions, mode=mode, clip=clip), self.folder)
 
     def trained(
         self, of: str, clip: str = "own", questions: str | None = None, mode: str | None = None
@@ -72,7 +74,8 @@ class Evidence:
         Raises:
             FileNotFoundError: if the folder holds no run of the variant, or lacks some of these answers.
         """
-        return answers.variant_answers(of, self.folder, questions or self.questions, mode, clip, self.runs(of))
+        about = questions or self.questions
+        return answers.variant_answers(of, self.folder, about, mode, clip, self.runs(of), self.read)
 
     def curves(self, of: str) -> list[list[dict]]:
         """What each run of a variant logged, one list of log rows a seed, whether or not it has been asked anything.

@@ -19,7 +19,6 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from vsr_kit.data import check_row
 from vsr_kit.data.rows import check_names
@@ -92,6 +91,8 @@ def _pairs_of(room: Room, grid_m: float | None) -> list[DistancePair]:
 
 def _grid_distances(boxes: Sequence[Box], grid_m: float) -> np.ndarray:
     """Least distances between the boxes' grids, (N, N); the upper triangle is filled."""
+    from scipy.spatial import cKDTree  # here, as it takes long to load
+
     grids = [_grid(box, grid_m) for box in boxes]
     trees = [cKDTree(grid) for grid in grids]
     out = np.zeros((len(boxes), len(boxes)))

@@ -24,6 +24,8 @@ class Study(Evidence):
         folder, questions, runs: see `Evidence`.
     """
 
+    read = staticmethod(answers.condition_answers)
+
     def answers_of(self, of: str, clip: str = "own", mode: str | None = None) -> list[list[dict]]:
         """The answers of a variant's runs, one list a seed (of `base`, one list), in its own mode by default."""
         return [self.base(mode or "vanilla", clip)] if of == "base" else self.trained(of, clip, mode=mode)
