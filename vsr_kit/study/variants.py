@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from vsr_kit.study.conditions import SAMPLES, Condition
-from vsr_kit.training.methods import Task
+from vsr_kit.training.methods import Method, make_method
 from vsr_kit.training.profiles import Profile, get_profile
 
 SEEDS = (1, 2, 3, 4, 5)  # of the headline
@@ -34,7 +34,7 @@ class Variant:
         name: of its runs, before `-seed<n>`.
         group: the part of the study it belongs to, as `vsr reproduce --only` takes it.
         tuned_as: the method whose learning rate it takes, a key of `TUNED`.
-        method, mode, extra_rewards: as `methods.Task`.
+        method, mode, extra_rewards: as `methods.make_method` takes them.
         questions: name of the training set.
         changes: fields of the profile that differ.
         asked: (question set, mode, clip) of every greedy pass over the trained model.
@@ -61,10 +61,10 @@ class Variant:
         return f"{self.name}-seed{seed}"
 
     @property
-    def task(self) -> Task:
-        """As `training.train` takes it; what tags make countable is counted."""
+    def trained_by(self) -> Method:
+        """The method as `training.train` takes it; what tags make countable is counted."""
         watched = WATCHED if self.method == "grpo" and self.mode != "vanilla" else ()
-        return Task(self.method, self.mode, self.extra_rewards, watched)
+        return make_method(self.method, self.mode, self.extra_rewards, watched)
 
     @property
     def profile(self) -> Profile:
