@@ -2,7 +2,6 @@
 
 import json
 import sys
-from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -157,8 +156,9 @@ def trainer(monkeypatch):
     """No training: three logged steps, a checkpoint at step 2; what train was given is kept."""
     seen = []
 
-    def train(profile, task, rows, clips, run, seed, **how):
-        seen.append({"profile": profile, "task": astuple(task), "rows": rows, "clips": clips, "seed": seed, **how})
+    def train(profile, method, questions, *, run, seed, **how):
+        asked = {"rows": questions.rows, "clips": questions.clips}
+        seen.append({"profile": profile, "method": tuple(method.settings().values()), "seed": seed, **asked, **how})
         for step in (1, 2, 3):
             row = {"step": step, "reward": 0.1 * step, "kl": 0.0}
             run.metrics(row)
@@ -166,7 +166,7 @@ def trainer(monkeypatch):
         saved = run.checkpoints / "checkpoint-2"
         saved.mkdir(parents=True, exist_ok=True)
         (saved / "trainer_state.json").write_text("{}")
-        if len(seen) == 1 and task.mode == "think":
+        if len(seen) == 1 and method.mode == "think":
             raise KeyboardInterrupt
         return Trained(None, run.adapter, [], 3, 6.0, 1.5, Cost(3, 2.0, 5000.0, 3 * 10**9, 0.25))
 
@@ -184,7 +184,7 @@ def test_train_takes_the_profile_its_changes_and_rooms_of_the_training_split(tra
     assert (given["profile"].name, given["profile"].steps, given["profile"].beta) == ("mini", 3, 0.0)
     assert given["profile"].questions_per_clip == 4
     assert (given["seed"], given["seconds"], given["resume"]) == (5, 9.0, False)
-    assert given["task"] == ("grpo", "vanilla", (), ())
+    assert given["method"] == ("grpo", "vanilla", (), ())
     assert all(scene.startswith("train-5-") for scene in given["clips"])
     assert {row["phrasing"] for row in given["rows"]} == {"vsi-100k"}
     (run,) = runs()
@@ -201,10 +201,10 @@ def test_train_takes_a_method_extra_rewards_and_detectors(trainer, runs):
     many = ["--extra-reward", "length", "--extra-reward", "thought", "--detector", "empty_thought"]
     done = vsr("train", "--rooms", 2, "--mode", "observe", *many)
     assert done.exit_code == 0, done.output
-    assert trainer[0]["task"] == ("grpo", "observe", ("length", "thought"), ("empty_thought",))
+    assert trainer[0]["method"] == ("grpo", "observe", ("length", "thought"), ("empty_thought",))
     done = vsr("train", "--rooms", 2, "--method", "dpo-corrupted")
     assert done.exit_code == 0, done.output
-    assert trainer[1]["task"] == ("dpo-corrupted", "vanilla", (), ())
+    assert trainer[1]["method"] == ("dpo-corrupted", "vanilla", (), ())
     config = [run.config["config"] for run in runs()]
     assert (config[0]["method"], config[0]["extra_rewards"]) == ("grpo", ["length", "thought"])
     assert (config[1]["method"], config[1]["detectors"]) == ("dpo-corrupted", [])
@@ -229,7 +229,7 @@ def test_a_method_that_cannot_be_leaves_no_run_folder(trainer, runs, monkeypatch
 
 def test_a_run_without_rewards_says_what_it_cost(trainer, runs, monkeypatch):
 
-    def train(profile, task, rows, clips, run, seed, **how):
+    def train(profile, method, questions, *, run, seed, **how):
         run.metrics({"step": 1, "loss": 0.5})
         how["on_log"]({"step": 1, "loss": 0.5})
         return Trained(None, run.adapter, [], 1, 6.0, 1.5, None)
@@ -258,7 +258,7 @@ def test_a_stopped_training_says_how_to_go_on_and_goes_on_with_its_own_settings(
     done = vsr("train", "--resume", run.path)
     assert done.exit_code == 0, done.output
     assert len(runs()) == 1
-    assert trainer[1]["task"] == trainer[0]["task"] == ("grpo", "think", ("length",), ("repeated_tags",))
+    assert trainer[1]["method"] == trainer[0]["method"] == ("grpo", "think", ("length",), ("repeated_tags",))
     assert (trainer[1]["resume"], trainer[1]["profile"], trainer[1]["seed"]) == (True, trainer[0]["profile"], 6)
     assert [row["id"] for row in trainer[1]["rows"]] == [row["id"] for row in trainer[0]["rows"]]
     assert run.attempts()[1]["from_step"] == 2  # the whole checkpoint's

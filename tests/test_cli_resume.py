@@ -129,7 +129,7 @@ def test_too_few_questions_leave_no_folder(stub, trainer, runs, monkeypatch, cap
 def test_a_training_that_broke_is_told_by_status_line_and_folder(trainer, runs, monkeypatch, stub, capsys):  # noqa: F811
     from vsr_kit.training.run import Trained
 
-    def train(profile, task, rows, clips, run, seed, **how):
+    def train(profile, method, questions, *, run, seed, **how):
         run.metrics({"step": 1, "reward": 0.5, "loss": 0.0})
         run.adapter.mkdir()
         return Trained(None, run.adapter, [], 2, 6.0, 1.5, None, "loss is nan at step 2", good_step=0)

@@ -59,7 +59,8 @@ HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "
 HEAVY |= {"nbclient", "nbconvert", "jupyter_client", "pandas", "pyarrow", "matplotlib", "IPython"}
 # These import without torch, and without anything else that takes its time.
 LIGHT = ["paths", "validation", "files", "locks", "rooms", "videos", "questions", "data", "prompts", "rewards", "runs"]
-LIGHT += ["evaluation", "training.collapse", "training.profiles", "claims", "recipes", "study", "pages.site", "cli"]
+LIGHT += ["evaluation", "training.collapse", "training.profiles", "training.methods", "claims", "recipes", "study"]
+LIGHT += ["pages.site", "cli"]
 BESIDE = PACKAGE.parent / "benchmarks"  # imports the package; nothing imports it
 
 FILES = sorted(PACKAGE.rglob("*.py"))

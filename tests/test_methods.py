@@ -1,4 +1,4 @@
-"""Methods: a task knows what it pays; what is only logged, and a weight of next to nothing, change no weight."""
+"""Methods: GRPO knows what it pays; what is only logged, and a weight of next to nothing, change no weight."""
 
 import dataclasses
 
@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from tests.test_training import CLIPS, ROWS
+from vsr_kit.evaluation.evaluate import Questions
+from vsr_kit.recipes.vsgrpo import NO_BETA
 from vsr_kit.rewards import detectors
-from vsr_kit.study import variants
-from vsr_kit.training.methods import METHODS, Task, check, config_of
+from vsr_kit.training.methods import DPO, GRPO, METHODS, SFT, make_method
 from vsr_kit.training.profiles import PROFILES
 from vsr_kit.training.run import train
 
@@ -21,9 +22,9 @@ from vsr_kit.training.run import train
         ({"method": "dpo-rollouts", "detectors": ("empty_thought",)}, "dpo-rollouts has no rewards"),
     ],
 )
-def test_a_task_that_cannot_be_is_an_error(settings, words):
+def test_a_method_that_cannot_be_is_an_error(settings, words):
     with pytest.raises(ValueError, match=words):
-        Task(**settings)
+        make_method(**settings)
 
 
 @pytest.mark.parametrize(
@@ -36,19 +37,19 @@ def test_a_task_that_cannot_be_is_an_error(settings, words):
 )
 def test_what_a_mode_does_not_have_is_an_error_before_a_model_is_loaded(settings, words):
     with pytest.raises(ValueError, match=words):
-        check(Task(**settings), PROFILES["mini"], ROWS)
+        make_method(**settings).check(PROFILES["mini"], ROWS)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_rows_are_looked_at_before_a_model_is_loaded(method):
-    check(Task(method), PROFILES["mini"], ROWS)
+    make_method(method).check(PROFILES["mini"], ROWS)
     with pytest.raises(ValueError, match="lacks scene_name"):
-        check(Task(method), PROFILES["mini"], [{"id": "x", "ground_truth": "3"}])
+        make_method(method).check(PROFILES["mini"], [{"id": "x", "ground_truth": "3"}])
 
 
 def test_what_is_paid_weighs_one_and_what_is_watched_nothing(tmp_path):
-    task = Task("grpo", "think", ("thought", "length"), ("empty_thought", "repeated_tags"))
-    functions, weights = task.reward_funcs("paper")
+    method = GRPO("think", ("thought", "length"), ("empty_thought", "repeated_tags"))
+    functions, weights = method.reward_funcs("paper")
     assert {f.__name__: w for f, w in zip(functions, weights, strict=True)} == {
         "accuracy_reward": 1.0,
         "format_reward": 1.0,
@@ -57,21 +58,43 @@ def test_what_is_paid_weighs_one_and_what_is_watched_nothing(tmp_path):
         "empty_thought": 0.0,
         "repeated_tags": 0.0,
     }
-    config = config_of(task, PROFILES["mini"], output_dir=tmp_path)
+    config = method.config(PROFILES["mini"], output_dir=tmp_path)
     assert config.reward_weights == weights and config.max_completion_length == 96
-    plain, ones = Task().reward_funcs("mra")
+    plain, ones = GRPO().reward_funcs("mra")
     assert [f.__name__ for f in plain] == ["accuracy_reward"] and ones == [1.0]
-    assert config_of(Task(), PROFILES["mini"], output_dir=tmp_path, max_completion_length=7).max_completion_length == 7
+    assert GRPO().config(PROFILES["mini"], output_dir=tmp_path, max_completion_length=7).max_completion_length == 7
 
 
 def test_every_method_has_its_trainers_config(tmp_path):
-    made = {method: type(config_of(Task(method), PROFILES["mini"], output_dir=tmp_path)).__name__ for method in METHODS}
+    made = {name: type(make_method(name).config(PROFILES["mini"], output_dir=tmp_path)).__name__ for name in METHODS}
     assert made == {
         "grpo": "GRPOConfig",
         "sft": "SFTConfig",
         "dpo-corrupted": "DPOConfig",
         "dpo-rollouts": "DPOConfig",
     }
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_records_what_runs_have_always_recorded_and_comes_back_from_it(name):
+    rewards = {"extra_rewards": ("length",), "detectors": ("empty_thought",)} if name == "grpo" else {}
+    made = make_method(name, "think", **rewards)
+    recorded = {"method": name, "mode": "think", "extra_rewards": (), "detectors": ()} | rewards
+    assert made.settings() == recorded and list(made.settings()) == list(recorded)
+    assert make_method(**made.settings()) == made
+    assert (make_method(), make_method("sft"), make_method("dpo-rollouts")) == (GRPO(), SFT(), DPO(pairs="rollouts"))
+
+
+@pytest.mark.parametrize(
+    "questions, clips, words",
+    [
+        (ROWS, None, "questions is a list without clips: give what load_questions returns, or the rows with clips="),
+        (Questions(ROWS, CLIPS), CLIPS, "clips were given beside Questions, which has its own: leave clips out"),
+    ],
+)
+def test_questions_have_their_clips_once(questions, clips, words):
+    with pytest.raises(ValueError, match=words):
+        train("mini", "vanilla", questions, clips=clips)
 
 
 # -- two real steps of a tiny model ------------------------------------------------------------------------------------
@@ -96,7 +119,7 @@ def two_steps(tiny_path):
 
     def run(beta, watched=()):
         own = dataclasses.replace(profile, beta=beta)
-        trained = train(own, Task("grpo", "think", (), watched), ROWS, CLIPS, seed=3, steps=2, quiet=True)
+        trained = train(own, GRPO("think", (), watched), ROWS, clips=CLIPS, seed=3, steps=2, quiet=True)
         named = trained.loaded.model.named_parameters()
         return {name: p.detach().clone() for name, p in named if "lora_" in name}, trained.logs
 
@@ -131,7 +154,7 @@ def test_detectors_are_logged_and_train_nothing(two_steps, plain):
 
 
 def test_next_to_no_beta_trains_what_none_does_and_logs_the_kl(two_steps, plain):
-    weights, logs = two_steps(variants.NO_BETA)
+    weights, logs = two_steps(NO_BETA)
     assert furthest(weights, plain[0]) <= 1e-6
     assert logs[1]["kl"] > 0 and "kl" not in plain[1][1]
     assert torch.isfinite(torch.tensor(logs[1]["kl"]))

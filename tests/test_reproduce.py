@@ -309,8 +309,8 @@ def stub(monkeypatch):
     """No training: logs up to step `last`, rollouts, an adapter; what train was given is kept."""
     seen = SimpleNamespace(calls=[], last=60, killed=False)
 
-    def train(profile, task, rows, clips, run, seed, **how):
-        seen.calls.append((profile, task, rows, clips, run.path, seed, how))
+    def train(profile, method, questions, *, run, seed, **how):
+        seen.calls.append((profile, method, questions, run.path, seed, how))
         for step in range(1, seen.last + 1):
             row = {"step": step, "reward": 1 / 3, "num_tokens": 10.0 * step, "epoch": 0.1, "grad_norm": 123456.789}
             tags = {"completions/mean_length": 7.0, "completions/max_length": 9.0, "completions/clipped_ratio": 0.0}
@@ -334,9 +334,9 @@ def train_some(folder, seed=2, of="dpo-corrupted") -> Path:
 def test_a_run_is_trained_as_its_variant_says_and_kept(stub, tmp_path):
     kept = train_some(tmp_path)
     assert kept == tmp_path / "dpo-corrupted-seed2" and list((tmp_path / UNFINISHED).iterdir()) == []
-    ((profile, task, rows, clips, _, seed, how),) = stub.calls
+    ((profile, method, questions, _, seed, how),) = stub.calls
     known = variant("dpo-corrupted")
-    assert (profile, task, rows, clips, seed) == (known.profile, known.task, QUESTIONS.rows, QUESTIONS.clips, 2)
+    assert (profile, method, questions, seed) == (known.profile, known.trained_by, QUESTIONS, 2)
     assert how["resume"] is False
     headline = json.loads((kept / "summary.json").read_text())["headline"]
     seconds = headline.pop("training seconds")
@@ -402,16 +402,16 @@ def test_a_killed_run_goes_on_in_its_folder(stub, tmp_path):
     stub.killed = True
     with pytest.raises(KeyboardInterrupt):
         train_some(tmp_path)
-    left = stub.calls[0][4]
+    left = stub.calls[0][3]
     assert list((tmp_path / UNFINISHED).iterdir()) == [left] and not (tmp_path / "dpo-corrupted-seed2").exists()
     saved = left / "checkpoints" / "checkpoint-1"
     saved.mkdir(parents=True)
     (saved / "trainer_state.json").write_text("{}")
     stub.killed = False
     train_some(tmp_path, seed=3)  # another run begins in a folder of its own
-    assert stub.calls[1][4] != left and stub.calls[1][6]["resume"] is False and left.exists()
+    assert stub.calls[1][3] != left and stub.calls[1][5]["resume"] is False and left.exists()
     kept = train_some(tmp_path)
-    assert stub.calls[2][4] == left and stub.calls[2][6]["resume"] is True
+    assert stub.calls[2][3] == left and stub.calls[2][5]["resume"] is True
     assert list((tmp_path / UNFINISHED).iterdir()) == []
     assert sorted(row["step"] for row in read_lines(kept / "metrics.jsonl")) == sorted([1, *range(1, 61)])
 

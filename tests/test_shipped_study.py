@@ -109,7 +109,7 @@ def test_every_model_that_answered_is_the_base_or_a_shipped_run():
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_has_the_settings_that_its_variant_names_and_went_to_its_last_step(name):
     run, variant = RunFolder.open(FOLDER / name), RUNS[name]
-    wanted = {**asdict(variant.profile), **asdict(variant.task), "questions": variant.questions}
+    wanted = {**asdict(variant.profile), **variant.trained_by.settings(), "questions": variant.questions}
     settings = run.config["config"]
     assert {key: settings[key] for key in wanted} == {
         k: list(v) if isinstance(v, tuple) else v for k, v in wanted.items()

@@ -42,7 +42,7 @@ from vsr_kit.study import (
     shown_clips,
     write_lines,
 )
-from vsr_kit.training.methods import Task
+from vsr_kit.training.methods import GRPO, make_method
 from vsr_kit.training.profiles import PROFILES
 
 
@@ -300,7 +300,7 @@ def test_budgets_cost_what_grpo_costs():
         assert seconds(method, budget) == pytest.approx(seconds("grpo-vanilla", steps), rel=0.01)
         budget = variant(f"{name}-tokens").profile.steps / 120
         assert rows[method]["tokens"] * budget == pytest.approx(rows["grpo-vanilla"]["tokens"] * steps, rel=0.01)
-        assert variant(f"{name}-tokens").task == variant(f"{name}-seconds").task == Task(method)
+        assert variant(f"{name}-tokens").trained_by == variant(f"{name}-seconds").trained_by == make_method(method)
 
 
 def test_a_variants_profile_has_the_tuned_rate_and_its_own_changes():
@@ -317,12 +317,12 @@ def test_a_variants_profile_has_the_tuned_rate_and_its_own_changes():
 
 
 def test_what_has_tags_is_watched():
-    assert variant("length").task == Task("grpo", "think", ("length",), WATCHED)
-    assert variant("grpo-observe").task == Task("grpo", "observe", (), WATCHED)
-    assert variant("grpo-vanilla").task == Task("grpo", "vanilla")
+    assert variant("length").trained_by == GRPO("think", ("length",), WATCHED)
+    assert variant("grpo-observe").trained_by == GRPO("observe", (), WATCHED)
+    assert variant("grpo-vanilla").trained_by == GRPO("vanilla")
     for known in VARIANTS:
         if known.method == "grpo":
-            assert known.task.reward_funcs(known.profile.numeric)  # every name is known
+            assert known.trained_by.reward_funcs(known.profile.numeric)  # every name is known
         assert known.questions in ("train-vsi-100k", "train-closest", "train-letters")
 
 
@@ -336,7 +336,7 @@ def test_tuning_has_a_seed_and_rooms_of_its_own():
         assert known.profile.steps == PROFILES["mini"].steps / 2
         assert [c.questions for c in known.conditions(TUNING_SEED)] == ["val-vsi-bench"]
         first = next(v for v in VARIANTS if v.tuned_as == known.tuned_as)
-        assert known.task == first.task and known.asked[0][1] == known.mode == first.mode
+        assert known.trained_by == first.trained_by and known.asked[0][1] == known.mode == first.mode
 
 
 def test_no_two_conditions_share_a_file():

@@ -16,7 +16,7 @@ from vsr_kit.generation import Generation, generate
 from vsr_kit.models import load_model
 from vsr_kit.runs import RunFolder
 from vsr_kit.training.callbacks import WarnOfCollapse
-from vsr_kit.training.methods import Task
+from vsr_kit.training.methods import make_method
 from vsr_kit.training.profiles import PROFILES
 from vsr_kit.training.run import FEATURES, train
 from vsr_kit.training.supervised_trainers import corrupted_pairs
@@ -86,17 +86,17 @@ def weights(run) -> dict[str, torch.Tensor]:
 
 def test_a_killed_and_resumed_run_ends_like_one_that_never_was(profile, tmp_path):
     whole = run_of(tmp_path, "whole")
-    train(profile, "vanilla", ROWS, CLIPS, whole, seed=5, quiet=True)
+    train(profile, "vanilla", ROWS, clips=CLIPS, run=whole, seed=5, quiet=True)
     killed = run_of(tmp_path, "killed")
     with pytest.raises(Killed):
-        train(profile, "vanilla", ROWS, CLIPS, killed, seed=5, save_every=2, callbacks=[Kill(3)], quiet=True)
+        train(profile, "vanilla", ROWS, clips=CLIPS, run=killed, seed=5, save_every=2, callbacks=[Kill(3)], quiet=True)
     killed.close()
     assert not killed.adapter.exists() and any((killed.path / FEATURES).iterdir())
     checkpoint = killed.last_checkpoint()
     checkpoint_weights = tmp_path / "kept.safetensors"
     shutil.copy(checkpoint / "adapter_model.safetensors", checkpoint_weights)
     resumed = RunFolder.resume(killed.path, from_step=int(checkpoint.name.split("-")[1]))
-    trained = train(profile, "vanilla", ROWS, CLIPS, resumed, seed=5, save_every=2, resume=True, quiet=True)
+    trained = train(profile, "vanilla", ROWS, clips=CLIPS, run=resumed, seed=5, save_every=2, resume=True, quiet=True)
     assert trained.steps == 4 and checkpoint.name == "checkpoint-2"
     tokens = {row["step"]: row["num_tokens"] for row in resumed.read_metrics()}
     assert trained.cost.steps == 2
@@ -115,7 +115,7 @@ def test_a_killed_and_resumed_run_ends_like_one_that_never_was(profile, tmp_path
 
 def test_what_a_run_leaves(profile, tmp_path, capsys):
     run, live = run_of(tmp_path, "short"), []
-    trained = train(profile, "vanilla", ROWS, CLIPS, run, steps=2, on_log=live.append)
+    trained = train(profile, "vanilla", ROWS, clips=CLIPS, run=run, steps=2, on_log=live.append)
     assert trained.adapter == run.adapter and trained.steps == 2
     assert sorted(p.suffix for p in run.adapter.iterdir() if "adapter" in p.name) == [".json", ".safetensors"]
     assert [row["step"] for row in run.read_metrics()] == [1, 2]
@@ -140,7 +140,7 @@ def test_what_a_run_leaves(profile, tmp_path, capsys):
 
 
 def test_steps_that_use_rollouts_again_have_a_cost_too(profile):
-    trained = train(profile, "vanilla", ROWS, CLIPS, steps=4, quiet=True, num_iterations=2)
+    trained = train(profile, "vanilla", ROWS, clips=CLIPS, steps=4, quiet=True, num_iterations=2)
     generated = [log for log in trained.logs if "num_tokens" in log]
     assert 0 < len(generated) < 4 and trained.cost.steps == 4
     seconds = trained.cost.seconds_per_step * 4
@@ -148,14 +148,14 @@ def test_steps_that_use_rollouts_again_have_a_cost_too(profile):
 
 
 def test_a_line_for_several_steps_counts_as_several(profile):
-    trained = train(profile, "vanilla", ROWS, CLIPS, steps=4, quiet=True, logging_steps=2)
+    trained = train(profile, "vanilla", ROWS, clips=CLIPS, steps=4, quiet=True, logging_steps=2)
     assert trained.cost.steps == 4
     assert trained.cost.seconds_per_step < 1.5 * trained.seconds / 4
 
 
 def test_the_adapter_loads_and_answers_as_the_trained_model_does(profile, tmp_path, tiny_path):
     run = run_of(tmp_path, "adapter")
-    trained = train(profile, "vanilla", ROWS, CLIPS, run, steps=2, quiet=True)
+    trained = train(profile, "vanilla", ROWS, clips=CLIPS, run=run, steps=2, quiet=True)
     again = load_model(tiny_path, "nf4", adapter=run.adapter, device="cpu", quiet=True)
     base = load_model(tiny_path, "nf4", device="cpu", quiet=True)
     answers = [
@@ -168,7 +168,7 @@ def test_the_adapter_loads_and_answers_as_the_trained_model_does(profile, tmp_pa
 
 
 def test_training_can_stop_after_seconds(profile):
-    trained = train(profile, "vanilla", ROWS, CLIPS, seconds=0.0, quiet=True)
+    trained = train(profile, "vanilla", ROWS, clips=CLIPS, seconds=0.0, quiet=True)
     assert trained.steps == 1 and trained.adapter is None and trained.logs[-1]["train_runtime"] > 0
 
 
@@ -180,18 +180,18 @@ def test_the_mode_decides_prompt_and_cap(profile):
             caps.append(args.max_completion_length)
             asked.append(train_dataloader.dataset[0]["prompt"][0]["content"][1]["text"])
 
-    train(profile, "think", ROWS, CLIPS, steps=1, callbacks=[Look()], quiet=True, max_completion_length=7)
+    train(profile, "think", ROWS, clips=CLIPS, steps=1, callbacks=[Look()], quiet=True, max_completion_length=7)
     assert caps == [7] and "<think> </think>" in asked[0]
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(profile, tmp_path):
     run = run_of(tmp_path, "early")
-    assert train(profile, "vanilla", ROWS, CLIPS, run, steps=1, resume=True, quiet=True).steps == 1
+    assert train(profile, "vanilla", ROWS, clips=CLIPS, run=run, steps=1, resume=True, quiet=True).steps == 1
 
 
 def test_resuming_needs_a_run_folder(profile):
     with pytest.raises(ValueError, match="resume=True needs the run folder"):
-        train(profile, "vanilla", ROWS, CLIPS, resume=True)
+        train(profile, "vanilla", ROWS, clips=CLIPS, resume=True)
 
 
 # -- other methods than GRPO -------------------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ def answers_that_differ(monkeypatch):
 def test_a_killed_run_of_another_method_goes_on_like_one_that_never_was(profile, tmp_path, answers_that_differ, method):
     how = {"seed": 5, "steps": 3, "save_every": 2, "quiet": True}
     whole = run_of(tmp_path, "whole")
-    trained = train(profile, Task(method), ROWS, CLIPS, whole, **how)
+    trained = train(profile, make_method(method), ROWS, clips=CLIPS, run=whole, **how)
     assert trained.steps == 3 and trained.adapter == whole.adapter and trained.stopped is None
     assert max(float(w.abs().max()) for name, w in weights(whole).items() if "lora_B" in name) > 5e-3  # from zero
     assert [row["step"] for row in whole.read_metrics()] == [1, 2, 3] and whole.read_rollouts() == []
@@ -223,10 +223,10 @@ def test_a_killed_run_of_another_method_goes_on_like_one_that_never_was(profile,
     assert trained.cost.seconds_per_step == pytest.approx(trained.logs[-1]["train_runtime"] / 3)
     killed = run_of(tmp_path, "killed")
     with pytest.raises(Killed):
-        train(profile, Task(method), ROWS, CLIPS, killed, callbacks=[Kill(3)], **how)
+        train(profile, make_method(method), ROWS, clips=CLIPS, run=killed, callbacks=[Kill(3)], **how)
     killed.close()
     resumed = RunFolder.resume(killed.path, from_step=2)
-    again = train(profile, Task(method), ROWS, CLIPS, resumed, resume=True, **how)
+    again = train(profile, make_method(method), ROWS, clips=CLIPS, run=resumed, resume=True, **how)
     assert (again.steps, again.cost.steps) == (3, 1)
     assert [(row["step"], row["attempt"]) for row in resumed.read_metrics()] == [(1, 1), (2, 1), (3, 2)]
     first, second = weights(whole), weights(resumed)
@@ -239,7 +239,7 @@ def test_methods_train_other_weights(profile, tmp_path, answers_that_differ):
     found = {}
     for method in METHODS:
         run = run_of(tmp_path, method)
-        train(profile, Task(method), ROWS, CLIPS, run, seed=5, steps=1, quiet=True)
+        train(profile, make_method(method), ROWS, clips=CLIPS, run=run, seed=5, steps=1, quiet=True)
         found[method] = torch.cat([w.flatten() for w in weights(run).values()])
     assert all((found[a] - found[b]).abs().max() > 1e-3 for a, b in [METHODS[:2], METHODS[1:], METHODS[::2]])
 
@@ -259,7 +259,15 @@ def test_the_time_that_pairs_take_is_counted_apart_from_training(profile, monkey
 
     monkeypatch.setattr("vsr_kit.training.supervised_trainers.rollout_pairs", slow_pairs)
     trained = train(
-        profile, Task("dpo-rollouts"), ROWS, CLIPS, seed=9, steps=2, callbacks=[Tick()], seconds=None, quiet=True
+        profile,
+        make_method("dpo-rollouts"),
+        ROWS,
+        clips=CLIPS,
+        seed=9,
+        steps=2,
+        callbacks=[Tick()],
+        seconds=None,
+        quiet=True,
     )
     assert (trained.prepared_seconds, trained.seconds) == (100, 2)
 
@@ -268,11 +276,11 @@ def test_the_time_that_pairs_take_is_counted_apart_from_training(profile, monkey
 def test_a_run_whose_numbers_break_ends_with_its_last_good_weights(profile, tmp_path, capsys, rate):
     run = run_of(tmp_path, "broken")
     fast = dataclasses.replace(profile, learning_rate=rate)
-    trained = train(fast, "vanilla", ROWS, CLIPS, run, steps=8, quiet=True)
+    trained = train(fast, "vanilla", ROWS, clips=CLIPS, run=run, steps=8, quiet=True)
     assert trained.steps < 8 and "not finite" in trained.stopped
     assert f"stopped: {trained.stopped}" in capsys.readouterr().err
     assert all(weight.isfinite().all() for weight in weights(run).values())
-    assert train(profile, "vanilla", ROWS, CLIPS, steps=1, quiet=True).stopped is None
+    assert train(profile, "vanilla", ROWS, clips=CLIPS, steps=1, quiet=True).stopped is None
 
 
 def test_a_run_that_learns_nothing_says_so(profile, monkeypatch, capsys):
@@ -281,7 +289,7 @@ def test_a_run_that_learns_nothing_says_so(profile, monkeypatch, capsys):
 
     monkeypatch.setattr("vsr_kit.training.methods.make_reward_funcs", lambda mode, numeric, extra: [same_reward])
     monkeypatch.setattr("vsr_kit.training.run.WarnOfCollapse", functools.partial(WarnOfCollapse, 2))
-    train(profile, "vanilla", ROWS, CLIPS, steps=2, quiet=True)
+    train(profile, "vanilla", ROWS, clips=CLIPS, steps=2, quiet=True)
     said = capsys.readouterr().err
     assert "warning: for 2 lines every group's rollouts earned the same, last 0.5: " in said
     assert "seen at step 2" in said

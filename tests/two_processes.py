@@ -56,7 +56,7 @@ def one_run(folder: Path) -> dict:
     sizes = {"lora_rank": 4, "num_generations": G, "questions_per_step": 2, "groups_per_pass": 1}
     profile = dataclasses.replace(PROFILES["mini"], model=str(folder / "tiny"), max_vanilla_tokens=4, **sizes)
     methods.make_reward_funcs = lambda mode, numeric, extra: [vowels_reward]
-    trained = run.train(profile, "vanilla", rows(), CLIPS, run, steps=2, save_every=1, quiet=True)
+    trained = run.train(profile, "vanilla", rows(), clips=CLIPS, run=run, steps=2, save_every=1, quiet=True)
     weights = gathered({n: p for n, p in trained.loaded.model.named_parameters() if p.requires_grad})
     return {
         "same weights": torch.equal(*weights),

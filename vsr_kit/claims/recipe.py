@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from vsr_kit.claims.rules import Claim
-from vsr_kit.training.methods import Task
+from vsr_kit.training.methods import Method, make_method
 from vsr_kit.training.profiles import Profile, get_profile
 
 SEEDS = (1, 2, 3, 4, 5)  # of the headline
@@ -56,12 +56,13 @@ class Variant:
         name: of its runs, before `-seed<n>`.
         group: the part of the study it belongs to, as `vsr reproduce --only` takes it.
         tuned_as: the name under which its learning rate was tuned, a key of its recipe's `tuned`.
-        method, mode, extra_rewards: as `methods.Task`.
+        method, mode, extra_rewards: as `methods.make_method` takes them.
         questions: name of the training set.
         changes: fields of the profile that differ.
         asked: (question set, mode, clip) of every greedy pass over the trained model.
         seeds: one run each.
         learning_rate: the tuned one; the profile's if None. A rate among `changes` comes before it.
+        how: a method object of your own, such as `GRPO(advantages=…)`, in place of the names; its mode must be `mode`.
     """
 
     name: str
@@ -75,6 +76,13 @@ class Variant:
     asked: tuple[tuple[str, str, str], ...] = ((BENCH_SET, "vanilla", "own"),)
     seeds: tuple[int, ...] = THREE_SEEDS
     learning_rate: float | None = None
+    how: Method | None = None
+
+    def __post_init__(self) -> None:
+        if self.how is not None and self.how.mode != self.mode:
+            raise ValueError(
+                f"variant {self.name!r} has mode {self.mode!r}, its method {self.how.mode!r}: make them one"
+            )
 
     def seeds_from(self, first: int) -> tuple[int, ...]:
         """As many seeds, counted from another first one."""
@@ -85,10 +93,12 @@ class Variant:
         return f"{self.name}-seed{seed}"
 
     @property
-    def task(self) -> Task:
-        """As `training.run.train` takes it; what tags make countable is counted."""
+    def trained_by(self) -> Method:
+        """The method as `training.run.train` takes it; what tags make countable is counted."""
+        if self.how is not None:
+            return self.how
         watched = WATCHED if self.method == "grpo" and self.mode != "vanilla" else ()
-        return Task(self.method, self.mode, self.extra_rewards, watched)
+        return make_method(self.method, self.mode, self.extra_rewards, watched)
 
     @property
     def profile(self) -> Profile:

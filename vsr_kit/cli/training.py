@@ -19,7 +19,7 @@ from vsr_kit import validation
 from vsr_kit.cli.resume import BROKEN_STATUS, is_over, needed, profile_of, refuse_changes, settings_of
 from vsr_kit.runs import RunFolder, check_name, runs_root
 from vsr_kit.runs.attempts import INTERRUPTED
-from vsr_kit.training.methods import Task, check, check_numbers
+from vsr_kit.training.methods import GRPO, check_numbers, make_method
 from vsr_kit.training.profiles import get_profile
 
 FIRST_AND_LAST = 10  # steps at either end whose mean reward is told
@@ -40,7 +40,7 @@ def train(
         work = _work(profile, changes, settings, seed, name, resume, given or {})
         if work is None:
             return
-        chosen, task, settings, seed, run = work
+        chosen, method, settings, seed, run = work
         if run is not None:
             stop.how = f"go on with: vsr train --resume {run.path}"
         asked = load_questions(
@@ -60,13 +60,13 @@ def train(
         how = {"seconds": settings["seconds"], "resume": resume is not None}
         with say_on_full_disk(run.path if run else runs_root(), stop):
             if run is None:
-                check_numbers(task, chosen, asked.rows, seed, seconds=how["seconds"])  # before there is a folder
-                check(task, chosen, asked.rows)
+                check_numbers(chosen, asked.rows, seed, seconds=how["seconds"])  # before there is a folder
+                method.check(chosen, asked.rows)
                 run = _new_folder(name, {**settings, "profile": asdict(chosen)}, seed, chosen.model)
                 stop.how = f"go on with: vsr train --resume {run.path}"
             run = _shared(run)
             try:
-                trained = _run(chosen, task, asked, run, seed, how)
+                trained = _run(chosen, method, asked, run, seed, how)
             except KeyboardInterrupt:
                 run.close()
                 raise
@@ -82,7 +82,7 @@ def train(
 
 
 def _work(profile: str, changes: dict, settings: dict, seed: int, name: str, resume: Path | None, given: Mapping):
-    """(profile, task, settings, seed, run folder to resume or None); None where there is nothing left to do."""
+    """(profile, method, settings, seed, run folder to resume or None); None where there is nothing left to do."""
     run = None
     if resume is None:
         chosen = replace(get_profile(profile), **changes)
@@ -98,26 +98,26 @@ def _work(profile: str, changes: dict, settings: dict, seed: int, name: str, res
         if is_over(run):
             return None
         run = RunFolder.resume(resume) if _main_process() else run
-    names = ("extra_rewards", "detectors")
-    task = Task(settings.get("method", "grpo"), settings["mode"], *(tuple(settings.get(name, ())) for name in names))
+    names = ("method", "mode", "extra_rewards", "detectors")
+    method = make_method(**{name: settings[name] for name in names if name in settings})
     validation.seed(seed)
     validation.whole("per_room", settings["per_room"])
     if settings["seconds"] is not None:
         validation.real("seconds", settings["seconds"])
     chosen.check_passes()
-    if task.method == "grpo":
-        task.reward_funcs(chosen.numeric)
-    return chosen, task, settings, seed, run
+    if isinstance(method, GRPO):
+        method.reward_funcs(chosen.numeric)
+    return chosen, method, settings, seed, run
 
 
-def _run(profile, task, asked, run, seed: int, how: dict):
+def _run(profile, method, asked, run, seed: int, how: dict):
     """Train under a bar."""
     from tqdm import tqdm
 
     from vsr_kit.training.run import train as start
 
     with tqdm(total=profile.steps, desc="training", unit="step", disable=not _main_process()) as bar:
-        return start(profile, task, asked.rows, asked.clips, run, seed, on_log=partial(_show, bar), **how)
+        return start(profile, method, asked, run=run, seed=seed, on_log=partial(_show, bar), **how)
 
 
 def _show(bar, row: dict) -> None:

@@ -127,7 +127,7 @@ def _variants_of(name: str) -> list[str]:
 
 
 def _unit(known: Variant, seed: int) -> Unit:
-    a_step = _A_STEP[known.method] if known.mode == "vanilla" else _CHAIN_STEP
+    a_step = _A_STEP.get(known.trained_by.name, _CHAIN_STEP) if known.mode == "vanilla" else _CHAIN_STEP
     steps, asked = known.profile.steps, known.conditions(seed)
     seconds = _START + steps * a_step + sum(_pass_seconds(c) for c in asked)
     return Unit(known.run_name(seed), known.name, seed, steps, seconds)

@@ -22,18 +22,18 @@ from vsr_kit.runs.provenance import identity_differs
 from vsr_kit.study.conditions import answers_path, base_identity, manifest_entries, pairs_path, why_stale
 from vsr_kit.study.labels import DistancePair, distance_pairs, read_pairs
 from vsr_kit.study.question_sets import QuestionSet
-from vsr_kit.training.methods import Task
+from vsr_kit.training.methods import GRPO
 from vsr_kit.training.profiles import Profile
 
 # What a profile is called, what is said of it, and the part of the study a variant belongs to: they change no result.
 LABELS = ("name", "about", "group")
-_DEFAULTS = {field.name: field.default for record in (Profile, Task) for field in fields(record)}
+_DEFAULTS = {field.name: field.default for field in fields(Profile)} | GRPO().settings()
 _UNKNOWN = "not recorded"
 
 
 def settings_of(variant: Variant) -> dict:
     """What a run of a variant records as its settings, but for the number of its questions."""
-    settings = {**asdict(variant.profile), **asdict(variant.task), "questions": variant.questions}
+    settings = {**asdict(variant.profile), **variant.trained_by.settings(), "questions": variant.questions}
     return {**settings, "group": variant.group}
 
 

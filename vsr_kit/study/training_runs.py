@@ -44,11 +44,10 @@ def train_variant(variant: Variant, seed: int, questions: QuestionSet, folder: P
     run, resume = _run_folder(variant, seed, questions, scratch)
     trained = train(
         variant.profile,
-        variant.task,
-        questions.rows,
-        questions.clips,
-        run,
-        seed,
+        variant.trained_by,
+        questions,
+        run=run,
+        seed=seed,
         resume=resume,
         save_every=SAVE_EVERY,
         quiet=True,

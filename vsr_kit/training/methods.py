@@ -1,7 +1,8 @@
 """The methods that train an adapter on the same rows: GRPO, SFT on the answers, DPO on pairs, each by TRL's trainer.
 
-A method decides which of TRL's trainers and configs is made and what rows carry besides their question; the rest
-(model, LoRA, clips, features, schedule) is the same for all, so that a comparison compares the methods.
+A method is a small frozen object that knows which of TRL's trainers and configs it needs and what rows carry besides
+their question; the rest (model, LoRA, clips, features, schedule) is the same for all, so that a comparison compares the
+methods. The command line and the study name methods by strings, which `make_method` reads.
 Left out: training loops and losses, which are TRL's, and mixing methods in one run (a second run can start from an
 adapter).
 """
@@ -22,54 +23,195 @@ from vsr_kit.validation import one_of, real, whole
 
 _SIZES = {"per_device_train_batch_size", "gradient_accumulation_steps", "generation_batch_size"}
 METHODS = ("grpo", "sft", "dpo-corrupted", "dpo-rollouts")
+PAIRS = ("corrupted", "rollouts")
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is trained how, apart from the sizes a profile holds.
+class Method:
+    """What all methods have in common; make a GRPO, an SFT or a DPO.
 
     Attributes:
-        method: one of METHODS.
         mode: vanilla, think or observe, with the paper's training prompts.
-        extra_rewards: names of `rewards.EXTRA_REWARDS` paid besides accuracy and format; GRPO only.
-        detectors: names of `detectors.DETECTORS` that are logged with each step and pay nothing; GRPO only.
     """
 
-    method: str = "grpo"
     mode: str = "vanilla"
+
+    def __post_init__(self) -> None:
+        one_of("mode", self.mode, MODES)
+
+    @property
+    def name(self) -> str:
+        """What the command line and a run's record call it, one of METHODS."""
+        raise NotImplementedError
+
+    def settings(self) -> dict:
+        """What a run records of its method, flat: `method`, `mode`, `extra_rewards`, `detectors`."""
+        return {"method": self.name, "mode": self.mode, "extra_rewards": (), "detectors": ()}
+
+    def check(self, profile: Profile, rows: Sequence[dict]) -> None:
+        """Complain about what can be known before a model is loaded.
+
+        Raises:
+            ValueError: a row that lacks a field, or a setting that the mode or the profile does not allow.
+        """
+        from vsr_kit.training.video_mixin import training_rows
+
+        training_rows(rows, self.mode)
+
+    def config(self, profile: Profile, **settings):
+        """The method's TRL config; settings are `output_dir`, `seed` and any of the config's fields."""
+        raise NotImplementedError
+
+    def trainer(
+        self,
+        profile: Profile,
+        config,
+        loaded,
+        rows: Sequence[dict],
+        clips: Mapping[str, np.ndarray],
+        features=None,
+        recorder=None,
+    ):
+        """The method's trainer with a fresh LoRA adapter.
+
+        Args:
+            profile: the sizes, and the rank of the adapter.
+            config: from `config`.
+            loaded: a `models.Loaded`.
+            rows, clips: as `training.train` takes them.
+            features, recorder: as the trainers take them; only GRPO has rollouts to record.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class GRPO(Method):
+    """Group relative policy optimisation (arXiv 2402.03300) on the mode's rewards.
+
+    Attributes:
+        mode: vanilla, think or observe.
+        extra_rewards: names of `rewards.EXTRA_REWARDS` paid besides accuracy and format.
+        detectors: names of `detectors.DETECTORS` that are logged with each step and pay nothing.
+    """
+
     extra_rewards: tuple[str, ...] = ()
     detectors: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ValueError(f"method is {self.method!r}: choose one of {', '.join(METHODS)}")
-        one_of("mode", self.mode, MODES)
-        if self.method != "grpo" and (self.extra_rewards or self.detectors):
-            raise ValueError(f"{self.method} has no rewards: leave extra_rewards and detectors out, or use grpo")
+    @property
+    def name(self) -> str:
+        return "grpo"
+
+    def settings(self) -> dict:
+        return super().settings() | {"extra_rewards": self.extra_rewards, "detectors": self.detectors}
 
     def reward_funcs(self, numeric: str) -> tuple[list, list[float]]:
-        """GRPO's rewards and their weights: 1 for what is paid, 0 for what is only logged."""
+        """The rewards and their weights: 1 for what is paid, 0 for what is only logged."""
         paid = make_reward_funcs(self.mode, numeric, self.extra_rewards)
         logged = make_detectors(self.mode, self.detectors) if self.detectors else []
         return [*paid, *logged], [1.0] * len(paid) + [0.0] * len(logged)
 
+    def check(self, profile, rows) -> None:
+        super().check(profile, rows)
+        self.reward_funcs(profile.numeric)
 
-def check(task: Task, profile: Profile, rows: Sequence[dict]) -> None:
-    """Complain about what can be known before a model is loaded."""
-    from vsr_kit.training.video_mixin import training_rows
+    def config(self, profile, **settings):
+        weights = self.reward_funcs(profile.numeric)[1]
+        return profile.grpo_config(**({"mode": self.mode, "reward_weights": weights} | settings))
 
-    training_rows(rows, task.mode)
-    if task.method == "grpo":
-        task.reward_funcs(profile.numeric)
+    def trainer(self, profile, config, loaded, rows, clips, features=None, recorder=None):
+        from vsr_kit.training.grpo_trainer import VideoGRPOTrainer
+        from vsr_kit.training.video_mixin import training_rows
+
+        common = _common(profile, config, loaded, clips, features)
+        common |= {"reward_funcs": self.reward_funcs(profile.numeric)[0], "recorder": recorder}
+        return VideoGRPOTrainer(train_dataset=training_rows(rows, self.mode), **common)
+
+
+@dataclass(frozen=True)
+class SFT(Method):
+    """Supervised fine-tuning on the true answers, in the mode's reply without a chain."""
+
+    @property
+    def name(self) -> str:
+        return "sft"
+
+    def config(self, profile, **settings):
+        return profile.sft_config(**settings)
+
+    def trainer(self, profile, config, loaded, rows, clips, features=None, recorder=None):
+        from vsr_kit.training.supervised_trainers import VideoSFTTrainer, answer_rows
+
+        common = _common(profile, config, loaded, clips, features)
+        return VideoSFTTrainer(train_dataset=answer_rows(rows, self.mode), **common)
+
+
+@dataclass(frozen=True)
+class DPO(Method):
+    """Direct preference optimisation (arXiv 2305.18290).
+
+    Attributes:
+        mode: vanilla, think or observe.
+        pairs: "corrupted", the true answer against a wrong one; or "rollouts", the base's best against its worst.
+    """
+
+    pairs: str = "corrupted"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("pairs", self.pairs, PAIRS)
+
+    @property
+    def name(self) -> str:
+        return f"dpo-{self.pairs}"
+
+    def config(self, profile, **settings):
+        return profile.dpo_config(**settings)
+
+    def trainer(self, profile, config, loaded, rows, clips, features=None, recorder=None):
+        from vsr_kit.training.supervised_trainers import VideoDPOTrainer, corrupted_pairs, rollout_pairs
+
+        common = _common(profile, config, loaded, clips, features)
+        if self.pairs == "corrupted":
+            pairs = corrupted_pairs(rows, self.mode, config.seed)
+        else:
+            cap = profile.max_completion_length(self.mode)
+            pairs = rollout_pairs(loaded, rows, clips, self.mode, profile.numeric, cap, config.seed)
+        enough(len(pairs), profile, "pairs of answers")
+        return VideoDPOTrainer(train_dataset=pairs, **common)
+
+
+def make_method(
+    method: str = "grpo",
+    mode: str = "vanilla",
+    extra_rewards: Sequence[str] = (),
+    detectors: Sequence[str] = (),
+) -> Method:
+    """Make a method from the strings that the command line and a run's record have for it.
+
+    Args:
+        method: one of METHODS.
+        mode: vanilla, think or observe.
+        extra_rewards, detectors: GRPO's; the other methods have none.
+
+    Raises:
+        ValueError: an unknown method or mode, or rewards for a method that has none.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}: choose one of {', '.join(METHODS)}")
+    if method == "grpo":
+        return GRPO(mode, tuple(extra_rewards), tuple(detectors))
+    if extra_rewards or detectors:
+        raise ValueError(f"{method} has no rewards: leave extra_rewards and detectors out, or use grpo")
+    return SFT(mode) if method == "sft" else DPO(mode, method.removeprefix("dpo-"))
 
 
 def check_numbers(
-    task: Task, profile: Profile, rows: Sequence[dict], seed: int = 0, steps: int | None = None, seconds=None, **more
+    profile: Profile, rows: Sequence[dict], seed: int = 0, steps: int | None = None, seconds=None, **more
 ) -> None:
     """Complain about numbers that no run can be made of, before a model is loaded or a folder made.
 
     Args:
-        task, profile: what is to be trained how.
+        profile: the sizes.
         rows: the questions; a step needs `questions_per_step` of them, whatever the method.
         seed, steps, seconds: training.train's.
         more: fields of the method's TRL config, as training.train takes them.
@@ -98,55 +240,17 @@ def enough(count: int, profile: Profile, what: str) -> None:
         )
 
 
-def config_of(task: Task, profile: Profile, **settings):
-    """The method's TRL config; settings are `output_dir`, `seed` and any of the config's fields."""
-    if task.method == "sft":
-        return profile.sft_config(**settings)
-    if task.method != "grpo":
-        return profile.dpo_config(**settings)
-    weights = task.reward_funcs(profile.numeric)[1]
-    return profile.grpo_config(**({"mode": task.mode, "reward_weights": weights} | settings))
-
-
-def make_trainer(
-    task: Task, profile: Profile, config, loaded, rows: Sequence[dict], clips: Mapping[str, np.ndarray], **extra
-):
-    """The method's trainer with a fresh LoRA adapter.
-
-    Args:
-        config: from `config_of`.
-        loaded: a `loading.Loaded`.
-        extra: `features` and, for GRPO, `recorder`, as the trainers take them.
-    """
-    # here, not above: the study's plan and its verdicts need tasks, and none of what follows
+def _common(profile: Profile, config, loaded, clips: Mapping[str, np.ndarray], features) -> dict:
+    """What every trainer is given."""
+    # here, not above: the study's plan and its verdicts need methods, and no torch
     from vsr_kit.models.loading import lora_config
-    from vsr_kit.training.grpo_trainer import VideoGRPOTrainer
-    from vsr_kit.training.supervised_trainers import VideoDPOTrainer, VideoSFTTrainer, answer_rows
-    from vsr_kit.training.video_mixin import training_rows
 
-    common = {
+    return {
         "model": loaded.model,
         "args": config,
         "processing_class": loaded.processor,
         "peft_config": lora_config(profile.lora_rank, profile.lora_alpha),
         "clips": clips,
-        "features": extra["features"],
+        "features": features,
         "questions_per_clip": profile.questions_per_clip,
     }
-    if task.method == "grpo":
-        common |= {"reward_funcs": task.reward_funcs(profile.numeric)[0], "recorder": extra.get("recorder")}
-        return VideoGRPOTrainer(train_dataset=training_rows(rows, task.mode), **common)
-    if task.method == "sft":
-        return VideoSFTTrainer(train_dataset=answer_rows(rows, task.mode), **common)
-    pairs = _pairs(task, profile, config.seed, loaded, rows, clips)
-    enough(len(pairs), profile, "pairs of answers")
-    return VideoDPOTrainer(train_dataset=pairs, **common)
-
-
-def _pairs(task: Task, profile: Profile, seed: int, loaded, rows, clips):
-    from vsr_kit.training.supervised_trainers import corrupted_pairs, rollout_pairs
-
-    if task.method == "dpo-corrupted":
-        return corrupted_pairs(rows, task.mode, seed)
-    cap = profile.max_completion_length(task.mode)
-    return rollout_pairs(loaded, rows, clips, task.mode, profile.numeric, cap, seed)

@@ -25,7 +25,7 @@ from vsr_kit.runs.checkpoints import check_trainer_checkpoint
 from vsr_kit.runs.identity import clips_identity, rows_identity, same_run
 from vsr_kit.runs.provenance import checkpoint_identity
 from vsr_kit.training.callbacks import spent_of
-from vsr_kit.training.methods import Task
+from vsr_kit.training.methods import Method
 from vsr_kit.training.profiles import Profile
 
 _LABELS = ("name", "about")  # of a profile: they change no result
@@ -96,7 +96,7 @@ def begin(run, resume: bool, identity: Callable[[], dict]) -> Begun:
 
 def identity_of(
     profile: Profile,
-    task: Task,
+    method: Method,
     rows: Sequence[dict],
     clips: Mapping[str, np.ndarray],
     seed: int,
@@ -105,7 +105,7 @@ def identity_of(
 ) -> dict:
     """What a training is made of, flat: settings, rows in their order, pixels, the base's weights."""
     settings = {name: value for name, value in asdict(profile).items() if name not in _LABELS}
-    settings |= asdict(task) | {"seed": seed, "steps": profile.steps if steps is None else steps} | dict(overrides)
+    settings |= method.settings() | {"seed": seed, "steps": profile.steps if steps is None else steps} | dict(overrides)
     base = checkpoint_identity(mini_path() if profile.model == "mini" else profile.model)
     own = {"base sha256": base["sha256"], "processes": int(os.environ.get("WORLD_SIZE") or 1)}
     return {**settings, **rows_identity(rows), **clips_identity(clips, [row["scene_name"] for row in rows]), **own}

@@ -38,7 +38,7 @@ from vsr_kit.models.loading import Loaded, describe, load_model, without_renamin
 from vsr_kit.runs.attempts import INTERRUPTED, UNFINISHED
 from vsr_kit.runs.interrupts import Wish, a_command_tells, first_ask
 from vsr_kit.training.callbacks import StopAfter, StopWhenAsked, StopWhenBroken, WarnOfCollapse
-from vsr_kit.training.methods import Task, check, check_numbers, config_of, make_trainer
+from vsr_kit.training.methods import GRPO, Method, check_numbers
 from vsr_kit.training.profiles import Profile, get_profile
 from vsr_kit.training.resuming import Begun, begin, identity_of, restore
 from vsr_kit.training.video_mixin import MetricsRecorder, SeesClips
@@ -150,9 +150,10 @@ class Trained:
 
 def train(
     profile: Profile | str,
-    task: Task | str,
-    rows: Sequence[dict],
-    clips: Mapping[str, np.ndarray],
+    method: Method | str,
+    questions,
+    *,
+    clips: Mapping[str, np.ndarray] | None = None,
     run=None,
     seed: int = 0,
     steps: int | None = None,
@@ -169,9 +170,10 @@ def train(
 
     Args:
         profile: a Profile, or the name of one.
-        task: what to do: a `methods.Task`, or just the mode (vanilla, think or observe) to train it in by GRPO.
-        rows: with VSI-Bench's fields.
-        clips: scene_name to uint8 frames (F, H, W, 3), for every row's scene.
+        method: a `methods.GRPO`, `SFT` or `DPO`, or just the mode (vanilla, think or observe) to train in by GRPO.
+        questions: anything with `.rows` and `.clips` (what `load_questions` gives, a set of the study), or the rows
+            alone, with VSI-Bench's fields.
+        clips: where `questions` are rows: scene_name to uint8 frames (F, H, W, 3), for every row's scene.
         run: a `runs.RunFolder` to write to; in processes beside the main one, the same folder opened for reading.
         seed: of the adapter, the order of the questions and the sampling.
         steps: optimiser steps, the profile's if None; the learning rate falls to zero at their end.
@@ -189,11 +191,12 @@ def train(
             `resume` without a run folder, a run that was begun otherwise, one with steps that is not to be resumed, or
             a checkpoint that is not whole (see runs/checkpoints.py). Nothing was written then.
     """
-    profile, task = get_profile(profile), Task(mode=task) if isinstance(task, str) else task
+    profile, method = get_profile(profile), GRPO(method) if isinstance(method, str) else method
+    rows, clips = _rows_and_clips(questions, clips)
     whole("save_every", save_every)
-    check_numbers(task, profile, rows, seed, steps, seconds, **overrides)
-    check(task, profile, rows)
-    begun = begin(run, resume, lambda: identity_of(profile, task, rows, clips, seed, steps, overrides))
+    check_numbers(profile, rows, seed, steps, seconds, **overrides)
+    method.check(profile, rows)
+    begun = begin(run, resume, lambda: identity_of(profile, method, rows, clips, seed, steps, overrides))
     sinks = [on_log] if callable(on_log) else list(on_log)
     if run is not None:
         sinks.insert(0, lambda row: None if "train_runtime" in row else run.metrics(row))
@@ -205,7 +208,7 @@ def train(
         settings = {"disable_tqdm": not progress, "seed": seed} | places | limits | overrides
         with without_renaming_warnings():
             called = time.monotonic()
-            trainer, loaded = _trainer(profile, task, settings, rows, clips, run, quiet)
+            trainer, loaded = _trainer(profile, method, settings, rows, clips, run, quiet)
             watch, budget = StopWhenBroken(), StopAfter(seconds, begun.spent)
             for callback in (MetricsRecorder(*sinks), watch, WarnOfCollapse(), budget, SealCheckpoints(), *callbacks):
                 trainer.add_callback(callback)
@@ -291,14 +294,30 @@ class SealCheckpoints(TrainerCallback):
         seal(folder, [name for name in names if args.world_size == 1 or not name.startswith("rng_state")])
 
 
-def _trainer(profile: Profile, task: Task, settings: dict, rows, clips, run, quiet: bool) -> tuple[SeesClips, Loaded]:
-    config = config_of(task, profile, **settings)
+def _rows_and_clips(questions, clips) -> tuple[Sequence[dict], Mapping[str, np.ndarray]]:
+    """What `train` was given as questions, taken apart."""
+    if hasattr(questions, "rows") and hasattr(questions, "clips"):
+        if clips is not None:
+            raise ValueError(f"clips were given beside {type(questions).__name__}, which has its own: leave clips out")
+        return questions.rows, questions.clips
+    if clips is None:
+        raise ValueError(
+            f"questions is a {type(questions).__name__} without clips: give what load_questions returns, or the rows "
+            "with clips={scene_name: frames}"
+        )
+    return questions, clips
+
+
+def _trainer(
+    profile: Profile, method: Method, settings: dict, rows, clips, run, quiet: bool
+) -> tuple[SeesClips, Loaded]:
+    config = method.config(profile, **settings)
     if not quiet and config.process_index == 0:
         print(profile.describe())
     dtype = None if profile.dtype is None else getattr(torch, profile.dtype)
     loaded = load_model(profile.model, profile.quantize, device=_own_gpu(), dtype=dtype, quiet=quiet)
     features = FeatureStore(folder=None if run is None else run.path / FEATURES)
-    trainer = make_trainer(task, profile, config, loaded, rows, clips, features=features, recorder=run)
+    trainer = method.trainer(profile, config, loaded, rows, clips, features=features, recorder=run)
     trainer.remove_callback(PrinterCallback)  # what it would print goes to the sinks
     if config.disable_tqdm:
         trainer.remove_callback(ProgressCallback)
