@@ -5,8 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from vsr_kit.evaluation.evaluate import ask, load_questions, mismatched_clips
-from vsr_kit.generation import Generation
+from vsr_kit.evaluation.evaluate import ask, load_questions, training_questions
+from vsr_kit.evaluation.predictions import TOKEN_CAP, mismatched_clips, predict, sample_group
+from vsr_kit.generation import Generation, generate
+from vsr_kit.losses import group_advantages
+from vsr_kit.models import load_model
+from vsr_kit.rewards import accuracy_reward
 from vsr_kit.runs import RunFolder
 
 
@@ -140,3 +144,45 @@ def test_a_files_rooms_are_asked_about_in_one_split_only(tmp_path):
     assert sum(map(len, splits)) == 30
     assert len(set().union(*splits)) == 30
     assert 0 < len(splits[2]) < 15
+
+
+# -- rows with predictions, and one group ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def miniature():
+    return load_model("mini", quantize="nf4", quiet=True)
+
+
+def test_predict_is_generate_with_the_rows(miniature):
+    asked = load_questions(2, per_type=1)
+    rows = predict(miniature, asked)
+    said = generate(miniature, asked.rows, asked.clips, max_new_tokens=TOKEN_CAP)
+    assert [row["prediction"] for row in rows] == [group[0].text for group in said]
+    assert [{name: row[name] for name in asked.rows[0]} for row in rows] == asked.rows
+    assert {(row["mode"], row["sample"]) for row in rows} == {("vanilla", 0)}
+    assert predict(miniature, asked.rows, clips=asked.clips) == rows
+    wrong = predict(miniature, asked, clip="wrong")
+    assert wrong == predict(miniature, asked.rows, clips=mismatched_clips(asked.clips)) != rows
+    assert predict(miniature, asked, clip="none") == predict(miniature, asked.rows, clip="none")
+    with pytest.raises(ValueError, match="clip is 'other': choose one of own, wrong, none"):
+        predict(miniature, asked, clip="other")
+    drawn = predict(miniature, asked.rows[:1], "think", clips=asked.clips, temperature=1.0, num_samples=3, seed=4)
+    assert [row["sample"] for row in drawn] == [0, 1, 2] and {row["mode"] for row in drawn} == {"think"}
+
+
+@pytest.mark.parametrize("mode, terms", [("vanilla", 1), ("think", 2)])
+def test_a_group_is_sampled_and_paid_as_a_training_step_does(miniature, mode, terms):
+    lessons = training_questions(2)
+    assert {row["phrasing"] for row in lessons.rows} == {"vsi-100k"}
+    row = next(row for row in lessons.rows if row["question_type"] == "object_counting")
+    group = sample_group(miniature, row, lessons.clips, num_generations=4, mode=mode, seed=3)
+    cap = 16 if mode == "vanilla" else TOKEN_CAP
+    drawn = generate(miniature, [row], lessons.clips, mode, "train", cap, 1.0, 4, 3)[0]
+    assert [own["completion"] for own in group] == [own.text for own in drawn]
+    assert all(len(own["rewards"]) == terms for own in group)
+    assert [own["rewards"]["accuracy_reward"] for own in group] == [accuracy_reward(own.text, row) for own in drawn]
+    totals = [sum(own["rewards"].values()) for own in group]
+    assert [own["advantage"] for own in group] == group_advantages([totals])[0].tolist()
+    with pytest.raises(ValueError, match="group of one"):
+        sample_group(miniature, row, lessons.clips, num_generations=1)

@@ -28,7 +28,7 @@ sharing: meter packing reference attention prefill rollouts scoring compare
 generation
 losses
 kl
-evaluation: scorers intervals baselines passk evaluate
+evaluation: scorers intervals baselines passk predictions evaluate
 training: collapse profiles video_mixin callbacks grpo_trainer supervised_trainers methods resuming run
 claims: rules recipe measures
 recipes: vsgrpo kit_questions

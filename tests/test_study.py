@@ -23,14 +23,13 @@ from vsr_kit.claims.recipe import (
     Condition,
 )
 from vsr_kit.evaluation import wrong_clip_pairing
-from vsr_kit.evaluation.evaluate import mismatched_clips
+from vsr_kit.evaluation.predictions import CLIPS, mismatched_clips, shown_clips
 from vsr_kit.files import append_lines
 from vsr_kit.generation import Generation
 from vsr_kit.questions import NUMERIC_TYPES, TRAINED_TYPES
 from vsr_kit.recipes import CLAIMS, LEARNING_RATES, VARIANTS, base_conditions, tuning_variants, variant
 from vsr_kit.recipes.vsgrpo import TUNED
 from vsr_kit.study import (
-    CLIPS,
     QuestionSet,
     answers_path,
     conditions,
@@ -39,7 +38,6 @@ from vsr_kit.study import (
     read_lines,
     reference_runs,
     save_questions,
-    shown_clips,
     write_lines,
 )
 from vsr_kit.training.methods import GRPO, make_method
@@ -52,9 +50,9 @@ def filmed(*names) -> QuestionSet:
 
 def test_a_condition_shows_its_own_clip_another_rooms_or_none():
     questions = filmed("x", "a", "m", "b")
-    assert shown_clips(questions, "own") is questions.clips
-    assert shown_clips(questions, "none") is None
-    shown, pairs = shown_clips(questions, "wrong"), wrong_clip_pairing("abmx")
+    assert shown_clips(questions.clips, "own") is questions.clips
+    assert shown_clips(questions.clips, "none") is None
+    shown, pairs = shown_clips(questions.clips, "wrong"), wrong_clip_pairing("abmx")
     assert {scene: clip.max() for scene, clip in shown.items()} == {
         scene: questions.clips[other].max() for scene, other in pairs.items()
     }
@@ -68,7 +66,7 @@ def test_a_condition_shows_its_own_clip_another_rooms_or_none():
 )
 def test_a_clip_that_cannot_be_shown_is_an_error(names, which, words):
     with pytest.raises(ValueError, match=words):
-        shown_clips(filmed(*names), which)
+        shown_clips(filmed(*names).clips, which)
 
 
 def test_answers_with_any_line_break_come_back(tmp_path):

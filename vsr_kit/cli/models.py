@@ -210,7 +210,8 @@ def evaluate(
 
     given: the options that were typed, which may not contradict the record.
     """
-    from vsr_kit.evaluation.evaluate import answered_scenes, load_questions, mismatched_clips
+    from vsr_kit.evaluation.evaluate import answered_scenes, load_questions
+    from vsr_kit.evaluation.predictions import mismatched_clips
     from vsr_kit.runs.interrupts import say_on_full_disk, say_on_stop
 
     with say_on_stop("begin again with the same command (nothing was recorded)") as stop:

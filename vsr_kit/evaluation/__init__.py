@@ -13,6 +13,7 @@ from vsr_kit.evaluation.baselines import (
     most_frequent_answer,
     wrong_clip_pairing,
 )
+from vsr_kit.evaluation.evaluate import Questions, load_questions, training_questions
 from vsr_kit.evaluation.intervals import (
     Interval,
     ReplicationInterval,
@@ -24,6 +25,7 @@ from vsr_kit.evaluation.intervals import (
     replication_interval,
 )
 from vsr_kit.evaluation.passk import best_of_k, best_of_k_curve, best_of_k_table, pass_at_k
+from vsr_kit.evaluation.predictions import mismatched_clips, predict, sample_group
 from vsr_kit.evaluation.scorers import (
     HARNESSES,
     Score,
@@ -38,6 +40,7 @@ from vsr_kit.evaluation.scorers import (
 __all__ = [
     "HARNESSES",
     "Interval",
+    "Questions",
     "ReplicationInterval",
     "Score",
     "ScoreTable",
@@ -52,12 +55,17 @@ __all__ = [
     "gap_change",
     "interval",
     "intervals",
+    "load_questions",
+    "mismatched_clips",
     "most_frequent_answer",
     "pass_at_k",
+    "predict",
     "read_predictions",
     "replication_interval",
+    "sample_group",
     "score",
     "score_row",
     "tabulate",
+    "training_questions",
     "wrong_clip_pairing",
 ]

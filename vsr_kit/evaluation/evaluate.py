@@ -2,9 +2,8 @@
 
 `load_questions` makes rows and clips from a number of procedural rooms, a geometry file, or a folder that `vsr build`
 wrote. `ask` takes a few rooms at a time and records every answer in a run folder as it comes, so that a killed
-evaluation continues where it stopped and gives the same answers as an uninterrupted one. `mismatched_clips` gives every
-room another room's clip, the baseline that tells looking from guessing.
-Left out: scoring (scorers.py), and several models at once.
+evaluation continues where it stopped and gives the same answers as an uninterrupted one.
+Left out: asking without a record (predictions.py), scoring (scorers.py), and several models at once.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from tqdm import tqdm
 
 from vsr_kit import validation
 from vsr_kit.data import SPLITS, assign_splits, balanced, make_rows, read_rows, split_rooms, unfinished, whole_clips
-from vsr_kit.evaluation.baselines import wrong_clip_pairing
+from vsr_kit.evaluation.predictions import answered_rows
 from vsr_kit.files import plain
-from vsr_kit.questions import Rules, get_rules
+from vsr_kit.questions import TRAINED_TYPES, Rules, get_rules
 from vsr_kit.rooms import read_rooms
 from vsr_kit.runs import RunFolder
 from vsr_kit.runs.identity import clips_identity, rows_identity, same_run, weights_identity
@@ -145,9 +144,15 @@ def _of_split(rooms: list, split: str) -> list:
     return assign_splits(rooms)[split]
 
 
-def mismatched_clips(clips: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
-    """Every scene with another scene's clip, by evaluation.wrong_clip_pairing."""
-    return {scene: clips[other] for scene, other in wrong_clip_pairing(clips, seed).items()}
+def training_questions(rooms: int, *, seed: int = 0, num_frames: int = 8, size_px: int = 112) -> Questions:
+    """Questions as the study trains on: procedural training rooms, VSI-100k's words, the trained types, two of each.
+
+    Args:
+        rooms: how many; the study's own runs have 400.
+        seed, num_frames, size_px: as `load_questions` takes them.
+    """
+    size = {"seed": seed, "num_frames": num_frames, "size_px": size_px}
+    return load_questions(rooms, split="train", phrasing="vsi-100k", types=TRAINED_TYPES, per_room=2, **size)
 
 
 def ask(
@@ -210,11 +215,10 @@ def _ask(generate, loaded, rows, clips, run: RunFolder, done: set[str], mode: st
         if not done.issuperset(scenes):
             answers = generate(loaded, own, clips, mode, *how)
             run.predictions(
-                {**row, "mode": mode, "sample": sample, "prediction": said.text}
-                | {"num_tokens": said.num_tokens, "truncated": said.truncated}
+                answer
                 for row, group in zip(own, answers, strict=True)
-                for sample, said in enumerate(group)
                 if row["scene_name"] not in done
+                for answer in answered_rows(row, mode, group)
             )
         on_answers(len(own))
 

@@ -27,6 +27,7 @@ from vsr_kit.claims.recipe import (
     Condition,
     Variant,
 )
+from vsr_kit.evaluation.predictions import TOKEN_CAP
 from vsr_kit.recipes import LEARNING_RATES, VARIANTS, base_conditions, tuning_variants, variant
 from vsr_kit.recipes.vsgrpo import PAPER_2B, TUNED
 from vsr_kit.study.answers import (
@@ -54,9 +55,7 @@ from vsr_kit.study.answers import (
     variant_answers,
 )
 from vsr_kit.study.conditions import (
-    CLIPS,
     SAMPLED_PER_TYPE,
-    TOKEN_CAP,
     answer,
     answers_path,
     pairs_path,
@@ -67,7 +66,6 @@ from vsr_kit.study.conditions import (
     reference_runs,
     sampled_subset,
     save_questions,
-    shown_clips,
     write_lines,
 )
 from vsr_kit.study.judge import Verdict, claim_text, verdict, verdicts
@@ -86,7 +84,6 @@ from vsr_kit.study.summary import ledger, study_summary
 
 __all__ = [
     "BENCH_SET",
-    "CLIPS",
     "HELD_OUT_SET",
     "LEARNING_RATES",
     "MODES",
@@ -141,7 +138,6 @@ __all__ = [
     "run_summaries",
     "sampled_subset",
     "save_questions",
-    "shown_clips",
     "study_summary",
     "trained_answers",
     "trained_runs",

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsr_kit.evaluation import ScoreTable, difference, score
-from vsr_kit.generation import generate
+from vsr_kit.evaluation.predictions import TOKEN_CAP, predict
 from vsr_kit.models.loading import load_model
 from vsr_kit.prompts import MODES
-from vsr_kit.study.conditions import TOKEN_CAP, shown_clips
 from vsr_kit.study.question_sets import QuestionSet, procedural_questions
 
 LEAST_PARSE_RATE = 95.0
@@ -75,8 +74,4 @@ def by_task(checkpoint: str | Path, questions: QuestionSet, clip: str = "own", m
 
 
 def _asked(loaded, questions: QuestionSet, mode: str, clip: str) -> list[dict]:
-    said = generate(loaded, questions.rows, shown_clips(questions, clip), mode, "eval", max_new_tokens=TOKEN_CAP)
-    return [
-        {**row, "prediction": group[0].text, "truncated": group[0].truncated}
-        for row, group in zip(questions.rows, said, strict=True)
-    ]
+    return predict(loaded, questions, mode, clip=clip)

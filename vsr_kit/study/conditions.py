@@ -21,11 +21,9 @@ from functools import cache, lru_cache
 from itertools import zip_longest
 from pathlib import Path
 
-import numpy as np
-
 from vsr_kit.claims.recipe import Condition
 from vsr_kit.data import first_of_types
-from vsr_kit.evaluation.evaluate import mismatched_clips
+from vsr_kit.evaluation.predictions import TOKEN_CAP, shown_clips
 from vsr_kit.files import Damaged, file_hash, read_gzip_lines, reading, replace
 from vsr_kit.files import read_lines as read_journal
 from vsr_kit.paths import data_samples
@@ -33,9 +31,7 @@ from vsr_kit.runs import git_at_start
 from vsr_kit.runs.provenance import checkpoint_identity, hardware, identity_differs
 from vsr_kit.study.question_sets import QuestionSet
 
-TOKEN_CAP = 96  # one cap for every mode: generous for a number, enough for nearly every chain
 SAMPLED_PER_TYPE = 40
-CLIPS = ("own", "wrong", "none")
 
 
 def answer(
@@ -53,7 +49,7 @@ def answer(
         if told := why_stale(condition, folder, manifest_entries(folder)):
             raise ValueError(told)
         return path
-    rows, clips = questions.rows, shown_clips(questions, condition.clip)
+    rows, clips = questions.rows, shown_clips(questions.clips, condition.clip)
     if condition.samples:
         rows = sampled_subset(rows)
     began = time.monotonic()
@@ -84,19 +80,6 @@ def answer(
 def sampled_subset(rows: list[dict]) -> list[dict]:
     """The first questions of each type, one room after another: what is asked eight times over."""
     return first_of_types(rows, SAMPLED_PER_TYPE)
-
-
-def shown_clips(questions: QuestionSet, which: str) -> dict[str, np.ndarray] | None:
-    """What every room is shown: its own clip, another room's (always the same one, as `vsr eval` picks it), or None.
-
-    Raises:
-        ValueError: for another word than `own`, `wrong` and `none`, or for `wrong` with fewer than two rooms.
-    """
-    if which not in CLIPS:
-        raise ValueError(f"clip is {which!r}: choose one of {', '.join(CLIPS)}")
-    if which == "none":
-        return None
-    return questions.clips if which == "own" else mismatched_clips(questions.clips)
 
 
 def answers_path(condition: Condition, folder: Path) -> Path:
