@@ -75,7 +75,8 @@ def stub(monkeypatch):
     def load(*args, **kwargs):
         seen["loads"].append((*args, kwargs.get("adapter")))
 
-    def generate(loaded, rows, clips, *settings):
+    def generate(loaded, rows, clips, **how):
+        settings = tuple(how.values())
         seen["rows"] += [row["id"] for row in rows]
         shown = clips and {row["scene_name"]: clips[row["scene_name"]] for row in rows}
         seen["settings"].append((shown, *settings))

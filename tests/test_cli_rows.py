@@ -111,7 +111,7 @@ def stub(monkeypatch, tmp_path):
     """No model: every answer is 2; the rows that were asked."""
     asked = []
 
-    def generate(loaded, rows, clips, *settings):
+    def generate(loaded, rows, clips, **settings):
         asked.extend(row["id"] for row in rows if clips[row["scene_name"]].shape[0])
         return [[Said] for _ in rows]
 

@@ -31,7 +31,7 @@ class Stub:
     def __init__(self, calls=99):
         self.calls, self.seen = calls, []
 
-    def __call__(self, loaded, rows, clips, mode, use, max_new_tokens, temperature, num_samples, seed):
+    def __call__(self, loaded, rows, clips, *, mode, prompt_set, max_new_tokens, temperature, num_samples, seed):
         if self.calls == 0:
             raise KeyboardInterrupt
         self.calls -= 1
@@ -178,7 +178,17 @@ def test_a_group_is_sampled_and_paid_as_a_training_step_does(miniature, mode, te
     row = next(row for row in lessons.rows if row["question_type"] == "object_counting")
     group = sample_group(miniature, row, lessons.clips, num_generations=4, mode=mode, seed=3)
     cap = 16 if mode == "vanilla" else TOKEN_CAP
-    drawn = generate(miniature, [row], lessons.clips, mode, "train", cap, 1.0, 4, 3)[0]
+    drawn = generate(
+        miniature,
+        [row],
+        lessons.clips,
+        mode=mode,
+        prompt_set="train",
+        max_new_tokens=cap,
+        temperature=1.0,
+        num_samples=4,
+        seed=3,
+    )[0]
     assert [own["completion"] for own in group] == [own.text for own in drawn]
     assert all(len(own["rewards"]) == terms for own in group)
     assert [own["rewards"]["accuracy_reward"] for own in group] == [accuracy_reward(own.text, row) for own in drawn]

@@ -51,24 +51,24 @@ def plain(loaded, r, clips, **settings):
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
 def test_greedy_answers_are_those_of_transformers(loaded, batch_size):
-    asked = generate(loaded, ROWS, CLIPS, "think", max_new_tokens=10, batch_size=batch_size)
+    asked = generate(loaded, ROWS, CLIPS, mode="think", max_new_tokens=10, batch_size=batch_size)
     assert [g.text for (g,) in asked] == [plain(loaded, r, CLIPS, max_new_tokens=10, do_sample=False) for r in ROWS]
 
 
 def test_several_modes_at_once_are_each_mode_alone(loaded):
     modes = ["vanilla", "think", "observe"]
-    each = [generate(loaded, ROWS, CLIPS, mode, max_new_tokens=6) for mode in modes]
-    together = generate(loaded, ROWS * 3, CLIPS, [mode for mode in modes for _ in ROWS], max_new_tokens=6)
+    each = [generate(loaded, ROWS, CLIPS, mode=mode, max_new_tokens=6) for mode in modes]
+    together = generate(loaded, ROWS * 3, CLIPS, mode=[mode for mode in modes for _ in ROWS], max_new_tokens=6)
     assert together == sum(each, [])
     assert each[0] != each[1]
     with pytest.raises(ValueError, match="2 modes for 6 rows"):
-        generate(loaded, ROWS, CLIPS, modes[:2])
+        generate(loaded, ROWS, CLIPS, mode=modes[:2])
 
 
 def test_answers_that_end_early_leave_the_others_as_they_are(loaded, monkeypatch):
     """With a seventh of the vocabulary as end tokens, rows end at different steps, and the batch is thinned out."""
     monkeypatch.setattr(loaded.model.generation_config, "eos_token_id", list(range(3, 350, 7)))
-    asked = generate(loaded, ROWS, CLIPS, "think", max_new_tokens=24)
+    asked = generate(loaded, ROWS, CLIPS, mode="think", max_new_tokens=24)
     assert len({g.num_tokens for (g,) in asked}) >= 4
     assert [g.text for (g,) in asked] == [plain(loaded, r, CLIPS, max_new_tokens=24, do_sample=False) for r in ROWS]
 

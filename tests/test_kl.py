@@ -222,7 +222,9 @@ def test_rollouts_are_weighed_as_plain_forwards_weigh_them(loaded, record):
 
 
 def test_the_completions_are_those_of_generate(loaded, record):
-    said = generate(loaded, ROWS, CLIPS, "think", "train", T, 1.0, G, seed=4)
+    said = generate(
+        loaded, ROWS, CLIPS, mode="think", prompt_set="train", max_new_tokens=T, temperature=1.0, num_samples=G, seed=4
+    )
     texts = loaded.processor.tokenizer.batch_decode(record.ids, skip_special_tokens=True)
     assert [text.strip() for text in texts] == [one.text for own in said for one in own]
     assert len(set(texts)) > G

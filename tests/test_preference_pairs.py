@@ -113,8 +113,8 @@ def says(monkeypatch):
     given = []
 
     def stub(groups):
-        def generate(*args):
-            given.append(args)
+        def generate(*args, **how):
+            given.append((*args, *how.values()))
             return [[Generation(text.rstrip("…"), 2, text.endswith("…")) for text in group] for group in groups]
 
         monkeypatch.setattr("vsr_kit.generation.generate", generate)

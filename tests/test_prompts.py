@@ -115,7 +115,7 @@ def test_the_video_comes_before_the_text():
 
 @pytest.mark.parametrize("mode, use", [("vsi-bench", "train"), ("cot", "eval"), ("think", "test")])
 def test_an_unknown_prompt_is_named(mode, use):
-    with pytest.raises(ValueError, match=f"mode '{mode}', use '{use}'.*vanilla, think, observe"):
+    with pytest.raises(ValueError, match=f"mode '{mode}', prompt_set '{use}'.*vanilla, think, observe"):
         user_text(COUNT, mode, use)
 
 
@@ -496,4 +496,4 @@ def test_the_reader_needs_no_torch():
 def test_defaults_are_vanilla_evaluation():
     for function in (user_text, chat_messages):
         defaults = {name: p.default for name, p in inspect.signature(function).parameters.items() if name != "row"}
-        assert defaults == {"mode": "vanilla", "use": "eval"}
+        assert defaults == {"mode": "vanilla", "prompt_set": "eval"}

@@ -622,7 +622,7 @@ def test_touching_pairs_are_asked_by_neither_when_closest_points_are_meant(gap_m
 
 
 def test_labels_reach_rows(rooms):
-    rows = {name: make_rows(rooms[:3], "vsi-100k", 3, DISTANCES[:1], labels=name) for name in (None, *LABELS)}
+    rows = {name: make_rows(rooms[:3], "vsi-100k", 3, types=DISTANCES[:1], labels=name) for name in (None, *LABELS)}
     assert rows[None] == rows["centre"] != rows["closest"]
     assert [row["id"] for row in rows["closest"]] == [row["id"] for row in rows["centre"]]
     both = zip(rows["closest"], rows["centre"], strict=True)

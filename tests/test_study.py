@@ -109,8 +109,8 @@ def test_answers_that_are_not_there_are_named_with_what_is(tmp_path):
 def test_a_condition_is_asked_once_as_it_says(tmp_path, monkeypatch):
     given, told = [], []
 
-    def generate(loaded, rows, clips, mode, use, **how):
-        given.append((loaded, [row["id"] for row in rows], clips, mode, use, how))
+    def generate(loaded, rows, clips, mode, prompt_set, **how):
+        given.append((loaded, [row["id"] for row in rows], clips, mode, prompt_set, how))
         return [[Generation(f"{row['id']}!", 2, False)] * how["num_samples"] for row in rows]
 
     monkeypatch.setattr("vsr_kit.generation.generate", generate)

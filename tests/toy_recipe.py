@@ -32,7 +32,9 @@ def _questions(name: str, split: str):
     """Two questions of each type about each of four rooms."""
     rooms = split_rooms(4, split)
     filmed = {room.name: film(room) for room in rooms}
-    rows = make_rows(rooms, "vsi-bench", 0, TRAINED_TYPES, filmed, 2, None, STUDY_RULES)
+    rows = make_rows(
+        rooms, "vsi-bench", 0, types=TRAINED_TYPES, clips=filmed, max_per_type=2, labels=None, rules=STUDY_RULES
+    )
     return SimpleNamespace(name=name, rows=rows, clips={scene: clip.frames_FHW3 for scene, clip in filmed.items()})
 
 

@@ -28,16 +28,19 @@ Names carry axes and units. A trailing capital names an axis of an array, in ord
 A trailing unit says what a number is measured in: `_m` metres, `_m2` square metres, `_cm` centimetres, `_deg` degrees,
 `_px` pixels, `_s` seconds. `camera_height_m`, `yaw_deg_F`, `frames_FHW3`.
 
-`import vsr_kit` loads no torch, no transformers and no plotting: import the module you need. It only silences the
-libraries below before they are imported, because the kit works without a network. TRL's trainers would report every
-training to the Hugging Face hub and ask it for a list; HF_HUB_DISABLE_TELEMETRY=0 allows that. On processors with
-AVX512-BF16, bitsandbytes would load native code from the hub if the package `kernels` is installed, and advise
-installing it if not; a program that needs `kernels` imports it before the kit.
+`import vsr_kit as vsr` loads no torch, no transformers and no plotting. `vsr.train`, `vsr.Study` and the other names in
+`vsr.__all__`, and the packages themselves (`vsr.plots`), are imported when they are first used. What it does at once is
+to silence the libraries below before they are imported, because the kit works without a network. TRL's trainers would
+report every training to the Hugging Face hub and ask it for a list; HF_HUB_DISABLE_TELEMETRY=0 allows that. On
+processors with AVX512-BF16, bitsandbytes would load native code from the hub if the package `kernels` is installed, and
+advise installing it if not; a program that needs `kernels` imports it before the kit.
 """
 
 import logging
 import os
 import sys
+
+import lazy_loader
 
 _ASKED = ("HF_HUB_DISABLE_TELEMETRY", "DISABLE_TELEMETRY", "DO_NOT_TRACK")  # whoever set one of them has chosen
 
@@ -54,3 +57,27 @@ if not any(name in os.environ for name in _ASKED):
         sys.modules["huggingface_hub.constants"].HF_HUB_DISABLE_TELEMETRY = True
 sys.modules.setdefault("kernels", None)  # `import kernels` is an ImportError from here on
 logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_without_kernel_advice)
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=(
+        "paths validation files locks rooms videos questions prompts data rewards models runs sharing generation "
+        "losses kl evaluation training claims recipes plots widgets exercises miniature study pages cli"
+    ).split(),
+    submod_attrs={
+        "paths": ["data_samples", "smoke"],
+        "rooms": ["make_room", "read_geometry"],
+        "videos": ["film"],
+        "data": ["make_rows", "split_rooms"],
+        "models": ["load_model"],
+        "runs": ["RunFolder"],
+        "generation": ["generate"],
+        "evaluation": ["load_questions", "predict", "sample_group", "score", "training_questions"],
+        "training.methods": ["DPO", "GRPO", "SFT"],
+        "training.profiles": ["get_profile"],
+        "training.run": ["train"],
+        "recipes": ["variant"],
+        "study.judge": ["claim_text"],
+        "study.study": ["Study"],
+    },
+)

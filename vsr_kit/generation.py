@@ -47,8 +47,9 @@ def generate(
     loaded: Loaded,
     rows: Sequence[dict],
     clips: Mapping[str, np.ndarray] | None,
+    *,
     mode: str | Sequence[str] = "vanilla",
-    use: str = "eval",
+    prompt_set: str = "eval",
     max_new_tokens: int = 16,
     temperature: float = 0.0,
     num_samples: int = 1,
@@ -62,7 +63,7 @@ def generate(
         loaded: from `load_model`.
         rows: with VSI-Bench's fields.
         clips: scene_name to uint8 frames (F, H, W, 3); None, or a scene that is missing, asks without video.
-        mode, use: which of the six prompts. One mode a row asks in several, and reads every clip once for all.
+        mode, prompt_set: which of the six prompts. One mode a row asks in several, and reads every clip once for all.
         max_new_tokens: cap of a completion.
         temperature: 0 decodes greedily, else the whole distribution at this temperature is sampled.
         num_samples: completions of each row; more than one needs a temperature above 0.
@@ -83,7 +84,7 @@ def generate(
     ) as bar:
         for part in _windows(rows, clips):
             own = [rows[i] for i in part]
-            prompts = _prompts(loaded, own, clips, [modes[i] for i in part], use)
+            prompts = _prompts(loaded, own, clips, [modes[i] for i in part], prompt_set)
             pick = greedy if temperature <= 0 else sampler(own, num_samples, seed, temperature, max_new_tokens)
             for batch, reading in prefill(loaded.model, prompts, max(1, batch_size // num_samples), num_samples):
                 sequences = torch.tensor([i * num_samples + k for i in batch for k in range(num_samples)])
@@ -106,13 +107,13 @@ def _windows(rows: Sequence[dict], clips) -> list[list[int]]:
     return parts + [blind] * bool(blind)
 
 
-def _prompts(loaded: Loaded, rows: Sequence[dict], clips, modes: Sequence[str], use: str) -> list[EncodedPrompt]:
+def _prompts(loaded: Loaded, rows: Sequence[dict], clips, modes: Sequence[str], prompt_set: str) -> list[EncodedPrompt]:
     scenes = [s for s in dict.fromkeys(row["scene_name"] for row in rows) if clips is not None and s in clips]
     encoded = encode_clips(loaded.model, loaded.processor, [clips[s] for s in scenes])
     features = dict(zip(scenes, encoded, strict=True))
     model, processor = loaded.model, loaded.processor
     return [
-        encode_prompt(model, processor, chat_messages(row, mode, use), features.get(row["scene_name"]))
+        encode_prompt(model, processor, chat_messages(row, mode, prompt_set), features.get(row["scene_name"]))
         for row, mode in zip(rows, modes, strict=True)
     ]
 

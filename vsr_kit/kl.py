@@ -187,7 +187,7 @@ def rollout_kl(
     mode: str = "vanilla",
     num_generations: int = 8,
     seed: int = 0,
-    use: str = "train",
+    prompt_set: str = "train",
     max_new_tokens: int = 96,
 ) -> KLRecord:
     """Sample completions from a trained model at temperature 1, and weigh each token under policy and reference.
@@ -199,7 +199,7 @@ def rollout_kl(
         loaded: a model with an adapter; without it the model is the reference.
         rows: with VSI-Bench's fields.
         clips: scene_name to uint8 frames (F, H, W, 3); a scene that is missing is asked without video.
-        mode, use: which of the six prompts.
+        mode, prompt_set: which of the six prompts.
         num_generations: G, completions of each row; N is rows x G.
         seed: of the sampling; the completions are those of `generation.generate` at temperature 1.
         max_new_tokens: cap of a completion.
@@ -220,7 +220,7 @@ def rollout_kl(
     weighed: list[torch.Tensor] = []
     for start in range(0, len(rows), at_once):
         part = rows[start : start + at_once]
-        chats = [(chat_messages(row, mode, use), features[row["scene_name"]]) for row in part]
+        chats = [(chat_messages(row, mode, prompt_set), features[row["scene_name"]]) for row in part]
         prompts = [encode_prompt(model, processor, *chat) for chat in chats]
         pick = sampler(part, num_generations, seed, 1.0, max_new_tokens)
         ids, values = _weigh(loaded, prompts, num_generations, max_new_tokens, pick)

@@ -301,8 +301,8 @@ def build(
     with filling(out, settings) as staged:
         rows, shown = [], []
         for room in _watched(rooms, progress):
-            clips = {room.name: film(room, num_frames, size_px, rules.clear_walk)} if video else None
-            rows += make_rows([room], phrasing, seed, types, clips, max_per_type, rules=rules)
+            clips = {room.name: film(room, num_frames, size_px, clear=rules.clear_walk)} if video else None
+            rows += make_rows([room], phrasing, seed, types=types, clips=clips, max_per_type=max_per_type, rules=rules)
             if clips:
                 shown.append(visibility_of(room, clips[room.name]))
                 path = clip_path(staged, room.dataset, room.name)

@@ -158,6 +158,7 @@ def make_rows(
     rooms: Iterable[Room],
     phrasing: str = "vsi-bench",
     seed: int = 0,
+    *,
     types: tuple[str, ...] | None = None,
     clips: Mapping[str, Clip] | None = None,
     max_per_type: int | None = None,

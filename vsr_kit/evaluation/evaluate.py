@@ -116,8 +116,10 @@ def load_questions(
         skipped = geometry.skipped
         picked = _of_split(list(geometry.rooms), split)
     watched = tqdm(picked, desc="filming rooms", unit="room", disable=not progress)
-    filmed = {room.name: film(room, num_frames, size_px, get_rules(rules, room.dataset).clear_walk) for room in watched}
-    rows = make_rows(picked, phrasing, seed, types, filmed, per_room, rules=rules)
+    filmed = {
+        room.name: film(room, num_frames, size_px, clear=get_rules(rules, room.dataset).clear_walk) for room in watched
+    }
+    rows = make_rows(picked, phrasing, seed, types=types, clips=filmed, max_per_type=per_room, rules=rules)
     chosen = rows if per_type is None else balanced(rows, per_type, seed)
     return Questions(chosen, {name: clip.frames_FHW3 for name, clip in filmed.items()}, skipped)
 
@@ -162,7 +164,7 @@ def ask(
     run: RunFolder,
     *,
     mode: str = "vanilla",
-    use: str = "eval",
+    prompt_set: str = "eval",
     max_new_tokens: int = 16,
     temperature: float = 0.0,
     num_samples: int = 1,
@@ -186,7 +188,7 @@ def ask(
     if not rows:
         raise ValueError("0 questions: there is nothing to ask; give more rooms, or other types")
     done, kept = answered_scenes(run, rows, mode, num_samples)
-    how = {"use": use, "max_new_tokens": max_new_tokens, "temperature": temperature, "samples": num_samples}
+    how = {"use": prompt_set, "max_new_tokens": max_new_tokens, "temperature": temperature, "samples": num_samples}
     identity = rows_identity(rows) | clips_identity(clips, [row["scene_name"] for row in rows])
     identity |= weights_identity(getattr(loaded, "model", None)) | {
         "mode": mode,
@@ -194,6 +196,8 @@ def ask(
         **how,
         **(made_of or {}),
     }
+    asked = {"mode": mode, "prompt_set": prompt_set, "max_new_tokens": max_new_tokens, "temperature": temperature}
+    asked |= {"num_samples": num_samples, "seed": seed}
     recorded = run.read_predictions()
     if missing := same_run(run, identity, bool(recorded)):
         told = f"{run.path} was begun by an earlier version, which did not record {', '.join(missing)}"
@@ -201,24 +205,24 @@ def ask(
     if len(kept) < len(recorded):
         run.replace_predictions(kept)
     try:
-        _ask(generate, loaded, rows, clips, run, done, mode, (*how.values(), seed), on_answers)
+        _ask(generate, loaded, rows, clips, run, done, asked, on_answers)
     except KeyboardInterrupt:
         run.let_go()  # the same kernel may resume it
         raise
     return _in_order(run, rows)
 
 
-def _ask(generate, loaded, rows, clips, run: RunFolder, done: set[str], mode: str, how: tuple, on_answers) -> None:
+def _ask(generate, loaded, rows, clips, run: RunFolder, done: set[str], how: dict, on_answers) -> None:
     """Ask what is not done, batch after batch."""
     for own in _batches(rows):
         scenes = list(dict.fromkeys(row["scene_name"] for row in own))
         if not done.issuperset(scenes):
-            answers = generate(loaded, own, clips, mode, *how)
+            answers = generate(loaded, own, clips, **how)
             run.predictions(
                 answer
                 for row, group in zip(own, answers, strict=True)
                 if row["scene_name"] not in done
-                for answer in answered_rows(row, mode, group)
+                for answer in answered_rows(row, how["mode"], group)
             )
         on_answers(len(own))
 

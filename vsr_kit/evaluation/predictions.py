@@ -58,8 +58,8 @@ def predict(
 
     rows = getattr(questions, "rows", questions)
     own = getattr(questions, "clips", clips) if clips is None else clips
-    how = (mode, prompt_set, max_new_tokens, temperature, num_samples, seed)
-    answers = generate(loaded, rows, shown_clips(own, clip), *how)
+    how = {"max_new_tokens": max_new_tokens, "temperature": temperature, "num_samples": num_samples, "seed": seed}
+    answers = generate(loaded, rows, shown_clips(own, clip), mode=mode, prompt_set=prompt_set, **how)
     return [row for asked, group in zip(rows, answers, strict=True) for row in answered_rows(asked, mode, group)]
 
 
@@ -116,7 +116,17 @@ def sample_group(
     from vsr_kit.losses import group_advantages
 
     cap = max_new_tokens or (CAP_WITHOUT_CHAIN if mode == "vanilla" else TOKEN_CAP)
-    (group,) = generate(loaded, [row], clips, mode, "train", cap, temperature, num_generations, seed)
+    (group,) = generate(
+        loaded,
+        [row],
+        clips,
+        mode=mode,
+        prompt_set="train",
+        max_new_tokens=cap,
+        temperature=temperature,
+        num_samples=num_generations,
+        seed=seed,
+    )
     functions = make_reward_funcs(mode, numeric)
     columns = {name: [value] * len(group) for name, value in row.items()}
     paid = {f.__name__: f([own.text for own in group], **columns) for f in functions}

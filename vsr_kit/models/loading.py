@@ -102,6 +102,7 @@ def load_model(
     name: str | Path = MINI,
     quantize: str | None = None,
     lora: bool | LoraConfig | None = None,
+    *,
     adapter: str | Path | None = None,
     device: str | None = None,
     dtype: torch.dtype | None = None,

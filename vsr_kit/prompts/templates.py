@@ -39,13 +39,13 @@ VSI_BENCH_CHOICE_PROMPT = "Answer with the option's letter from the given choice
 _OPENING = "These are frames of a video."
 
 
-def user_text(row: Mapping, mode: str = "vanilla", use: str = "eval") -> str:
+def user_text(row: Mapping, mode: str = "vanilla", prompt_set: str = "eval") -> str:
     """Write the text of the user's turn: opening, question, options where the row has them, prompt.
 
     Args:
         row: a row with `question`, `question_type` and `options`.
         mode: one of `MODES`, or `vsi-bench` for the benchmark's own two prompts (evaluation only).
-        use: `eval` or `train`; the paper words the prompts differently.
+        prompt_set: `eval` or `train`; the paper words the prompts differently.
 
     With the paper's prompts, the prompt of the mode takes the place of the benchmark's, for choices and numbers alike.
 
@@ -56,7 +56,7 @@ def user_text(row: Mapping, mode: str = "vanilla", use: str = "eval") -> str:
     if token := CONTROL_TOKEN.search("\n".join([row["question"], *options])):
         rule = "which chat models read as a command and not as text; take it out"
         raise ValueError(f"row {row.get('id')!r}: question or options hold {token[0]!r}, {rule}")
-    return "\n".join([_OPENING, row["question"], *options, _prompt(row, mode, use)])
+    return "\n".join([_OPENING, row["question"], *options, _prompt(row, mode, prompt_set)])
 
 
 def has_options(row: Mapping) -> bool:
@@ -71,34 +71,36 @@ def has_options(row: Mapping) -> bool:
     return options is not None and len(options) > 0
 
 
-def chat_messages(row: Mapping, mode: str = "vanilla", use: str = "eval") -> list[dict]:
+def chat_messages(row: Mapping, mode: str = "vanilla", prompt_set: str = "eval") -> list[dict]:
     """Write a chat of one user turn, the video before the text, in the form chat templates take."""
-    content = [{"type": "video"}, {"type": "text", "text": user_text(row, mode, use)}]
+    content = [{"type": "video"}, {"type": "text", "text": user_text(row, mode, prompt_set)}]
     return [{"role": "user", "content": content}]
 
 
-def target_completion(mode: str, use: str, chain: str, answer: str) -> str:
+def target_completion(mode: str, prompt_set: str, chain: str, answer: str) -> str:
     """Write the completion a prompt asks for: the target of supervised training, and what `format_reward` pays.
 
     Vanilla gives the bare answer. Think and observe give `<think>chain</think> <answer>answer</answer>` in training
     (`<observe>` for observe) and `chain The answer is answer.` in evaluation, whose prompts ask for no tags.
     """
-    _check(mode, use)
+    _check(mode, prompt_set)
     if mode == "vanilla":
         return answer
-    if use == "train":
+    if prompt_set == "train":
         return f"<{mode}>{chain}</{mode}> <answer>{answer}</answer>"
     return f"{chain} The answer is {answer}." if chain else f"The answer is {answer}."
 
 
-def _prompt(row: Mapping, mode: str, use: str) -> str:
-    if mode == VSI_BENCH_MODE and use == "eval":
+def _prompt(row: Mapping, mode: str, prompt_set: str) -> str:
+    if mode == VSI_BENCH_MODE and prompt_set == "eval":
         return VSI_BENCH_CHOICE_PROMPT if has_options(row) else VSI_BENCH_NUMBER_PROMPT
-    _check(mode, use)
-    return PROMPTS[use, mode]
+    _check(mode, prompt_set)
+    return PROMPTS[prompt_set, mode]
 
 
-def _check(mode: str, use: str) -> None:
-    if (use, mode) not in PROMPTS:
-        rule = f"mode must be one of {', '.join(MODES)}, use one of {', '.join(USES)}"
-        raise ValueError(f"no prompt for mode {mode!r}, use {use!r}: {rule}; {VSI_BENCH_MODE!r} is for evaluation only")
+def _check(mode: str, prompt_set: str) -> None:
+    if (prompt_set, mode) not in PROMPTS:
+        rule = f"mode must be one of {', '.join(MODES)}, prompt_set one of {', '.join(USES)}"
+        raise ValueError(
+            f"no prompt for mode {mode!r}, prompt_set {prompt_set!r}: {rule}; {VSI_BENCH_MODE!r} is for evaluation only"
+        )

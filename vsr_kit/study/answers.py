@@ -92,7 +92,7 @@ def training_answers(phrasing: str, folder: Path | str | None = None) -> list[di
 @cache
 def _from_geometry(phrasing: str, count: int) -> tuple[dict, ...]:
     rooms = split_rooms(count, "train")
-    return tuple(make_rows(rooms, phrasing, 0, TRAINED_TYPES, max_per_type=PER_TYPE_AND_ROOM, rules=STUDY_RULES))
+    return tuple(make_rows(rooms, phrasing, 0, types=TRAINED_TYPES, max_per_type=PER_TYPE_AND_ROOM, rules=STUDY_RULES))
 
 
 def drop_repeated_mean(bands: Bands) -> Bands:

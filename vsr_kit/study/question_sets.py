@@ -101,5 +101,7 @@ def question_set(
 ) -> QuestionSet:
     """Film the rooms and ask what their clips show."""
     filmed = {room.name: film(room, clear=rules.clear_walk) for room in rooms}
-    rows = make_rows(rooms, phrasing, seed, types, filmed, PER_TYPE_AND_ROOM, labels, rules)
+    rows = make_rows(
+        rooms, phrasing, seed, types=types, clips=filmed, max_per_type=PER_TYPE_AND_ROOM, labels=labels, rules=rules
+    )
     return QuestionSet(name, rows, {scene: clip.frames_FHW3 for scene, clip in filmed.items()})

@@ -34,10 +34,10 @@ from vsr_kit.sharing import SharedRows
 from vsr_kit.training.video_mixin import SeesClips, training_rows
 
 
-def answer_rows(rows: Sequence[dict], mode: str = "vanilla", use: str = "train") -> Dataset:
+def answer_rows(rows: Sequence[dict], mode: str = "vanilla", prompt_set: str = "train") -> Dataset:
     """Rows for SFT on the answers: `prompt`, and as `completion` the mode's reply with the true answer, no chain."""
-    data = training_rows(rows, mode, use)
-    return data.add_column("completion", [target_completion(mode, use, "", row["ground_truth"]) for row in rows])
+    data = training_rows(rows, mode, prompt_set)
+    return data.add_column("completion", [target_completion(mode, prompt_set, "", row["ground_truth"]) for row in rows])
 
 
 class _AnswersTrainer(SeesClips):
@@ -164,7 +164,17 @@ def rollout_pairs(
     """
     from vsr_kit.generation import generate
 
-    said = generate(loaded, rows, clips, mode, "train", max_new_tokens, 1.0, SAMPLES, seed)
+    said = generate(
+        loaded,
+        rows,
+        clips,
+        mode=mode,
+        prompt_set="train",
+        max_new_tokens=max_new_tokens,
+        temperature=1.0,
+        num_samples=SAMPLES,
+        seed=seed,
+    )
     kept = []
     for row, group in zip(rows, said, strict=True):
         paid = [(accuracy_reward(one.text, row, numeric), one.text) for one in group if not one.truncated]

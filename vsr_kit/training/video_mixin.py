@@ -120,7 +120,7 @@ TRAINERS_OWN = {"prompt", "prompts", "completion", "completions", "completion_id
 TRAINERS_OWN |= {"image", "tools", "messages", "trainer_state", "log_extra", "log_metric", "environments"}
 
 
-def training_rows(rows: Sequence[dict], mode: str, use: str = "train") -> Dataset:
+def training_rows(rows: Sequence[dict], mode: str, prompt_set: str = "train") -> Dataset:
     """Rows with VSI-Bench's fields as the data set a trainer takes: with `prompt`, the video before the text.
 
     A field whose values have several types becomes text, since a column has one; fields that a trainer takes for
@@ -131,7 +131,7 @@ def training_rows(rows: Sequence[dict], mode: str, use: str = "train") -> Datase
         raise ValueError(f"row {missing[0]!r} lacks scene_name or ground_truth; rows need VSI-Bench's fields")
     names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in TRAINERS_OWN]
     columns = {name: one_type([row.get(name) for row in rows]) for name in names}
-    return Dataset.from_dict({**columns, "prompt": [chat_messages(row, mode, use) for row in rows]})
+    return Dataset.from_dict({**columns, "prompt": [chat_messages(row, mode, prompt_set) for row in rows]})
 
 
 class SeesClips:

@@ -32,7 +32,7 @@ MOST_OF_THE_VIEW = 0.8  # for one object, of a frame
 _STEPS, _PILOT_FRAMES, _PILOT_PX = 64, 16, 28
 
 
-def film(room: Room, num_frames: int = 8, size_px: int = 112, clear: bool = True) -> Clip:
+def film(room: Room, num_frames: int = 8, size_px: int = 112, *, clear: bool = True) -> Clip:
     """Film a room the one way the kit does it: the walk follows from the room and its name, at any number of frames.
 
     Args:
