@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vsr_kit.claims.recipe import Condition, Variant
 from vsr_kit.evaluation import Interval, differences, intervals
 from vsr_kit.recipes import variant
-from vsr_kit.study import answers
-from vsr_kit.study.answers import Bands
+from vsr_kit.study import answers, comparisons
+from vsr_kit.study.answers import Bands, BeforeAfter
+from vsr_kit.study.comparisons import RunCost
 from vsr_kit.study.evidence import Evidence
 from vsr_kit.study.judge import Verdict, verdict, verdicts
+from vsr_kit.study.summary import ledger
 
 
 class Study(Evidence):
@@ -30,10 +33,18 @@ class Study(Evidence):
         """The answers of a variant's runs, one list a seed (of `base`, one list), in its own mode by default."""
         return [self.base(mode or "vanilla", clip)] if of == "base" else self.trained(of, clip, mode=mode)
 
+    def has(self, of: str) -> bool:
+        """Whether there are runs of a variant that answered the test questions; of `base`, its answers."""
+        return answers.answered(Condition(self.questions), self.folder) if of == "base" else bool(self.runs(of))
+
     def scores(self, names: str | Sequence[str], *, clip: str = "own", mode: str | None = None) -> dict[str, Bands]:
-        """Scores by task in per cent with 95 % intervals, of one variant or several, `base` among them."""
+        """Scores by task in per cent with 95 % intervals, of one variant or several, `base` among them.
+
+        Variants without runs in the folder are left out.
+        """
         names = [names] if isinstance(names, str) else names
-        return {of: answers.drop_repeated_mean(intervals(self.answers_of(of, clip, mode))) for of in names}
+        there = [of for of in names if self.has(of)]
+        return {of: answers.drop_repeated_mean(intervals(self.answers_of(of, clip, mode))) for of in there}
 
     def difference(self, after: str, before: str = "base", *, task: str = "trained", clip: str = "own") -> Interval:
         """One variant minus another in points, paired by question; `task` is a VSI-Bench task or `trained`."""
@@ -44,17 +55,87 @@ class Study(Evidence):
         own, other = self.answers_of(after, clip), self.answers_of(before, clip)
         return differences(own, other[0] if before == "base" else other)
 
+    # -- the base with its three prompts -------------------------------------------------------------------------------
+
+    def prompt_answers(self, *, sampled: bool = False) -> dict[str, list[dict]]:
+        """The base's answers with each prompt: greedy, or all draws one after another."""
+        return answers.mode_answers(self.folder, sampled, self.questions)
+
+    def prompt_scores(self, *, harness: str = "lenient", sampled: bool = False) -> dict[str, Bands]:
+        """Scores of the base with each prompt: greedy, or the mean over draws at temperature 1."""
+        return answers.cot_table(self.folder, harness, sampled)
+
+    def best_of_k(self, ks: Sequence[int] = (1, 2, 4, 8)) -> tuple[dict, dict]:
+        """Mean best of k draws by prompt, and the same for draws from the training answers: {name: {k: band}} each."""
+        return answers.tries_table(self.folder, ks)
+
     def lines_to_beat(self) -> dict[str, Bands]:
         """Scores that need no understanding: the most frequent training answer, no video, another room's clip."""
         return answers.lines_to_beat(self.folder, self.questions)
+
+    def training_answers(self, phrasing: str = "vsi-100k") -> list[dict]:
+        """Rows of the training rooms."""
+        return answers.training_answers(phrasing, self.folder)
+
+    # -- what training changed -----------------------------------------------------------------------------------------
+
+    def before_after(self) -> BeforeAfter:
+        """What GRPO with vanilla prompts changed, over seeds and rooms: scores, gains, clip gaps, lines to beat."""
+        return answers.grpo_table(self.folder, self.questions)
+
+    def gains(self, names: Sequence[str], *, mode: str | None = None) -> dict[str, Bands]:
+        """Each variant minus the base by task, in points; variants without runs are left out."""
+        return comparisons.gains(names, self.folder, mode)
+
+    def seed_gains(self, of: str) -> list[float]:
+        """The gain of each seed over the base, mean of the trained tasks, in points."""
+        return comparisons.seed_gains(of, self.folder)
+
+    def run_costs(self, names: Sequence[str]) -> dict[str, RunCost]:
+        """What a run of each variant cost, mean over seeds: questions, tokens, seconds."""
+        return comparisons.run_costs(names, self.folder)
+
+    def clip_gaps(self, names: Sequence[str]) -> dict[str, tuple[Bands, Bands]]:
+        """Own clip minus another room's clip, by variant: the gap, and what training added to it."""
+        return comparisons.clip_gaps(names, self.folder)
+
+    def held_out(self, names: Sequence[str]) -> dict[str, Bands]:
+        """Scores on the two tasks that nobody trained, of the base and of variants."""
+        return comparisons.held_out_table(names, self.folder)
+
+    def letter_lines(self) -> dict[str, dict[str, float]]:
+        """What a letter alone earns on those tasks: the most frequent one, or any at random."""
+        return comparisons.letter_lines(self.folder)
+
+    # -- single answers and rollouts -----------------------------------------------------------------------------------
+
+    def pairs(self, of: str = "grpo-vanilla", *, types: Sequence[str] | None = None, per_type: int = 1) -> list[dict]:
+        """Base and a variant's first run on the same questions, one after another, as `plots.traces` takes them."""
+        return answers.answer_pairs(self.folder, types, per_type, of)
+
+    def side_by_side(
+        self, names: Sequence[str], *, types: Sequence[str] | None = None, per_type: int = 1, mode: str = "vanilla"
+    ) -> list[dict]:
+        """The base's and several variants' answers to the same questions, as `plots.traces` takes them."""
+        return comparisons.side_by_side(names, self.folder, types, per_type, mode)
 
     def rollouts(self, of: str) -> list[list[dict]]:
         """What each run of a variant kept of its rollouts, one list a seed."""
         return answers.rollouts(self.folder, of)
 
-    def settings(self, of: str):
+    def first_and_last_groups(self, of: str, question_type: str = "object_counting") -> list[list[dict]]:
+        """A type's first group of rollouts that a variant's first run sampled, and its last group."""
+        return answers.first_and_last_groups(self.folder, question_type, of)
+
+    # -- verdicts ------------------------------------------------------------------------------------------------------
+
+    def settings(self, of: str) -> Variant:
         """The variant as it was written before it ran: method, mode, profile, seeds."""
         return variant(of)
+
+    def provenance(self) -> str:
+        """One line: conditions, token cap, commit and checkpoint behind the answers."""
+        return answers.provenance(self.folder)
 
     def verdict(self, claim: str) -> Verdict:
         """Measure what a claim names and apply its rule."""
@@ -63,3 +144,7 @@ class Study(Evidence):
     def verdicts(self) -> dict[str, Verdict]:
         """The verdict on every claim for which the folder holds answers."""
         return verdicts(self.folder)
+
+    def ledger(self) -> str:
+        """Every claim with what was found and its verdict, as a table in Markdown."""
+        return ledger(self.folder)
