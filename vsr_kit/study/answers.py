@@ -269,18 +269,21 @@ def variant_answers(
 
 
 def trained_answers(
-    folder: Path | str | None = None, questions: str = BENCH_SET, runs: Sequence[str] | None = None
+    folder: Path | str | None = None,
+    questions: str = BENCH_SET,
+    runs: Sequence[str] | None = None,
+    read: Callable = condition_answers,
 ) -> Answers:
-    """All answers a comparison needs, of all runs unless some are named.
+    """All answers a comparison needs, of all runs unless some are named; `read` as in `variant_answers`.
 
     Raises:
         FileNotFoundError: if the folder holds the answers of no trained run, or lacks some of the others.
     """
     return Answers(
-        base=condition_answers(Condition(questions), folder),
-        base_wrong=condition_answers(Condition(questions, clip="wrong"), folder),
-        own=variant_answers("grpo-vanilla", folder, questions, runs=runs),
-        wrong=variant_answers("grpo-vanilla", folder, questions, clip="wrong", runs=runs),
+        base=read(Condition(questions), folder),
+        base_wrong=read(Condition(questions, clip="wrong"), folder),
+        own=variant_answers("grpo-vanilla", folder, questions, runs=runs, read=read),
+        wrong=variant_answers("grpo-vanilla", folder, questions, clip="wrong", runs=runs, read=read),
     )
 
 
@@ -288,7 +291,7 @@ def grpo_table(
     folder: Path | str | None = None, questions: str = BENCH_SET, runs: Sequence[str] | None = None
 ) -> BeforeAfter:
     """What GRPO changed, over seeds and rooms; of all runs unless some are named. Raises as `trained_answers` does."""
-    found = trained_answers(folder, questions, runs)
+    found = trained_answers(folder, questions, runs, scored)
     return BeforeAfter(
         runs=trained_runs(folder) if runs is None else tuple(runs),
         before=drop_repeated_mean(intervals(found.base)),

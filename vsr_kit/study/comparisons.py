@@ -20,7 +20,7 @@ import numpy as np
 
 from vsr_kit.claims.recipe import BENCH_SET, HELD_OUT_SET, ORDER_SET, Condition
 from vsr_kit.data import first_of_types
-from vsr_kit.evaluation import ReplicationInterval, differences, intervals, replication_interval, score
+from vsr_kit.evaluation import ReplicationInterval, differences, intervals, replication_interval
 from vsr_kit.recipes import all_variants, variant
 from vsr_kit.study.answers import (
     MODES,
@@ -31,6 +31,7 @@ from vsr_kit.study.answers import (
     drop_repeated_mean,
     earned,
     run_summaries,
+    scored,
     trained_runs,
     variant_answers,
 )
@@ -61,14 +62,18 @@ def variant_scores(
     Variants without runs in the folder are left out.
     """
     there = [name for name in variants if trained_runs(folder, name)]
-    return {name: drop_repeated_mean(intervals(variant_answers(name, folder, questions, mode))) for name in there}
+    return {
+        name: drop_repeated_mean(intervals(variant_answers(name, folder, questions, mode, read=scored)))
+        for name in there
+    }
 
 
 def gains(variants: Sequence[str], folder: Path | str | None = None, mode: str | None = None) -> dict[str, Bands]:
     """Variants minus the base asked with the vanilla prompt, paired by question; as `compared` otherwise."""
     there = [name for name in variants if trained_runs(folder, name)]
-    base = condition_answers(Condition(BENCH_SET), folder)
-    return {name: drop_repeated_mean(differences(variant_answers(name, folder, mode=mode), base)) for name in there}
+    base = scored(Condition(BENCH_SET), folder)
+    after = {name: variant_answers(name, folder, mode=mode, read=scored) for name in there}
+    return {name: drop_repeated_mean(differences(own, base)) for name, own in after.items()}
 
 
 def run_costs(variants: Sequence[str], folder: Path | str | None = None) -> dict[str, RunCost]:
@@ -84,8 +89,8 @@ def run_costs(variants: Sequence[str], folder: Path | str | None = None) -> dict
 
 def seed_gains(of: str, folder: Path | str | None = None) -> list[float]:
     """One value for each run of a variant: its score on the trained tasks minus the base's, in points."""
-    base = score(condition_answers(Condition(BENCH_SET), folder), "lenient").trained
-    return [100 * (score(rows, "lenient").trained - base) for rows in variant_answers(of, folder)]
+    base = scored(Condition(BENCH_SET), folder).trained
+    return [100 * (table.trained - base) for table in variant_answers(of, folder, read=scored)]
 
 
 def repeated(folder: Path | str, shipped: Path | str | None = None) -> dict[str, tuple[float, ReplicationInterval]]:
@@ -108,12 +113,12 @@ def clip_gaps(variants: Sequence[str], folder: Path | str | None = None) -> dict
 
     Variants that were not asked with other rooms' clips are left out.
     """
-    base, base_wrong = (condition_answers(Condition(BENCH_SET, clip=clip), folder) for clip in ("own", "wrong"))
+    base, base_wrong = (scored(Condition(BENCH_SET, clip=clip), folder) for clip in ("own", "wrong"))
     found = {}
     for name in variants:
         runs = trained_runs(folder, name)
         if runs and all(answered(Condition(BENCH_SET, run, variant(name).mode, clip="wrong"), folder) for run in runs):
-            own, wrong = (variant_answers(name, folder, clip=clip) for clip in ("own", "wrong"))
+            own, wrong = (variant_answers(name, folder, clip=clip, read=scored) for clip in ("own", "wrong"))
             gap = drop_repeated_mean(differences(own, wrong, same_seeds=True))
             found[name] = gap, drop_repeated_mean(Answers(base, base_wrong, own, wrong).gap_growth)
     return found

@@ -181,7 +181,8 @@ def _number(row: Mapping) -> float | None:
 def _best_scale(pairs: Sequence[tuple[float, float]]) -> float:
     if len(pairs) < _FEWEST:
         return 1.0
-    earned = [np.mean([float(mra(scale * value, truth)) for value, truth in pairs]) for scale in _SCALES]
+    by_scale = np.stack([mra(_SCALES * value, truth) for value, truth in pairs], axis=1)  # (scales, pairs)
+    earned = [np.mean(row) for row in by_scale]
     best = np.flatnonzero(np.isclose(earned, max(earned)))
     return float(np.exp(np.mean(np.log(_SCALES[best]))))  # the middle of those that earn as much
 
