@@ -14,11 +14,11 @@ STAMP := $(VENV)/.ready
 VSR   := $(BIN)/vsr
 
 .DEFAULT_GOAL := help
-.PHONY: help env run course test lab wheel build score pretrain eval train report reproduce claims bench lint clean
+.PHONY: help env run course test lab wheel build score pretrain eval train report reproduce claims bench check lint clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
-	@echo "targets: env run course test lab wheel build score pretrain eval train report reproduce claims bench lint clean"
+	@echo "targets: env run course test lab wheel build score pretrain eval train report reproduce claims bench check lint clean"
 
 # The stamp is written last: an interrupted installation is taken up again. A .venv whose Python went away is made anew.
 $(STAMP): pyproject.toml constraints.txt
@@ -46,6 +46,11 @@ wheel: $(STAMP)
 test: export OMP_NUM_THREADS ?= 1
 test: $(STAMP) lint
 	$(VSR) test $(ARGS)
+
+# What can be known in a minute or so: style, types, the laws of the house, and all tests that load no model.
+check: export OMP_NUM_THREADS ?= 1
+check: $(STAMP) lint
+	$(VSR) test -m "not slow and not model" $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

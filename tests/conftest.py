@@ -1,6 +1,7 @@
 """Settings and fixtures every test shares: one thread, no network, one tiny checkpoint per session."""
 
 import os
+import re
 
 # before torch is imported: OpenMP threads that wait for a core spin, and a shared machine then crawls
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,6 +12,20 @@ os.environ.setdefault("ACCELERATE_USE_CPU", "true")
 
 import pytest
 from hypothesis import settings
+
+# A test file that imports one of these loads a model or trains: `make check` leaves it out, `make test` does not.
+_PARTS = r"models|generation|sharing|kl|losses|miniature|training\.(?!collapse|profiles)"
+_MODELS = rf"^\s*(from|import) (torch|transformers|trl|vsr_kit\.({_PARTS}))|import .*\b(load_model|vsr)\b"
+LOADS_MODELS = re.compile(_MODELS + r"|tests\.(tiny|harm)|\btiny_path\b", re.MULTILINE)
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests of files that load models."""
+    loads = {path: bool(LOADS_MODELS.search(path.read_text("utf-8"))) for path in {item.path for item in items}}
+    for item in items:
+        if loads[item.path]:
+            item.add_marker(pytest.mark.model)
+
 
 settings.register_profile("untimed", deadline=None)  # no test fails because the machine is busy
 settings.load_profile("untimed")

@@ -53,6 +53,7 @@ def refused(out: Path, named: str) -> None:
 # ------------------------------------------------------------------------------------------- what is somebody else's
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", [(), ("questions.jsonl",), ("rooms.json",), ("questions.jsonl", "rooms.json")])
 def test_videos_laid_out_as_the_benchmark_does_are_never_touched(tmp_path, beside):
     out = tmp_path / "vsi"

@@ -21,6 +21,7 @@ README = (TOP / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted({words.split()[0] for words in re.findall(r"^vsr (.+)$", README, re.M)})
 
 
+@pytest.mark.slow
 def test_its_results_are_the_shipped_studys():
     assert study_summary() in README
     assert ledger() in README
@@ -66,6 +67,7 @@ def test_its_real_rooms_are_the_shipped_answers():
     assert f"from {count[0]:.1f} to {sum(count[1:]) / len(SEEDS):.1f}" in README
 
 
+@pytest.mark.slow
 def test_its_real_rooms_are_computed_and_told_as_they_came_out():
     assert real_rooms_summary() in README
     sentences = travels()
@@ -77,6 +79,7 @@ def test_its_real_rooms_are_computed_and_told_as_they_came_out():
         assert f"{ceilings()[dataset].mean:.1f} % on {name}" in README
 
 
+@pytest.mark.slow
 def test_it_tells_what_the_controls_said():
     assert all(sentence in README for sentence in findings())
     found = tried()

@@ -71,6 +71,7 @@ def site(tmp_path_factory):
     return made, told, folder / "site"
 
 
+@pytest.mark.slow
 def test_every_cell_is_executed_and_told(site):
     _, told, _ = site
     assert told[:4] == [("00_good", 2), "cell", "cell", ("00_good", False, True)]

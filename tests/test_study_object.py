@@ -43,6 +43,7 @@ def test_curves_are_there_for_runs_that_were_not_asked(tmp_path):
         study.curves("grpo-think")
 
 
+@pytest.mark.slow
 def test_all_answers_are_one_table(shipped):
     frame = shipped.answers
     assert tuple(frame.columns) == COLUMNS
