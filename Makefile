@@ -55,6 +55,7 @@ check: $(STAMP) lint
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check vsr_kit tests benchmarks
+	$(BIN)/mypy
 
 clean:
 	rm -rf $(VENV) site build dist .pytest_cache .ruff_cache .hypothesis

@@ -54,8 +54,8 @@ def _without_kernel_advice(record: logging.LogRecord) -> bool:
 if not any(name in os.environ for name in _ASKED):
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     if "huggingface_hub.constants" in sys.modules:  # imported before the kit: it has read its settings already
-        sys.modules["huggingface_hub.constants"].HF_HUB_DISABLE_TELEMETRY = True
-sys.modules.setdefault("kernels", None)  # `import kernels` is an ImportError from here on
+        setattr(sys.modules["huggingface_hub.constants"], "HF_HUB_DISABLE_TELEMETRY", True)  # noqa: B010
+sys.modules.setdefault("kernels", None)  # type: ignore[arg-type] # `import kernels` is an ImportError from here on
 logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_without_kernel_advice)
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(

@@ -18,12 +18,14 @@ gradients.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 LOSS_TYPES = ("grpo", "dr_grpo")
 
 
-def group_advantages(rewards_BG: torch.Tensor, eps: float = 1e-4) -> torch.Tensor:
+def group_advantages(rewards_BG: torch.Tensor | Sequence[Sequence[float]], eps: float = 1e-4) -> torch.Tensor:
     """A = (r - mean) / (std + eps) within each group (arXiv 2402.03300, section 4.1.2).
 
     std is the sample's, over G - 1, and eps 1e-4, as in TRL; the paper writes neither. Equal rewards give zeros: the
@@ -106,7 +108,7 @@ def grpo_loss(
     ratio = (logps_NT - old_logps_NT.detach()).exp()
     gain = advantages_N[:, None].detach()
     cost_NT = -torch.minimum(ratio * gain, ratio.clamp(1 - epsilon, 1 + epsilon) * gain)
-    if beta:
+    if beta and ref_logps_NT is not None:  # _check refuses beta without a reference
         kl_NT = kl_k3(logps_NT, ref_logps_NT.detach())
         cost_NT = cost_NT + beta * (kl_NT * ratio if use_bias_correction_kl else kl_NT)
     cost_N = (cost_NT * mask_NT).sum(1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from vsr_kit.claims.rules import Claim
 from vsr_kit.training.methods import Method, make_method
@@ -148,5 +149,5 @@ class Recipe:
     claims: tuple[Claim, ...] = ()
     base: tuple[Condition, ...] = ()
     tuned: Mapping[str, float] = field(default_factory=dict)
-    question_sets: Mapping[str, Callable[[], object]] = field(default_factory=dict)
+    question_sets: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     table: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

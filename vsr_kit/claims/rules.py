@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, cast
+
+from vsr_kit.evaluation import Interval
 
 REPRODUCED = "reproduced"
 NOT_REPRODUCED = "not reproduced"
@@ -23,14 +25,6 @@ NOT_TESTABLE = "not testable here"
 GAIN = "Reproduced if the difference's interval is above zero, not reproduced if at or below, else undecided."
 MOST_RUNS = "Reproduced if at least two thirds of the runs show it, not reproduced if none does, else undecided."
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, HOLDS_LIMIT, SOME_RUNS, BUILT_IN, NOT_TESTABLE)
-
-
-class Interval(Protocol):
-    """A mean with a 95 % interval: points where it is a difference, per cent where it is a score."""
-
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -81,6 +75,16 @@ class Claim:
     geometry_only: bool = False
 
 
+def _interval(found: Mapping[str, Finding], name: str) -> Interval:
+    """The finding of that name, which the rule takes to be an interval."""
+    return cast(Interval, found[name])
+
+
+def _count(found: Mapping[str, Finding], name: str) -> Count:
+    """The finding of that name, which the rule takes to be a count of runs."""
+    return cast(Count, found[name])
+
+
 def gain_rule(low: float, high: float) -> str:
     """Reproduced if an interval is above zero, not reproduced if it is at or below, else undecided."""
     return REPRODUCED if low > 0 else NOT_REPRODUCED if high <= 0 else "undecided"
@@ -90,7 +94,7 @@ def gain(*names: str) -> Rule:
     """Reproduced if every difference is above zero with its interval, not if one is at or below, else undecided."""
 
     def decide(found: Mapping[str, Finding]) -> str:
-        said = {gain_rule(found[name].low, found[name].high) for name in names}
+        said = {gain_rule(_interval(found, name).low, _interval(found, name).high) for name in names}
         return REPRODUCED if said == {REPRODUCED} else NOT_REPRODUCED if NOT_REPRODUCED in said else UNDECIDED
 
     return decide
@@ -104,7 +108,7 @@ def no_gain(*names: str) -> Rule:
     """
 
     def decide(found: Mapping[str, Finding]) -> str:
-        return NOT_REPRODUCED if any(found[name].low > 0 for name in names) else REPRODUCED
+        return NOT_REPRODUCED if any(_interval(found, name).low > 0 for name in names) else REPRODUCED
 
     return decide
 
@@ -116,7 +120,7 @@ def most_runs(name: str, never: str | None = None) -> Rule:
     """
 
     def decide(found: Mapping[str, Finding]) -> str:
-        shown, other = found[name], found[never] if never else Count(0, 1)
+        shown, other = _count(found, name), _count(found, never) if never else Count(0, 1)
         if shown.k == 0 or (never and other.k * shown.of >= shown.k * other.of):
             return NOT_REPRODUCED
         return REPRODUCED if 3 * shown.k >= 2 * shown.of and other.k == 0 else SOME_RUNS
@@ -128,9 +132,8 @@ def below(name: str, limit: float) -> Rule:
     """Reproduced if the whole interval lies below a limit, not if it lies at or above it, else undecided."""
 
     def decide(found: Mapping[str, Finding]) -> str:
-        if found[name].high < limit:
-            return REPRODUCED
-        return NOT_REPRODUCED if found[name].low >= limit else HOLDS_LIMIT
+        band = _interval(found, name)
+        return REPRODUCED if band.high < limit else NOT_REPRODUCED if band.low >= limit else HOLDS_LIMIT
 
     return decide
 
@@ -139,7 +142,8 @@ def built_in_if_all(name: str, otherwise: Rule) -> Rule:
     """Built in if every run shows the named thing before anything is learnt; else the other rule."""
 
     def decide(found: Mapping[str, Finding]) -> str:
-        return BUILT_IN if found[name].k == found[name].of else otherwise(found)
+        shown = _count(found, name)
+        return BUILT_IN if shown.k == shown.of else otherwise(found)
 
     return decide
 

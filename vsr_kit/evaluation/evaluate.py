@@ -109,7 +109,7 @@ def load_questions(
         return _of_folder(folder, types, per_type, num_frames, seed, skip_broken, progress)
     skipped: tuple[str, ...] = ()
     if str(rooms).isdigit():
-        picked = split_rooms(int(rooms), split, seed)
+        picked = split_rooms(int(str(rooms)), split, seed)
     else:
         walls = "labelled" if rules is None else get_rules(rules, "").walls
         geometry = read_rooms(rooms, walls=walls)
@@ -153,8 +153,16 @@ def training_questions(rooms: int, *, seed: int = 0, num_frames: int = 8, size_p
         rooms: how many; the study's own runs have 400.
         seed, num_frames, size_px: as `load_questions` takes them.
     """
-    size = {"seed": seed, "num_frames": num_frames, "size_px": size_px}
-    return load_questions(rooms, split="train", phrasing="vsi-100k", types=TRAINED_TYPES, per_room=2, **size)
+    return load_questions(
+        rooms,
+        split="train",
+        phrasing="vsi-100k",
+        types=TRAINED_TYPES,
+        per_room=2,
+        seed=seed,
+        num_frames=num_frames,
+        size_px=size_px,
+    )
 
 
 def ask(
@@ -257,7 +265,8 @@ def answered_scenes(run: RunFolder, rows: list[dict], mode: str, num_samples: in
             key = _key(row, sample)
             wanted.setdefault(row["scene_name"], Counter())[key] += 1
             texts.setdefault(key, []).append(_text({**row, "mode": mode}))
-    recorded, found = run.read_predictions(), {}
+    recorded = run.read_predictions()
+    found: dict[str, Counter] = {}
     for number, line in enumerate(recorded, start=1):
         key = _key(line, line.get("sample", 0))
         if _text({k: v for k, v in line.items() if k not in _SAID}) not in texts.get(key, []):

@@ -58,8 +58,17 @@ def predict(
 
     rows = getattr(questions, "rows", questions)
     own = getattr(questions, "clips", clips) if clips is None else clips
-    how = {"max_new_tokens": max_new_tokens, "temperature": temperature, "num_samples": num_samples, "seed": seed}
-    answers = generate(loaded, rows, shown_clips(own, clip), mode=mode, prompt_set=prompt_set, **how)
+    answers = generate(
+        loaded,
+        rows,
+        shown_clips(own, clip),
+        mode=mode,
+        prompt_set=prompt_set,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        num_samples=num_samples,
+        seed=seed,
+    )
     return [row for asked, group in zip(rows, answers, strict=True) for row in answered_rows(asked, mode, group)]
 
 

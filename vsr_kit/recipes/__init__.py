@@ -12,6 +12,7 @@ import importlib.util
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from vsr_kit.claims import Claim
 from vsr_kit.claims.recipe import TUNING_SEED, Condition, Recipe, Variant
@@ -101,7 +102,7 @@ def all_variants() -> tuple[Variant, ...]:
     return tuple(variant for recipe in recipes() for variant in recipe.variants)
 
 
-def question_set_maker(name: str) -> Callable[[], object] | None:
+def question_set_maker(name: str) -> Callable[[], Any] | None:
     """What makes a recipe's own question set; None for the study's sets."""
     return next((recipe.question_sets[name] for recipe in recipes() if name in recipe.question_sets), None)
 

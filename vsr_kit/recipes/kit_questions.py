@@ -7,10 +7,10 @@ Left out: other questions that came up while looking at results.
 
 from __future__ import annotations
 
-from vsr_kit.claims.measures import Evidence, collapses, gap_growth, habit, minus, runs_that
+from vsr_kit.claims.measures import Evidence, gap_growth, habit, minus, runs_that
 from vsr_kit.claims.recipe import Recipe, Variant, asked_in
 from vsr_kit.claims.rules import GAIN, MOST_RUNS, Claim, Finding, below, gain, most_runs
-from vsr_kit.recipes.vsgrpo import BASE, COLLAPSE, LAST_STEPS, NO_BETA, tuned_variant, with_beta, with_chains
+from vsr_kit.recipes.vsgrpo import BASE, LAST_STEPS, NO_BETA, fallen, tuned_variant, with_beta, with_chains
 
 KIT = "asked by this kit; the papers do not test it"
 CEILING = 40.0  # per cent
@@ -139,7 +139,7 @@ KIT_QUESTIONS: tuple[Claim, ...] = (
         ),
         rule=MOST_RUNS,
         decide=most_runs("collapsed_at_0_in_720_steps"),
-        measure=collapses("collapsed_at_0_in_720_steps", "kl-0-long", **COLLAPSE),
+        measure=fallen("collapsed_at_0_in_720_steps", "kl-0-long"),
         caveat=(
             "Whether a KL term would prevent it is not asked: that takes the same runs at beta 1e-4, and makes sense "
             "only if these collapse. Beyond step 449 the training questions come up a second time. What the runs lose "

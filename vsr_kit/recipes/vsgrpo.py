@@ -11,6 +11,8 @@ Left out: this kit's own questions, which are in kit_questions.py.
 
 from __future__ import annotations
 
+from functools import partial
+
 from vsr_kit.claims.measures import all_of, collapses, habit, minus, prompts_minus, rises_before, runs_that, starts_at
 from vsr_kit.claims.recipe import (
     BENCH_SET,
@@ -31,7 +33,7 @@ PAPER = "vsGRPO (arXiv 2504.00883)"
 LAST_STEPS, HABIT_SHARE = 20, 0.5  # a run has a habit if this share of its last steps' rollouts shows it
 # A run collapses if a reward's mean over the window falls below this share of its best and is still there at the end.
 COLLAPSE_WINDOW, COLLAPSE_FALL = 20, 0.5
-COLLAPSE = {"rewards": ("format_reward", "accuracy_reward"), "window": COLLAPSE_WINDOW, "fall": COLLAPSE_FALL}
+fallen = partial(collapses, rewards=("format_reward", "accuracy_reward"), window=COLLAPSE_WINDOW, fall=COLLAPSE_FALL)
 FORMAT_AT_ONCE = 0.95  # format reward over the first steps that leaves nothing to learn
 TAGGED = ("grpo-think", "grpo-observe")
 # TRL measures no KL at beta 0. This weight adds less to a loss than fp32 can hold, and lets the curve be drawn.
@@ -49,7 +51,7 @@ TUNED: dict[str, float] = {
 }
 # Steps that take as many seconds, or as many tokens, as 240 of GRPO with vanilla prompts: costs of the tuning runs, all
 # from one sitting; those of dpo-corrupted were measured with its first pairs, which took as long to learn.
-BUDGETS: dict[str, int] = {"sft-seconds": 504, "sft-tokens": 1929, "dpo-seconds": 400, "dpo-tokens": 964}
+BUDGETS = {"sft-seconds": 504, "sft-tokens": 1929, "dpo-seconds": 400, "dpo-tokens": 964}
 
 
 def tuned_variant(name: str, group: str, tuned_as: str = "grpo-vanilla", method: str = "grpo", **more) -> Variant:
@@ -67,7 +69,8 @@ def with_beta(beta: float, **changes) -> dict:
     return {"changes": {"beta": beta} | changes, **with_chains("think"), "asked": asked_in("think")}
 
 
-def _budget(method: str, steps: int) -> dict:
+def _budget(name: str, steps: int) -> dict:
+    method = "sft" if name.startswith("sft") else "dpo-corrupted"
     return {"tuned_as": method, "method": method, "changes": {"steps": steps}}
 
 
@@ -85,10 +88,7 @@ VARIANTS: tuple[Variant, ...] = (
     tuned_variant("dpo-lower-rate", "pairs", "dpo-corrupted", "dpo-corrupted", changes={"learning_rate": 2.5e-4}),
     tuned_variant("grpo-think", "modes", **with_chains("think"), asked=asked_in("think", "vanilla", **_FULL)),
     tuned_variant("grpo-observe", "modes", **with_chains("observe"), asked=asked_in("observe", "vanilla", **_FULL)),
-    tuned_variant("sft-seconds", "costs", **_budget("sft", BUDGETS["sft-seconds"])),
-    tuned_variant("sft-tokens", "costs", **_budget("sft", BUDGETS["sft-tokens"])),
-    tuned_variant("dpo-seconds", "costs", **_budget("dpo-corrupted", BUDGETS["dpo-seconds"])),
-    tuned_variant("dpo-tokens", "costs", **_budget("dpo-corrupted", BUDGETS["dpo-tokens"])),
+    *(tuned_variant(name, "costs", **_budget(name, steps)) for name, steps in BUDGETS.items()),
     tuned_variant("kl-0", "kl", **with_beta(NO_BETA)),
     tuned_variant("kl-1e-3", "kl", **with_beta(1e-3)),
     tuned_variant("kl-1e-2", "kl", **with_beta(1e-2)),
@@ -213,8 +213,8 @@ VSGRPO: tuple[Claim, ...] = (
         ),
         decide=most_runs("collapsed_at_0", never="collapsed_at_1e-4"),
         measure=all_of(
-            collapses("collapsed_at_0", "kl-0", **COLLAPSE),
-            collapses("collapsed_at_1e-4", "grpo-think", **COLLAPSE),
+            fallen("collapsed_at_0", "kl-0"),
+            fallen("collapsed_at_1e-4", "grpo-think"),
         ),
         caveat=(
             "240 steps with LoRA at the learning rate that tuning chose; a collapse that needs longer or a larger step "

@@ -7,7 +7,7 @@ Left out: rules and verdicts (judge.py), and scores (`Study`, study.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REAL_SETS = ("arkitscenes-benchmark", "scannetpp-benchmark")
-COLUMNS = ("variant", "seed", "mode", "clip", "questions", "draw", "id", "scene_name", "question_type", "ground_truth")
-COLUMNS += ("prediction", "score", "read", "truncated")
+COLUMNS: tuple[str, ...] = (
+    *("variant", "seed", "mode", "clip", "questions", "draw"),
+    *("id", "scene_name", "question_type", "ground_truth", "prediction", "score", "read", "truncated"),
+)
 
 
 class Evidence:
@@ -37,7 +39,7 @@ class Evidence:
         runs: names of the runs to look at, for every variant that has some of them; all runs if None.
     """
 
-    read = staticmethod(answers.scored)  # tables, each made once in a process; `Study` reads rows
+    read: Callable = staticmethod(answers.scored)  # tables, each made once in a process; `Study` reads rows
 
     def __init__(
         self, folder: Path | str | None = None, questions: str = BENCH_SET, runs: Sequence[str] | None = None
@@ -62,13 +64,11 @@ class Evidence:
         found = answers.trained_runs(self.folder, of)
         return found if self.only is None else tuple(name for name in found if name in self.only)
 
-    def base(self, mode: str = "vanilla", clip: str = "own", questions: str | None = None) -> list[dict]:
+    def base(self, mode: str = "vanilla", clip: str = "own", questions: str | None = None):
         """The untrained model's greedy answers: a table of scores, or in `Study` rows with `prediction`."""
         return self.read(Condition(questions or self.questions, mode=mode, clip=clip), self.folder)
 
-    def trained(
-        self, of: str, clip: str = "own", questions: str | None = None, mode: str | None = None
-    ) -> list[list[dict]]:
+    def trained(self, of: str, clip: str = "own", questions: str | None = None, mode: str | None = None) -> list:
         """The greedy answers of a variant's runs, one list a seed; in its own mode unless another is named.
 
         Raises:
@@ -129,7 +129,7 @@ class Evidence:
     def _table(self, condition: Condition) -> Iterable[tuple]:
         of, _, seed = condition.model.rpartition("-seed")
         if not seed.isdigit() or of not in {v.name for v in (*all_variants(), *tuning_variants())}:
-            of, seed = condition.model, 0
+            of, seed = condition.model, "0"
         about = (of, int(seed), condition.mode, condition.clip, condition.questions)
         drawn = read_samples(condition, self.folder) if condition.samples else [self._greedy(condition)]
         for draw, rows in enumerate(drawn, start=0 if condition.samples else -1):

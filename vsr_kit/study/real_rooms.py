@@ -173,9 +173,13 @@ def elsewhere(known: Claim, folder: Path | str | None = None) -> list[str]:
             for dataset, band in ceilings(folder).items()
             if dataset != Evidence(folder).dataset
         ]
-    sets = [about for name in REAL_SETS if (about := Evidence(folder).about(name)).only]
-    bands = [(band, len(about.only)) for about in sets for band in known.measure(about).values()]
-    return [f"on {rooms_in_words([band])}: {in_full(band)} points, {runs} seeds" for band, runs in bands]
+    lines = []
+    for name in REAL_SETS:
+        about = Evidence(folder).about(name)
+        if about.only and known.measure:
+            bands = [band for band in known.measure(about).values() if isinstance(band, Interval)]
+            lines += [f"on {rooms_in_words([b])}: {in_full(b)} points, {len(about.only)} seeds" for b in bands]
+    return lines
 
 
 def ceilings(folder: Path | str | None = None) -> dict[str, Interval]:

@@ -7,7 +7,7 @@ Left out: running a study (`vsr reproduce`), and drawing (`vsr_kit.plots`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vsr_kit.claims.recipe import Condition, Variant
 from vsr_kit.evaluation import Interval, differences, intervals
@@ -27,7 +27,7 @@ class Study(Evidence):
         folder, questions, runs: see `Evidence`.
     """
 
-    read = staticmethod(answers.condition_answers)
+    read: Callable = staticmethod(answers.condition_answers)
 
     def answers_of(self, of: str, clip: str = "own", mode: str | None = None) -> list[list[dict]]:
         """The answers of a variant's runs, one list a seed (of `base`, one list), in its own mode by default."""
