@@ -8,8 +8,8 @@ Left out: training loops and losses (TRL's), and mixing methods in one run (a se
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -17,12 +17,14 @@ from vsr_kit import validation
 from vsr_kit.prompts import MODES
 from vsr_kit.rewards import make_reward_funcs
 from vsr_kit.rewards.detectors import make_detectors
+from vsr_kit.training.joints import NextRows, described
 from vsr_kit.training.profiles import Profile
 from vsr_kit.validation import one_of, real, whole
 
 _SIZES = {"per_device_train_batch_size", "gradient_accumulation_steps", "generation_batch_size"}
 METHODS = ("grpo", "sft", "dpo-corrupted", "dpo-rollouts")
 PAIRS = ("corrupted", "rollouts")
+_NAMED = ("extra_rewards", "detectors")  # recorded whatever the method
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,15 @@ class Method:
         raise NotImplementedError
 
     def settings(self) -> dict:
-        """What a run records of its method, flat: `method`, `mode`, `extra_rewards`, `detectors`."""
-        return {"method": self.name, "mode": self.mode, "extra_rewards": (), "detectors": ()}
+        """What a run records of its method, flat: `method`, `mode`, `extra_rewards`, `detectors`, and its joints."""
+        named = {"extra_rewards": (), "detectors": ()} | {n: getattr(self, n) for n in _NAMED if hasattr(self, n)}
+        return {"method": self.name, "mode": self.mode, **named, **self.joints()}
+
+    def joints(self) -> dict:
+        """The joints that are not at their default, by name, as a run records them (`joints.described`)."""
+        own = [field for field in fields(self) if field.name not in ("mode", "pairs", *_NAMED)]
+        changed = {field.name: getattr(self, field.name) for field in own}
+        return {f.name: described(changed[f.name]) for f in own if changed[f.name] != f.default}
 
     def check(self, profile: Profile, rows: Sequence[dict]) -> None:
         """Complain about what can be known before a model is loaded.
@@ -85,45 +94,79 @@ class Method:
 
 @dataclass(frozen=True)
 class GRPO(Method):
-    """Group relative policy optimisation (arXiv 2402.03300) on the mode's rewards.
+    """Group relative policy optimisation (arXiv 2402.03300) on the mode's rewards; each joint exchanges a part of it.
+
+    A step asks B questions and draws G rollouts of each. A row's rewards are the sum of all rewards by their weights,
+    TRL's `reward_weights`: give `train` other weights to pay less of one, or nothing.
 
     Attributes:
         mode: vanilla, think or observe.
         extra_rewards: names of `rewards.EXTRA_REWARDS` paid besides accuracy and format.
         detectors: names of `detectors.DETECTORS` that are logged with each step and pay nothing.
+        rewards: functions of your own paid besides, as TRL takes them, or made by `rewards.group_reward`.
+        advantages: f(rewards_BG) -> advantages_BG, tensors (B, G) of the groups of all processes that count; nan is a
+            completion that nothing rewarded. None for TRL's own, which `scale_rewards` names.
+        next_rows: chooses the next questions by what was earned before, a `joints.NextRows`; None for TRL's order.
+        keep_group: f(rewards_G) -> whether a group counts, as in DAPO (arXiv 2503.14476). One that does not is
+            replaced by a group of the next question; questions then come in shuffled orders of their own, or by
+            next_rows. Logged: `groups/kept` (share of the groups drawn first), `groups/sampled` (groups drawn for each
+            place of the batch), `groups/empty` (share of places that nothing filled).
+        most_refills: so many times a step may draw new groups; places still open then train nothing.
+        entropy_bonus: weight of the mean entropy of a token, in nats, that is added to the objective: TRL's
+            `entropy_coef`.
     """
 
     extra_rewards: tuple[str, ...] = ()
     detectors: tuple[str, ...] = ()
+    rewards: tuple[Callable, ...] = ()
+    advantages: Callable | None = None
+    next_rows: NextRows | None = None
+    keep_group: Callable | None = None
+    most_refills: int = 3
+    entropy_bonus: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole("most_refills", self.most_refills, 0)
+        real("entropy_bonus", self.entropy_bonus, remedy="0 leaves it out")
+        functions = {"advantages": self.advantages, "keep_group": self.keep_group}
+        functions |= {f"rewards[{i}]": function for i, function in enumerate(self.rewards)}
+        for name, value in functions.items():
+            if value is not None and not callable(value):
+                raise ValueError(f"{name} is {value!r}: give a function")
+        if self.next_rows is not None and not callable(getattr(self.next_rows, "choose", None)):
+            raise ValueError(f"next_rows is {self.next_rows!r}: give an object with choose(step, count, history)")
 
     @property
     def name(self) -> str:
         return "grpo"
 
-    def settings(self) -> dict:
-        return super().settings() | {"extra_rewards": self.extra_rewards, "detectors": self.detectors}
-
     def reward_funcs(self, numeric: str) -> tuple[list, list[float]]:
         """The rewards and their weights: 1 for what is paid, 0 for what is only logged."""
         paid = make_reward_funcs(self.mode, numeric, self.extra_rewards)
         logged = make_detectors(self.mode, self.detectors) if self.detectors else []
-        return [*paid, *logged], [1.0] * len(paid) + [0.0] * len(logged)
+        return [*paid, *logged, *self.rewards], [1.0] * len(paid) + [0.0] * len(logged) + [1.0] * len(self.rewards)
 
     def check(self, profile, rows) -> None:
         super().check(profile, rows)
         self.reward_funcs(profile.numeric)
 
     def config(self, profile, **settings):
-        weights = self.reward_funcs(profile.numeric)[1]
-        return profile.grpo_config(**({"mode": self.mode, "reward_weights": weights} | settings))
+        own = {"mode": self.mode, "reward_weights": self.reward_funcs(profile.numeric)[1]}
+        own |= {"entropy_coef": self.entropy_bonus} if self.entropy_bonus else {}
+        return profile.grpo_config(**(own | settings))
 
     def trainer(self, profile, config, loaded, rows, clips, features=None, recorder=None):
         from vsr_kit.training.grpo_trainer import VideoGRPOTrainer
+        from vsr_kit.training.joint_trainer import JointGRPOTrainer
         from vsr_kit.training.video_mixin import training_rows
 
         common = _common(profile, config, loaded, clips, features)
         common |= {"reward_funcs": self.reward_funcs(profile.numeric)[0], "recorder": recorder}
-        return VideoGRPOTrainer(train_dataset=training_rows(rows, self.mode), **common)
+        common |= {"train_dataset": training_rows(rows, self.mode)}
+        if self.joints().keys() <= {"entropy_bonus"}:  # TRL does that one itself
+            return VideoGRPOTrainer(**common)
+        return JointGRPOTrainer(joints=self, **common)
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,9 @@ def identity_of(
 ) -> dict:
     """What a training is made of, flat: settings, rows in their order, pixels, the base's weights."""
     settings = {name: value for name, value in asdict(profile).items() if name not in _LABELS}
-    settings |= method.settings() | {"seed": seed, "steps": profile.steps if steps is None else steps} | dict(overrides)
+    joints = method.joints()  # by themselves, so that one that was left out later is seen
+    settings |= {name: value for name, value in method.settings().items() if name not in joints} | {"joints": joints}
+    settings |= {"seed": seed, "steps": profile.steps if steps is None else steps} | dict(overrides)
     base = checkpoint_identity(mini_path() if profile.model == "mini" else profile.model)
     own = {"base sha256": base["sha256"], "processes": int(os.environ.get("WORLD_SIZE") or 1)}
     return {**settings, **rows_identity(rows), **clips_identity(clips, [row["scene_name"] for row in rows]), **own}

@@ -1,0 +1,231 @@
+"""Joints: each part of a method that can be exchanged does what it says, and nothing where it is left alone."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from tests.test_training import CLIPS, ROWS, Kill, Killed, run_of, weights
+from vsr_kit.rewards import group_reward
+from vsr_kit.runs import RunFolder
+from vsr_kit.training.joint_trainer import JointGRPOTrainer
+from vsr_kit.training.methods import GRPO
+from vsr_kit.training.profiles import PROFILES
+from vsr_kit.training.run import train
+
+G = 4
+
+
+def length_reward(completions, **columns):
+    return [len(c[0]["content"]) % 7 / 7 for c in completions]
+
+
+@pytest.fixture(autouse=True)
+def rewards_that_differ(monkeypatch):
+    monkeypatch.setattr("vsr_kit.training.methods.make_reward_funcs", lambda mode, numeric, extra: [length_reward])
+
+
+@pytest.fixture
+def profile(tiny_path):
+    sizes = {"lora_rank": 4, "num_generations": G, "questions_per_step": 2, "groups_per_pass": 2}
+    return dataclasses.replace(
+        PROFILES["mini"], model=str(tiny_path), max_vanilla_tokens=5, learning_rate=1e-2, steps=2, **sizes
+    )
+
+
+@pytest.fixture
+def trained(profile):
+    """trained(method, …) -> what two steps of it left, at one seed."""
+
+    def run(method, **how):
+        return train(profile, method, ROWS, **{"clips": CLIPS, "seed": 3, "quiet": True} | how)
+
+    return run
+
+
+@pytest.fixture
+def batches(monkeypatch) -> list[dict]:
+    """Every batch that a trainer with joints trained on."""
+    made, whole = [], JointGRPOTrainer._batch
+
+    def batch(self, rounds):
+        made.append(whole(self, rounds))
+        return made[-1]
+
+    monkeypatch.setattr(JointGRPOTrainer, "_batch", batch)
+    return made
+
+
+def lora(done) -> dict[str, torch.Tensor]:
+    return {name: p.detach() for name, p in done.loaded.model.named_parameters() if "lora_" in name}
+
+
+def furthest(a, b) -> float:
+    a, b = lora(a), lora(b)
+    assert a.keys() == b.keys()
+    return max(float((a[name] - b[name]).abs().max()) for name in a)
+
+
+def steps_of(done) -> list[dict]:
+    return [log for log in done.logs if "loss" in log]
+
+
+# -- advantages, rewards of whole groups ------------------------------------------------------------------------------
+
+
+def as_trl(rewards_BG):
+    return (rewards_BG - rewards_BG.mean(1, keepdim=True)) / (rewards_BG.std(1, keepdim=True) + 1e-4)
+
+
+def without_scale(rewards_BG):
+    return rewards_BG - rewards_BG.mean(1, keepdim=True)
+
+
+def test_advantages_are_those_of_the_function(trained, tmp_path):
+    plain = trained(GRPO())
+    assert furthest(plain, trained(GRPO(advantages=as_trl))) < 1e-6
+    run = run_of(tmp_path, "own")
+    own = trained(GRPO(advantages=without_scale), run=run)
+    assert furthest(own, trained("vanilla", scale_rewards="none")) < 1e-6 < 1e-4 < furthest(own, plain)
+    for row in run.read_rollouts():
+        group = [r["length_reward"] for r in run.read_rollouts() if (r["step"], r["id"]) == (row["step"], row["id"])]
+        assert row["advantage"] == pytest.approx(row["length_reward"] - sum(group) / G, abs=1e-6)
+
+
+@pytest.mark.parametrize("bad", [lambda r: r[0], lambda r: r / 0])
+def test_advantages_of_another_shape_or_no_numbers_are_refused(trained, bad):
+    with pytest.raises(ValueError, match="advantages gave"):
+        trained(GRPO(advantages=bad))
+
+
+def test_a_group_reward_sees_its_group_and_the_reference(trained, tmp_path):
+    seen = []
+
+    def rank_reward(completions_G, row, reference_logps):
+        seen.append((row["id"], tuple(completions_G), tuple(reference_logps)))
+        return [sorted(reference_logps).index(own) for own in reference_logps]
+
+    run = run_of(tmp_path, "ranks")
+    trained(GRPO(rewards=(group_reward(rank_reward, reference=True),)), run=run, reward_weights=[0, 1])
+    told = {}
+    for row in run.read_rollouts():
+        told.setdefault((row["step"], row["id"]), []).append(row)
+    assert [(key[1], tuple(r["completion"] for r in rows)) for key, rows in told.items()] == [s[:2] for s in seen]
+    for rows, (_, _, logps) in zip(told.values(), seen, strict=True):
+        assert len(rows) == G and all(logp < 0 for logp in logps) and len(set(logps)) > 1
+        assert [r["rank_reward"] for r in rows] == [sorted(logps).index(own) for own in logps]
+        best = max(rows, key=lambda r: r["rank_reward"])
+        assert best["advantage"] == max(r["advantage"] for r in rows) > 0
+
+
+def test_the_references_log_probabilities_are_those_in_trls_kl(trained, batches):
+    seen = []
+
+    def watch(completions_G, row, reference_logps):
+        seen.extend(reference_logps)
+        return [0.0] * G
+
+    done = trained(GRPO(rewards=(group_reward(watch, reference=True),)))
+    assert steps_of(done)[1]["kl"] > 1e-4, "the policy has left its reference"
+    trls = torch.cat([one["ref_per_token_logps"].sum(1) for one in batches])
+    assert seen == pytest.approx(trls.tolist(), abs=1e-4) and len(seen) == 2 * 2 * G
+
+
+# -- the entropy bonus -------------------------------------------------------------------------------------------------
+
+
+def test_an_entropy_bonus_is_trls_and_raises_the_entropy(trained):
+    plain, more = trained(GRPO()), trained(GRPO(entropy_bonus=0.5))
+    assert steps_of(more)[0]["entropy_coef"] == 0.5 and "entropy_coef" not in steps_of(plain)[0]
+    first, _ = steps_of(more)
+    assert first["entropy"] == pytest.approx(steps_of(plain)[0]["entropy"])
+    assert first["loss"] == pytest.approx(steps_of(plain)[0]["loss"] - 0.5 * first["entropy"], abs=1e-5)
+    assert furthest(plain, more) > 1e-3
+
+
+# -- which questions ---------------------------------------------------------------------------------------------------
+
+
+def first_is_long(rewards_G):
+    return bool(rewards_G[0] >= 0.3)
+
+
+def test_groups_that_do_not_count_are_refilled_and_recorded(trained, tmp_path):
+    run = run_of(tmp_path, "kept")
+    done = trained(GRPO(keep_group=first_is_long, most_refills=5), run=run, steps=4)
+    dropped = 0
+    for log in steps_of(done):
+        rows = [r for r in run.read_rollouts() if r["step"] == log["step"]]
+        groups = [rows[i : i + G] for i in range(0, len(rows), G)]
+        kept = [first_is_long([r["length_reward"] for r in own]) for own in groups]
+        assert sum(kept) == 2 and log["groups/empty"] == 0, "the seed fills every place"
+        assert log["groups/kept"] == sum(kept[:2]) / 2 and log["groups/sampled"] == len(groups) / 2
+        for counts, own in zip(kept, groups, strict=True):
+            assert counts == any(r["advantage"] for r in own)
+        dropped += len(groups) - 2
+    assert dropped > 0, "the seed drops a group"
+    asked = [row["id"] for row in run.read_rollouts()][::G]
+    assert len(set(asked[: len(ROWS)])) == min(len(asked), len(ROWS)), "refills are new questions"
+
+
+def test_what_no_refill_fills_trains_nothing(trained, batches):
+    nothing = trained(GRPO(keep_group=lambda rewards_G: False, most_refills=1), steps=1)
+    assert not batches[0]["completion_mask"].any() and not batches[0]["advantages"].any()
+    (log,) = steps_of(nothing)
+    assert (log["groups/kept"], log["groups/sampled"], log["groups/empty"]) == (0, 2, 1)
+    assert log["grad_norm"] == 0 == log["loss"]
+
+
+class HardestFirst:
+    """Rows never asked, in order; then those that earned least."""
+
+    def __init__(self):
+        self.told = []
+
+    def choose(self, step, count, history):
+        self.told.append((step, count, dict(history)))
+        return sorted(range(len(ROWS)), key=lambda i: (i in history and 1 + sum(history[i]), i))[:count]
+
+
+def test_next_rows_are_chosen_by_what_was_earned_and_a_resumed_run_is_the_same(profile, tmp_path):
+    how = {"clips": CLIPS, "seed": 3, "quiet": True, "steps": 6, "save_every": 2}
+    whole, chooser = run_of(tmp_path, "whole"), HardestFirst()
+    train(profile, GRPO(next_rows=chooser), ROWS, run=whole, **how)
+    asked = [[r["id"] for r in whole.read_rollouts() if r["step"] == step][::G] for step in range(1, 7)]
+    assert asked[:3] == [["0", "1"], ["2", "3"], ["4", "5"]]
+    earned = {}
+    for row in whole.read_rollouts():
+        if row["step"] <= 3:
+            earned.setdefault(int(row["id"]), []).append(row["length_reward"])
+    assert chooser.told[3] == (3, 2, {i: pytest.approx(own) for i, own in earned.items()})
+    assert asked[3] == [str(i) for i in sorted(earned, key=lambda i: (sum(earned[i]), i))[:2]]
+    killed = run_of(tmp_path, "killed")
+    with pytest.raises(Killed):
+        train(profile, GRPO(next_rows=HardestFirst()), ROWS, run=killed, callbacks=[Kill(5)], **how)
+    killed.close()
+    resumed = RunFolder.resume(killed.path)
+    assert train(profile, GRPO(next_rows=HardestFirst()), ROWS, run=resumed, resume=True, **how).steps == 6
+    first, second = weights(whole), weights(resumed)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    resumed.close()
+    with pytest.raises(ValueError, match="was begun otherwise: joints was"):
+        train(profile, GRPO(), ROWS, run=RunFolder.resume(killed.path), resume=True, **how)
+
+
+class TooFew:
+    def choose(self, step, count, history):
+        return [0, 99]
+
+
+def test_rows_that_are_none_are_refused(trained):
+    with pytest.raises(ValueError, match=r"next_rows chose the rows \[0, 99\]: it must choose 2 of 0 to 5"):
+        trained(GRPO(next_rows=TooFew()))
+
+
+def test_only_what_was_changed_is_recorded():
+    changed = GRPO(advantages=as_trl, next_rows=TooFew(), entropy_bonus=0.1).settings()
+    assert changed == GRPO().settings() | {
+        "advantages": "tests.test_joints.as_trl",
+        "next_rows": {"kind": "tests.test_joints.TooFew"},
+        "entropy_bonus": 0.1,
+    }
