@@ -6,12 +6,16 @@ import pytest
 import torch
 
 from tests.test_training import CLIPS, ROWS, Kill, Killed, run_of, weights
-from vsr_kit.rewards import group_reward
+from vsr_kit.evaluation.evaluate import load_questions
+from vsr_kit.generation import generate
+from vsr_kit.models import load_model
+from vsr_kit.rewards import accuracy_reward, group_reward
 from vsr_kit.runs import RunFolder
 from vsr_kit.training.joint_trainer import JointGRPOTrainer
-from vsr_kit.training.methods import GRPO
+from vsr_kit.training.methods import GRPO, SFT
 from vsr_kit.training.profiles import PROFILES
 from vsr_kit.training.run import train
+from vsr_kit.training.supervised_trainers import VideoSFTTrainer, filtered_rollouts
 
 G = 4
 
@@ -220,6 +224,58 @@ class TooFew:
 def test_rows_that_are_none_are_refused(trained):
     with pytest.raises(ValueError, match=r"next_rows chose the rows \[0, 99\]: it must choose 2 of 0 to 5"):
         trained(GRPO(next_rows=TooFew()))
+
+
+# -- texts to learn ----------------------------------------------------------------------------------------------------
+
+
+def chain(row):
+    text = f"<think>I see {row['ground_truth']}.</think><answer>{row['ground_truth']}</answer>"
+    return text if row["id"] != "5" else None
+
+
+def test_sft_learns_the_texts_it_is_given(trained, monkeypatch):
+    seen = []
+    collate = VideoSFTTrainer._collate
+
+    def watched(self, rows):
+        seen.extend((row["id"], row["completion"]) for row in rows)
+        return collate(self, rows)
+
+    monkeypatch.setattr(VideoSFTTrainer, "_collate", watched)
+    own = trained(SFT(targets=chain), steps=4)
+    assert set(seen) == {(row["id"], chain(row)) for row in ROWS[:5]}
+    texts = {row["id"]: chain(row) for row in ROWS[:5]}
+    assert furthest(own, trained(SFT(targets=texts), steps=4)) == 0 < furthest(own, trained(SFT(), steps=4))
+    assert steps_of(own)[-1]["loss"] < steps_of(own)[0]["loss"]
+    assert SFT(targets=texts).settings()["targets"].startswith("5 texts, sha256 ")
+
+
+@pytest.mark.parametrize(
+    "targets, words",
+    [
+        (lambda row: "", "the target of question '0' is '': give a text that holds something"),
+        ({"0": "3"}, "1 questions with a target to train on, a step needs 2"),
+    ],
+)
+def test_texts_that_are_none_are_refused_before_a_model_is_loaded(profile, targets, words):
+    with pytest.raises(ValueError, match=words):
+        SFT(targets=targets).check(profile, ROWS)
+
+
+def test_filtered_rollouts_are_the_models_own_and_kept():
+    loaded, questions = load_model("mini", quiet=True), load_questions(3, split="train", per_room=2)
+    said = generate(loaded, questions.rows, questions.clips, "vanilla", "train", 16, 1.0, 4, 3)
+    texts = filtered_rollouts(
+        loaded, questions, lambda text, row: accuracy_reward(text, row) >= 0.5, samples=4, max_new_tokens=16, seed=3
+    )
+    wanted = {}
+    for row, group in zip(questions.rows, said, strict=True):
+        good = [one.text for one in group if accuracy_reward(one.text, row) >= 0.5]
+        wanted |= {row["id"]: good[0]} if good else {}
+    assert texts == wanted and 0 < len(texts) < len(questions.rows), "the seed answers some"
+    with pytest.raises(ValueError, match="none of 2 rollouts of each of"):
+        filtered_rollouts(loaded, questions, lambda text, row: False, samples=2)
 
 
 def test_only_what_was_changed_is_recorded():

@@ -8,6 +8,8 @@ Left out: training loops and losses (TRL's), and mixing methods in one run (a se
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -171,7 +173,30 @@ class GRPO(Method):
 
 @dataclass(frozen=True)
 class SFT(Method):
-    """Supervised fine-tuning on the true answers, in the mode's reply without a chain."""
+    """Supervised fine-tuning on a text for each question.
+
+    Attributes:
+        mode: vanilla, think or observe.
+        targets: f(row) -> the whole completion, or completions by the rows' `id`; a question without one is left out.
+            None for the true answer, in the mode's reply without a chain. `supervised_trainers.filtered_rollouts`
+            makes such texts from a model's own rollouts.
+    """
+
+    targets: Callable[[dict], str | None] | Mapping[str, str] | None = None
+
+    def joints(self) -> dict:
+        if not isinstance(self.targets, Mapping):
+            return super().joints()
+        text = json.dumps(dict(self.targets), sort_keys=True)
+        return {"targets": f"{len(self.targets)} texts, sha256 {hashlib.sha256(text.encode()).hexdigest()[:16]}"}
+
+    def check(self, profile, rows) -> None:
+        from vsr_kit.training.supervised_trainers import target_texts
+
+        super().check(profile, rows)
+        if self.targets is not None:
+            texts = target_texts(rows, self.mode, "train", self.targets)
+            enough(sum(text is not None for text in texts), profile, "questions with a target")
 
     @property
     def name(self) -> str:
@@ -184,7 +209,7 @@ class SFT(Method):
         from vsr_kit.training.supervised_trainers import VideoSFTTrainer, answer_rows
 
         common = _common(profile, config, loaded, clips, features)
-        return VideoSFTTrainer(train_dataset=answer_rows(rows, self.mode), **common)
+        return VideoSFTTrainer(train_dataset=answer_rows(rows, self.mode, targets=self.targets), **common)
 
 
 @dataclass(frozen=True)

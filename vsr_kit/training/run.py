@@ -44,7 +44,7 @@ from vsr_kit.training.callbacks import StopAfter, StopWhenAsked, StopWhenBroken,
 from vsr_kit.training.methods import GRPO, Method, check_numbers
 from vsr_kit.training.profiles import Profile, get_profile
 from vsr_kit.training.resuming import Begun, begin, identity_of, restore
-from vsr_kit.training.video_mixin import MetricsRecorder, SeesClips
+from vsr_kit.training.video_mixin import MetricsRecorder, SeesClips, rows_and_clips
 from vsr_kit.validation import whole
 
 
@@ -195,7 +195,7 @@ def train(
             a checkpoint that is not whole (see runs/checkpoints.py). Nothing was written then.
     """
     profile, method = get_profile(profile), GRPO(method) if isinstance(method, str) else method
-    rows, clips = _rows_and_clips(questions, clips)
+    rows, clips = rows_and_clips(questions, clips)
     whole("save_every", save_every)
     check_numbers(profile, rows, seed, steps, seconds, **overrides)
     method.check(profile, rows)
@@ -295,20 +295,6 @@ class SealCheckpoints(TrainerCallback):
         kinds = (".json", ".jinja", ".safetensors", ".pt", ".pth")
         names = [path.name for path in folder.iterdir() if path.suffix in kinds and path.name != SEAL]
         seal(folder, [name for name in names if args.world_size == 1 or not name.startswith("rng_state")])
-
-
-def _rows_and_clips(questions, clips) -> tuple[Sequence[dict], Mapping[str, np.ndarray]]:
-    """What `train` was given as questions, taken apart."""
-    if hasattr(questions, "rows") and hasattr(questions, "clips"):
-        if clips is not None:
-            raise ValueError(f"clips were given beside {type(questions).__name__}, which has its own: leave clips out")
-        return questions.rows, questions.clips
-    if clips is None:
-        raise ValueError(
-            f"questions is a {type(questions).__name__} without clips: give what load_questions returns, or the rows "
-            "with clips={scene_name: frames}"
-        )
-    return questions, clips
 
 
 def _trainer(

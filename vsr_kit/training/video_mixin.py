@@ -141,6 +141,24 @@ def training_rows(rows: Sequence[dict], mode: str, use: str = "train") -> Datase
     return Dataset.from_dict({**columns, "prompt": [chat_messages(row, mode, use) for row in rows]})
 
 
+def rows_and_clips(questions, clips) -> tuple[Sequence[dict], Mapping[str, np.ndarray]]:
+    """Questions taken apart: anything with `.rows` and `.clips`, or rows and the clips beside them.
+
+    Raises:
+        ValueError: there are no clips, or two sets of them.
+    """
+    if hasattr(questions, "rows") and hasattr(questions, "clips"):
+        if clips is not None:
+            raise ValueError(f"clips were given beside {type(questions).__name__}, which has its own: leave clips out")
+        return questions.rows, questions.clips
+    if clips is None:
+        raise ValueError(
+            f"questions is a {type(questions).__name__} without clips: give what load_questions returns, or the rows "
+            "with clips={scene_name: frames}"
+        )
+    return questions, clips
+
+
 class SeesClips:
     """Stands before one of TRL's trainers and gives it clips.
 
