@@ -12,7 +12,8 @@ from vsr_kit.models import load_model
 from vsr_kit.rewards import accuracy_reward, group_reward
 from vsr_kit.runs import RunFolder
 from vsr_kit.training.joint_trainer import JointGRPOTrainer
-from vsr_kit.training.methods import GRPO, SFT
+from vsr_kit.training.joints import Start
+from vsr_kit.training.methods import DPO, GRPO, SFT
 from vsr_kit.training.profiles import PROFILES
 from vsr_kit.training.run import train
 from vsr_kit.training.supervised_trainers import VideoSFTTrainer, filtered_rollouts
@@ -276,6 +277,74 @@ def test_filtered_rollouts_are_the_models_own_and_kept():
     assert texts == wanted and 0 < len(texts) < len(questions.rows), "the seed answers some"
     with pytest.raises(ValueError, match="none of 2 rollouts of each of"):
         filtered_rollouts(loaded, questions, lambda text, row: False, samples=2)
+
+
+# -- where it starts ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def first(trained, profile, tmp_path):
+    """A trained adapter's folder, and the model with it."""
+    run = run_of(tmp_path, "first")
+    return run.adapter, trained(GRPO(), run=run)
+
+
+def asked(loaded):
+    return [one[0].text for one in generate(loaded, ROWS, CLIPS, max_new_tokens=5)]
+
+
+def test_a_training_goes_on_with_an_adapter(trained, profile, first, tmp_path):
+    folder, before = first
+    still = {"learning_rate": 1e-12, "steps": 1}
+    went_on = trained(GRPO(), start=Start(folder), **still)
+    assert furthest(went_on, before) < 1e-9 < 1e-3 < furthest(went_on, trained(GRPO(), **still))
+    assert steps_of(went_on)[0]["kl"] > 1e-4, "the reference is the base without it"
+    with pytest.raises(ValueError, match="rank 4 and alpha 32, the profile 8 and 32: use a profile with lora_rank=4"):
+        train(dataclasses.replace(profile, lora_rank=8), "vanilla", ROWS, clips=CLIPS, start=Start(folder))
+    with pytest.raises(FileNotFoundError, match="which is no folder"):
+        trained(GRPO(), start=Start(tmp_path / "none"))
+
+
+def test_an_adapter_is_merged_first_and_the_new_base_is_kept(profile, first, tmp_path):
+    folder, _ = first
+    plain = dataclasses.replace(profile, quantize=None)
+    run, how = run_of(tmp_path, "merged"), {"clips": CLIPS, "seed": 3, "quiet": True, "steps": 1}
+    done = train(plain, "vanilla", ROWS, run=run, start=Start(folder, merge=True), learning_rate=1e-12, **how)
+    assert abs(steps_of(done)[0]["kl"]) < 1e-9, "the reference is the merged base"
+    with_it = load_model(profile.model, adapter=folder, quiet=True)
+    again = load_model(run.path / "base", adapter=run.adapter, quiet=True)
+    assert asked(again) == asked(with_it) != asked(load_model(profile.model, quiet=True))
+    with pytest.raises(ValueError, match="merge=True with quantize='nf4'"):
+        train(profile, "vanilla", ROWS, start=Start(folder, merge=True), **how)
+
+
+@pytest.mark.parametrize("method", [GRPO(), SFT(), DPO()], ids=lambda method: method.name)
+def test_all_of_the_language_model_is_trained_and_a_resumed_run_is_the_same(profile, tmp_path, method):
+    plain = dataclasses.replace(profile, quantize=None, learning_rate=1e-3)
+    how = {"clips": CLIPS, "seed": 3, "quiet": True, "steps": 4, "save_every": 2, "train_all": True}
+    whole, killed = run_of(tmp_path, "whole"), run_of(tmp_path, "killed")
+    done = train(plain, method, ROWS, run=whole, **how)
+    assert done.adapter is None
+    if method.name == "grpo":
+        assert abs(steps_of(done)[0]["kl"]) < 1e-9 < steps_of(done)[1]["kl"], "the reference is the base"
+    base = load_model(profile.model, quiet=True).model.state_dict()
+    now = done.loaded.model.state_dict()
+    moved = {name for name, weight in now.items() if not torch.equal(weight, base[name])}
+    assert moved and not any("visual" in name for name in moved)
+    assert {"model.language_model.embed_tokens.weight", "model.language_model.norm.weight"} <= moved
+    with pytest.raises(Killed):
+        train(plain, method, ROWS, run=killed, callbacks=[Kill(3)], **how)
+    killed.close()
+    resumed = RunFolder.resume(killed.path)
+    again = train(plain, method, ROWS, run=resumed, resume=True, **how).loaded.model.state_dict()
+    assert all(torch.equal(now[name], again[name]) for name in now)
+    kept = load_model(whole.path / "model", quiet=True).model.state_dict()
+    assert all(torch.equal(weight, kept[name]) for name, weight in now.items())
+
+
+def test_four_bits_are_not_trained(trained):
+    with pytest.raises(ValueError, match="train_all with quantize='nf4'"):
+        trained(GRPO(), train_all=True)
 
 
 def test_only_what_was_changed_is_recorded():

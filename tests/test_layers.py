@@ -30,7 +30,7 @@ losses
 kl
 evaluation: scorers intervals baselines passk evaluate
 training: collapse profiles joints video_mixin callbacks grpo_trainer joint_trainer \
- supervised_trainers methods resuming run
+ supervised_trainers starting methods resuming run
 claims: rules
 recipes: vsgrpo kit_questions
 plots: style marks svg canvas rooms scores sharing training comparisons tables

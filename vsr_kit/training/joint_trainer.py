@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -159,14 +160,24 @@ class JointGRPOTrainer(VideoGRPOTrainer):
         prompts = self._prompts[::group]
         ids = [torch.tensor(own, device=device) for own in completion_ids_list]
         groups = [ids[i : i + group] for i in range(0, len(ids), group)]
-        model = self.accelerator.unwrap_model(self.model)
         found = []
-        reference = use_adapter(model, adapter_name="ref" if "ref" in model.peft_config else None)
-        with torch.no_grad(), reference, self.accelerator.autocast():
+        with torch.no_grad(), self._reference() as reference, self.accelerator.autocast():
             for start in range(0, len(groups), at_once):
                 part = slice(start, start + at_once)
-                found += sum(score(self.model, prompts[part], groups[part], self.temperature), [])
+                found += sum(score(reference, prompts[part], groups[part], self.temperature), [])
         return [float(one.logps_T.sum()) for one in found]
+
+    @contextmanager
+    def _reference(self):
+        """The reference model: what TRL takes for its KL term."""
+        model = self.accelerator.unwrap_model(self.model)
+        if self.ref_model is not None:
+            yield self.ref_model
+        elif hasattr(model, "peft_config"):
+            with use_adapter(model, adapter_name="ref" if "ref" in model.peft_config else None):
+                yield self.model
+        else:
+            raise ValueError("beta is 0 and all weights are trained: there is no reference; give beta above 0")
 
     def _record(self, sampled: list[dict]) -> None:
         if self._held is None:

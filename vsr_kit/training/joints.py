@@ -11,10 +11,24 @@ coefficient): such fields are given to `train` by their names.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Protocol
 
 History = Mapping[int, Sequence[float | None]]
+
+
+@dataclass(frozen=True)
+class Start:
+    """A trained adapter to start from: `train(..., start=Start(folder))`.
+
+    Attributes:
+        adapter: its folder, as a run leaves it.
+        merge: False goes on with it, in its rank; True adds it to the base's weights and trains a fresh one on top.
+    """
+
+    adapter: str | Path
+    merge: bool = False
 
 
 class NextRows(Protocol):

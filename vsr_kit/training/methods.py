@@ -311,12 +311,14 @@ def _common(profile: Profile, config, loaded, clips: Mapping[str, np.ndarray], f
     """What every trainer is given."""
     # here, not above: the study's plan and its verdicts need methods, and no torch
     from vsr_kit.models.loading import lora_config
+    from vsr_kit.training.starting import trains_all
 
+    fresh = None if trains_all(loaded.model) else lora_config(profile.lora_rank, profile.lora_alpha)
     return {
         "model": loaded.model,
         "args": config,
         "processing_class": loaded.processor,
-        "peft_config": lora_config(profile.lora_rank, profile.lora_alpha),
+        "peft_config": fresh,
         "clips": clips,
         "features": features,
         "questions_per_clip": profile.questions_per_clip,

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from transformers import TrainerState
@@ -101,10 +102,11 @@ def identity_of(
     seed: int,
     steps: int | None,
     overrides: Mapping,
+    origin: Mapping = MappingProxyType({}),
 ) -> dict:
     """What a training is made of, flat: settings, rows in their order, pixels, the base's weights."""
     settings = {name: value for name, value in asdict(profile).items() if name not in _LABELS}
-    joints = method.joints()  # by themselves, so that one that was left out later is seen
+    joints = method.joints() | dict(origin)  # by themselves, so that one that was left out later is seen
     settings |= {name: value for name, value in method.settings().items() if name not in joints} | {"joints": joints}
     settings |= {"seed": seed, "steps": profile.steps if steps is None else steps} | dict(overrides)
     base = checkpoint_identity(mini_path() if profile.model == "mini" else profile.model)

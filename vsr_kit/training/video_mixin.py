@@ -206,6 +206,13 @@ class SeesClips:
         clip_of = dict(zip(scenes, features, strict=True))
         return [encode_prompt(model, processor, row["prompt"], clip_of[row["scene_name"]]) for row in rows]
 
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
+        own = self.accelerator.unwrap_model(self.model if model is None else model)
+        if hasattr(own, "peft_config"):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:  # stock looks for names that a saved Qwen2-VL does not have, loads nothing, and only warns
+            own.load_state_dict(type(own).from_pretrained(resume_from_checkpoint, dtype=own.dtype).state_dict())
+
     def _get_train_sampler(self, dataset=None):
         if self.questions_per_clip == 1:
             return _from_any_epoch(super()._get_train_sampler(dataset))
