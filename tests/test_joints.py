@@ -1,9 +1,11 @@
 """Joints: each part of a method that can be exchanged does what it says, and nothing where it is left alone."""
 
 import dataclasses
+import itertools
 
 import pytest
 import torch
+from transformers import TrainerCallback
 
 from tests.test_training import CLIPS, ROWS, Kill, Killed, run_of, weights
 from vsr_kit.evaluation.evaluate import load_questions
@@ -12,7 +14,7 @@ from vsr_kit.models import load_model
 from vsr_kit.rewards import accuracy_reward, group_reward
 from vsr_kit.runs import RunFolder
 from vsr_kit.training.joint_trainer import JointGRPOTrainer
-from vsr_kit.training.joints import Start
+from vsr_kit.training.joints import AdaptiveBeta, Ema, Start
 from vsr_kit.training.methods import DPO, GRPO, SFT
 from vsr_kit.training.profiles import PROFILES
 from vsr_kit.training.run import train
@@ -345,6 +347,85 @@ def test_all_of_the_language_model_is_trained_and_a_resumed_run_is_the_same(prof
 def test_four_bits_are_not_trained(trained):
     with pytest.raises(ValueError, match="train_all with quantize='nf4'"):
         trained(GRPO(), train_all=True)
+
+
+# -- the KL term -------------------------------------------------------------------------------------------------------
+
+
+def test_the_reference_is_a_frozen_adapter(trained, first, tmp_path):
+    folder, _ = first
+    run = run_of(tmp_path, "own")
+    done = trained(GRPO(reference=folder), start=Start(folder), run=run)
+    assert abs(steps_of(done)[0]["kl"]) < 1e-9 < steps_of(done)[1]["kl"], "the policy starts as its reference"
+    assert len(lora(done)) == len(weights(run)) == 28, "the result has one adapter"
+    assert not (run.adapter / "ref").exists()
+    with pytest.raises(FileNotFoundError, match="reference is nowhere, which is no folder: give 'base'"):
+        trained(GRPO(reference="nowhere"))
+    with pytest.raises(ValueError, match="and beta is 0: there is no KL term"):
+        trained(GRPO(reference=Ema()), beta=0.0)
+
+
+class LookAtReference(TrainerCallback):
+    """The policy's and the reference's weights after each step."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        named = {name: p.detach().clone() for name, p in model.named_parameters() if "lora_" in name}
+        self.seen.append({name: p for name, p in named.items() if ".default." in name or ".ref." in name})
+
+
+def test_a_moving_reference_is_the_policys_mean_and_goes_on_in_a_resumed_run(profile, tmp_path):
+    how = {"clips": CLIPS, "seed": 3, "quiet": True, "steps": 4, "save_every": 2}
+    whole, killed, look = run_of(tmp_path, "whole"), run_of(tmp_path, "killed"), LookAtReference()
+    train(profile, GRPO(reference=Ema(0.75)), ROWS, run=whole, callbacks=[look], **how)
+    for before, now in itertools.pairwise(look.seen):
+        for name in (n for n in now if ".ref." in n):
+            mean = 0.75 * before[name] + 0.25 * now[name.replace(".ref.", ".default.")]
+            assert torch.allclose(now[name], mean, atol=1e-7)
+    moved = [(look.seen[3][n] - look.seen[0][n]).abs().max() for n in look.seen[3] if ".ref." in n]
+    assert len(moved) == 28 and max(moved) > 1e-3
+    with pytest.raises(Killed):
+        train(profile, GRPO(reference=Ema(0.75)), ROWS, run=killed, callbacks=[Kill(3)], **how)
+    killed.close()
+    resumed = RunFolder.resume(killed.path)
+    train(profile, GRPO(reference=Ema(0.75)), ROWS, run=resumed, resume=True, **how)
+    first, second = weights(whole), weights(resumed)
+    assert len(first) == 28 and all(torch.equal(first[name], second[name]) for name in first)
+    assert [row["kl"] for row in whole.read_metrics()] == [row["kl"] for row in resumed.read_metrics()]
+
+
+def test_beta_moves_towards_the_target_and_a_resumed_run_knows_it(profile, tmp_path):
+    rule = AdaptiveBeta(target=1e-3, gain=0.5)
+    how = {"clips": CLIPS, "seed": 3, "quiet": True, "steps": 4, "save_every": 2}
+    whole, killed = run_of(tmp_path, "whole"), run_of(tmp_path, "killed")
+    train(profile, GRPO(adaptive_beta=rule), ROWS, run=whole, **how)
+    logs = whole.read_metrics()
+    assert logs[0]["beta"] == profile.beta
+    for before, now in itertools.pairwise(logs):
+        error = min(0.2, max(-0.2, before["kl"] / 1e-3 - 1))
+        assert now["beta"] == pytest.approx(before["beta"] * (1 + 0.5 * error))
+    assert logs[1]["beta"] < logs[0]["beta"] and logs[-1]["beta"] > logs[1]["beta"]
+    with pytest.raises(Killed):
+        train(profile, GRPO(adaptive_beta=rule), ROWS, run=killed, callbacks=[Kill(3)], **how)
+    killed.close()
+    resumed = RunFolder.resume(killed.path)
+    train(profile, GRPO(adaptive_beta=rule), ROWS, run=resumed, resume=True, **how)
+    assert [row["beta"] for row in resumed.read_metrics()] == [row["beta"] for row in logs]
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: Ema(1.0), "decay is 1.0: must be below 1"),
+        (lambda: AdaptiveBeta(0), "target is 0"),
+        (lambda: AdaptiveBeta(0.1, gain=0), "gain is 0"),
+    ],
+)
+def test_numbers_that_no_reference_has_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
 
 
 def test_only_what_was_changed_is_recorded():

@@ -27,6 +27,7 @@ from trl.trainer.utils import use_adapter
 from vsr_kit.files import read_json
 from vsr_kit.sharing import score
 from vsr_kit.training.grpo_trainer import VideoGRPOTrainer, take_rows
+from vsr_kit.training.references import REFERENCE, set_reference
 
 STATE = "joints.json"  # in a checkpoint
 
@@ -58,6 +59,8 @@ class JointGRPOTrainer(VideoGRPOTrainer):
         self._rewards_all: torch.Tensor | None = None  # (B x G,) weighted, of all processes, of the last round
         self._asked: list[int] = []  # the rows of the last round that were dealt, of all processes
         self._held: list[dict] | None = None  # records of a round, until it is known what counts
+        set_reference(self, joints.reference)
+        self._kls: list[float] = []  # of the passes of this step
         if joints.keep_group is not None:
             self._refuse_with_refills()
 
@@ -174,7 +177,7 @@ class JointGRPOTrainer(VideoGRPOTrainer):
         if self.ref_model is not None:
             yield self.ref_model
         elif hasattr(model, "peft_config"):
-            with use_adapter(model, adapter_name="ref" if "ref" in model.peft_config else None):
+            with use_adapter(model, adapter_name=REFERENCE if REFERENCE in model.peft_config else None):
                 yield self.model
         else:
             raise ValueError("beta is 0 and all weights are trained: there is no reference; give beta above 0")
@@ -234,17 +237,34 @@ class JointGRPOTrainer(VideoGRPOTrainer):
         metrics["groups/empty"].append(1 - sum(kept[i] for i in places) / len(first))
         return batch
 
+    # -- optimisation --------------------------------------------------------------------------------------------------
+
+    def _compute_loss(self, model, inputs):
+        loss = super()._compute_loss(model, inputs)
+        if self.joints.adaptive_beta is not None and self.model.training:
+            metrics = self._metrics["train"]
+            self._kls.append(metrics["kl"][-1])
+            if self.accelerator.sync_gradients:  # the last pass of a step: every pass of it had the same beta
+                metrics["beta"].append(self.beta)
+                self.beta = self.joints.adaptive_beta.after(self.beta, sum(self._kls) / len(self._kls))
+                self._kls = []
+        return loss
+
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 
     def _save_checkpoint(self, model, trial) -> None:
         super()._save_checkpoint(model, trial)
         if self.args.should_save:
             path = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}" / STATE
-            path.write_text(json.dumps({"dealt": self._dealt, "history": self.history}), encoding="utf-8")
+            path.write_text(
+                json.dumps({"dealt": self._dealt, "history": self.history, "beta": self.beta}), encoding="utf-8"
+            )
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        state = read_json(Path(resume_from_checkpoint) / STATE, {"dealt": int, "history": dict})
+        kinds = {"dealt": int, "history": dict, "beta": (int, float)}
+        state = read_json(Path(resume_from_checkpoint) / STATE, kinds)
+        self.beta = state["beta"]
         self._dealt, self.history = state["dealt"], {int(row): own for row, own in state["history"].items()}
 
 

@@ -10,10 +10,13 @@ coefficient): such fields are given to `train` by their names.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Protocol
+
+from vsr_kit.validation import real
 
 History = Mapping[int, Sequence[float | None]]
 
@@ -29,6 +32,47 @@ class Start:
 
     adapter: str | Path
     merge: bool = False
+
+
+@dataclass(frozen=True)
+class Ema:
+    """A reference that follows the policy: after every step, reference = decay * reference + (1 - decay) * policy.
+
+    An exponential moving average of each of the adapter's weights, from the adapter that the run starts with. Near 1 it
+    moves slowly; at 0 it is the policy of the step before.
+    """
+
+    decay: float = 0.99
+
+    def __post_init__(self) -> None:
+        real("decay", self.decay)
+        if self.decay >= 1:
+            raise ValueError(f"decay is {self.decay}: must be below 1, or the reference never moves; use the base then")
+
+
+@dataclass(frozen=True)
+class AdaptiveBeta:
+    """A weight of the KL term that is raised where the KL is above its target and lowered where it is below.
+
+    After each step beta is multiplied by 1 + gain * e, where e = KL / target - 1, cut to 0.2 either way (arXiv
+    1909.08593, section 2.2). It starts at the profile's beta.
+
+    Attributes:
+        target: mean KL to the reference in nats a token, as TRL logs it.
+        gain: how fast; the paper's 0.1.
+    """
+
+    target: float
+    gain: float = 0.1
+
+    def __post_init__(self) -> None:
+        real("target", self.target, above=True)
+        real("gain", self.gain, above=True)
+
+    def after(self, beta: float, kl: float) -> float:
+        """The beta of the step after one with this KL; unchanged where the KL is no finite number."""
+        error = min(0.2, max(-0.2, kl / self.target - 1)) if math.isfinite(kl) else 0.0
+        return beta * (1 + self.gain * error)
 
 
 class NextRows(Protocol):
@@ -62,6 +106,8 @@ def described(value):
     if is_dataclass(value) and not isinstance(value, type):
         own = {field.name: described(getattr(value, field.name)) for field in fields(value)}
         return {"kind": type(value).__qualname__} | {name: entry for name, entry in own.items() if entry is not None}
+    if isinstance(value, Path):
+        return str(value)
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     plain = {name: described(entry) for name, entry in vars(value).items()} if hasattr(value, "__dict__") else {}

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from vsr_kit import validation
 from vsr_kit.prompts import MODES
 from vsr_kit.rewards import make_reward_funcs
 from vsr_kit.rewards.detectors import make_detectors
-from vsr_kit.training.joints import NextRows, described
+from vsr_kit.training.joints import AdaptiveBeta, Ema, NextRows, described
 from vsr_kit.training.profiles import Profile
 from vsr_kit.validation import one_of, real, whole
 
@@ -116,6 +117,9 @@ class GRPO(Method):
         most_refills: so many times a step may draw new groups; places still open then train nothing.
         entropy_bonus: weight of the mean entropy of a token, in nats, that is added to the objective: TRL's
             `entropy_coef`.
+        reference: of the KL term: "base", the model without its adapter; a trained adapter's folder, frozen; or a
+            `joints.Ema` that follows the policy.
+        adaptive_beta: moves the KL term's weight towards a target KL, a `joints.AdaptiveBeta`; logged as `beta`.
     """
 
     extra_rewards: tuple[str, ...] = ()
@@ -126,6 +130,8 @@ class GRPO(Method):
     keep_group: Callable | None = None
     most_refills: int = 3
     entropy_bonus: float = 0.0
+    reference: str | Path | Ema = "base"
+    adaptive_beta: AdaptiveBeta | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -152,6 +158,16 @@ class GRPO(Method):
     def check(self, profile, rows) -> None:
         super().check(profile, rows)
         self.reward_funcs(profile.numeric)
+        if isinstance(self.reference, (str, Path)) and self.reference != "base":
+            from vsr_kit.models.adapters import check_files
+
+            if not Path(self.reference).is_dir():
+                raise FileNotFoundError(
+                    f"reference is {self.reference}, which is no folder: give 'base', or a trained adapter's folder"
+                )
+            check_files(Path(self.reference))
+        if self.adaptive_beta is not None:
+            real("beta", profile.beta, above=True, remedy="adaptive_beta multiplies it, and 0 stays 0")
 
     def config(self, profile, **settings):
         own = {"mode": self.mode, "reward_weights": self.reward_funcs(profile.numeric)[1]}

@@ -44,6 +44,7 @@ from vsr_kit.training.callbacks import StopAfter, StopWhenAsked, StopWhenBroken,
 from vsr_kit.training.joints import Start
 from vsr_kit.training.methods import GRPO, Method, check_numbers
 from vsr_kit.training.profiles import Profile, get_profile
+from vsr_kit.training.references import REFERENCE
 from vsr_kit.training.resuming import Begun, begin, identity_of, restore
 from vsr_kit.training.starting import (
     WHOLE,
@@ -289,6 +290,8 @@ def _tell(trainer, run) -> None:
 def _trained(trainer, loaded: Loaded, profile: Profile, adapter, took: tuple, since: int, quiet: bool) -> Trained:
     """What is left of a training that went on from step `since`; its cost is printed."""
     model = trainer.accelerator.unwrap_model(trainer.model).eval()
+    if REFERENCE in getattr(model, "peft_config", ()):
+        model.delete_adapter(REFERENCE)
     ready = Loaded(model, loaded.processor, loaded.name, describe(model, loaded.name, adapter))
     cost = cost_of(trainer.state.log_history, trainer.accelerator.device.type, since)
     if not quiet and cost is not None and trainer.accelerator.is_main_process:
