@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from vsr_kit.models import load_model
 from vsr_kit.rewards import accuracy_reward, group_reward
 from vsr_kit.runs import RunFolder
 from vsr_kit.training.joint_trainer import JointGRPOTrainer
-from vsr_kit.training.joints import AdaptiveBeta, Ema, Start
+from vsr_kit.training.joints import AdaptiveBeta, Ema, Stage, Start
 from vsr_kit.training.methods import DPO, GRPO, SFT
 from vsr_kit.training.profiles import PROFILES
 from vsr_kit.training.run import train
@@ -428,10 +429,79 @@ def test_numbers_that_no_reference_has_are_refused(make, words):
         make()
 
 
+# -- stages ------------------------------------------------------------------------------------------------------------
+
+
+def even(row):
+    return int(row["ground_truth"]) % 2 == 0
+
+
+def odd_reward(completions, **columns):
+    return [len(c[0]["content"]) % 2 for c in completions]
+
+
+class LookAtRate(TrainerCallback):
+    """What the optimiser steps by."""
+
+    def __init__(self):
+        self.rates = []
+
+    def on_pre_optimizer_step(self, args, state, control, optimizer=None, **kwargs):
+        self.rates.append(optimizer.param_groups[0]["lr"])
+
+
+SECOND = Stage(2, max_completion_length=7, num_generations=6, learning_rate=2e-3, temperature=0.7, questions=even)
+STAGES = (SECOND, Stage(4, rewards={"length_reward": 0.0, "odd_reward": 2.0}))
+
+
+def test_stages_switch_settings_and_a_resumed_run_lands_in_the_right_one(profile, tmp_path):
+    method = GRPO(stages=STAGES, rewards=(odd_reward,))
+    how = {"clips": CLIPS, "seed": 3, "quiet": True, "steps": 6, "save_every": 1, "reward_weights": [1, 0]}
+    whole, look = run_of(tmp_path, "whole"), LookAtRate()
+    train(profile, method, ROWS, run=whole, callbacks=[look], **how)
+    logs, rows = whole.read_metrics(), whole.read_rollouts()
+    assert [log["stage"] for log in logs] == [0, 0, 1, 1, 2, 2]
+    assert [sum(row["step"] == step for row in rows) for step in range(1, 7)] == [8, 8, 12, 12, 8, 8]
+    assert {row["id"] for row in rows if row["step"] in (3, 4)} == {"0", "2", "4"}
+    assert [log["completions/max_length"] for log in logs] == [5, 5, 7, 7, 5, 5]
+    heights = [profile.learning_rate] * 2 + [2e-3] * 2 + [profile.learning_rate] * 2
+    wanted = [height * (6 - step) / 6 for step, height in enumerate(heights)]
+    assert look.rates == [log["learning_rate"] for log in logs] == pytest.approx(wanted)
+    for step, sums in ((2, lambda r: r["length_reward"]), (5, lambda r: 2 * r["odd_reward"])):
+        paid = [sums(row) for row in rows if row["step"] == step]
+        assert logs[step - 1]["reward"] == pytest.approx(sum(paid) / len(paid))
+    for kill in (2, 4):  # right before a switch: the checkpoint is of the step before; and inside a stage
+        killed = run_of(tmp_path, f"killed-{kill}")
+        with pytest.raises(Killed):
+            train(profile, method, ROWS, run=killed, callbacks=[Kill(kill)], **how)
+        killed.close()
+        resumed = RunFolder.resume(killed.path)
+        train(profile, method, ROWS, run=resumed, resume=True, **how)
+        first, second = weights(whole), weights(resumed)
+        assert all(torch.equal(first[name], second[name]) for name in first)
+        assert [log["stage"] for log in resumed.read_metrics()] == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "stages, words",
+    [
+        ((Stage(2), Stage(2)), "stage 2 begins at step 2 and the one before at 2: name stages in the order"),
+        ((Stage(0, rewards={"lenght": 1}),), "stage 1 pays 'lenght': the rewards are length_reward; name one"),
+        ((Stage(0, questions=("route_planning",)),), "stage 1 leaves 0 of 6 questions, a step needs 2"),
+    ],
+)
+def test_stages_that_cannot_be_are_refused_before_a_model_is_loaded(profile, stages, words):
+    with pytest.raises(ValueError, match=words):
+        GRPO(stages=stages).check(profile, ROWS)
+
+
 def test_only_what_was_changed_is_recorded():
-    changed = GRPO(advantages=as_trl, next_rows=TooFew(), entropy_bonus=0.1).settings()
+    stages = (Stage(2, num_generations=6),)
+    changed = GRPO(advantages=as_trl, next_rows=TooFew(), stages=stages, entropy_bonus=0.1).settings()
     assert changed == GRPO().settings() | {
         "advantages": "tests.test_joints.as_trl",
         "next_rows": {"kind": "tests.test_joints.TooFew"},
+        "stages": [{"kind": "Stage", "from_step": 2, "num_generations": 6}],
         "entropy_bonus": 0.1,
     }
+    assert json.dumps(changed)

@@ -29,7 +29,7 @@ generation
 losses
 kl
 evaluation: scorers intervals baselines passk evaluate
-training: collapse profiles joints video_mixin callbacks grpo_trainer references joint_trainer \
+training: collapse profiles joints video_mixin callbacks grpo_trainer references stages joint_trainer \
  supervised_trainers starting methods resuming run
 claims: rules
 recipes: vsgrpo kit_questions

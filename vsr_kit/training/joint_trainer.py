@@ -28,6 +28,7 @@ from vsr_kit.files import read_json
 from vsr_kit.sharing import score
 from vsr_kit.training.grpo_trainer import VideoGRPOTrainer, take_rows
 from vsr_kit.training.references import REFERENCE, set_reference
+from vsr_kit.training.stages import enter, make_room, number_of
 
 STATE = "joints.json"  # in a checkpoint
 
@@ -59,6 +60,10 @@ class JointGRPOTrainer(VideoGRPOTrainer):
         self._rewards_all: torch.Tensor | None = None  # (B x G,) weighted, of all processes, of the last round
         self._asked: list[int] = []  # the rows of the last round that were dealt, of all processes
         self._held: list[dict] | None = None  # records of a round, until it is known what counts
+        self._stage: int | None = None  # the stage that the settings are of
+        self._deck = 0  # the stage whose questions are being dealt
+        self.configured_weights = self.reward_weights.tolist()
+        make_room(self, joints.stages)
         set_reference(self, joints.reference)
         self._kls: list[float] = []  # of the passes of this step
         if joints.keep_group is not None:
@@ -83,6 +88,7 @@ class JointGRPOTrainer(VideoGRPOTrainer):
     def _generate_and_score_completions(self, inputs: list[dict]) -> dict:
         if not self.model.training:
             return super()._generate_and_score_completions(inputs)
+        self._enter_stage()
         count = len(inputs) // self.args.num_generations  # of the data loader's groups
         rounds = [self._ask(self._deal(count) if self._deals else inputs[:: self.args.num_generations])]
         while self.joints.keep_group is not None and len(rounds) <= self.joints.most_refills:
@@ -95,7 +101,17 @@ class JointGRPOTrainer(VideoGRPOTrainer):
     @property
     def _deals(self) -> bool:
         """Whether questions are dealt here; otherwise they come as TRL's sampler orders them."""
-        return self.joints.next_rows is not None or self.joints.keep_group is not None
+        chosen = self.joints.next_rows is not None or self.joints.keep_group is not None
+        return chosen or any(stage.questions is not None for stage in self.joints.stages)
+
+    def _enter_stage(self) -> None:
+        """Set the trainer to the stage of the coming step; each stage has a deck of its own questions."""
+        number = number_of(self.joints.stages, self.state.global_step)
+        if self.joints.stages and number != self._stage:
+            enter(self, self.joints.stages[number - 1] if number else None)
+        if number != self._deck:
+            self._deck, self._dealt = number, 0
+        self._stage = number
 
     def _deal(self, count: int) -> list[Mapping]:
         """The next `count` questions of this process; all of them are chosen alike in every process."""
@@ -114,11 +130,13 @@ class JointGRPOTrainer(VideoGRPOTrainer):
         return [self.train_dataset[i] for i in self._asked[rank * count : (rank + 1) * count]]
 
     def _from_the_deck(self, count: int) -> list[int]:
-        """All rows in a shuffled order, then all in another: it follows from the seed and the number dealt so far."""
-        size = len(self.train_dataset)
-        places = [divmod(place, size) for place in range(self._dealt, self._dealt + count)]
+        """A stage's rows in a shuffled order, then in another: it follows from the seed and the number dealt so far."""
+        stage = self.joints.stages[self._deck - 1] if self._deck else None
+        rows = [i for i, row in enumerate(self.train_dataset) if stage is None or stage.asks(row)]
+        places = [divmod(place, len(rows)) for place in range(self._dealt, self._dealt + count)]
         self._dealt += count
-        orders = {turn: np.random.default_rng([self.args.seed, turn]).permutation(size) for turn, _ in places}
+        seeds = {turn: [self.args.seed, self._deck, turn] for turn, _ in places}
+        orders = {turn: np.random.default_rng(seed).permutation(rows) for turn, seed in seeds.items()}
         return [int(orders[turn][place]) for turn, place in places]
 
     # -- one round -----------------------------------------------------------------------------------------------------
@@ -250,21 +268,24 @@ class JointGRPOTrainer(VideoGRPOTrainer):
                 self._kls = []
         return loss
 
+    def log(self, logs, start_time=None) -> None:
+        """TRL's, with the number of the stage beside a step's numbers."""
+        super().log(logs | {"stage": self._stage} if self.joints.stages and "loss" in logs else logs, start_time)
+
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 
     def _save_checkpoint(self, model, trial) -> None:
         super()._save_checkpoint(model, trial)
         if self.args.should_save:
             path = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}" / STATE
-            path.write_text(
-                json.dumps({"dealt": self._dealt, "history": self.history, "beta": self.beta}), encoding="utf-8"
-            )
+            state = {"deck": self._deck, "dealt": self._dealt, "history": self.history, "beta": self.beta}
+            path.write_text(json.dumps(state), encoding="utf-8")
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        kinds = {"dealt": int, "history": dict, "beta": (int, float)}
+        kinds = {"deck": int, "dealt": int, "history": dict, "beta": (int, float)}
         state = read_json(Path(resume_from_checkpoint) / STATE, kinds)
-        self.beta = state["beta"]
+        self.beta, self._deck = state["beta"], state["deck"]
         self._dealt, self.history = state["dealt"], {int(row): own for row, own in state["history"].items()}
 
 

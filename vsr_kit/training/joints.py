@@ -11,12 +11,12 @@ coefficient): such fields are given to `train` by their names.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
-from vsr_kit.validation import real
+from vsr_kit.validation import real, whole
 
 History = Mapping[int, Sequence[float | None]]
 
@@ -73,6 +73,46 @@ class AdaptiveBeta:
         """The beta of the step after one with this KL; unchanged where the KL is no finite number."""
         error = min(0.2, max(-0.2, kl / self.target - 1)) if math.isfinite(kl) else 0.0
         return beta * (1 + self.gain * error)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Settings of a part of a run; what is None is as the run's configuration has it.
+
+    Attributes:
+        from_step: steps done before it begins; 0 is a run's beginning. It ends where the next one begins.
+        max_completion_length: cap of a completion in tokens.
+        num_generations: G, completions of each question; the questions of a step stay as many.
+        learning_rate: the schedule goes on, at another height.
+        temperature: of the sampling.
+        questions: which rows are asked: f(row) -> bool, or types of questions by their names.
+        rewards: weights of reward functions by the names that are logged; the others keep theirs.
+    """
+
+    SETTINGS: ClassVar = ("max_completion_length", "num_generations", "learning_rate", "temperature")
+
+    from_step: int
+    max_completion_length: int | None = None
+    num_generations: int | None = None
+    learning_rate: float | None = None
+    temperature: float | None = None
+    questions: Callable[[Mapping], bool] | tuple[str, ...] | None = None
+    rewards: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        whole("from_step", self.from_step, 0)
+        for name, least in (("max_completion_length", 1), ("num_generations", 2)):
+            if getattr(self, name) is not None:
+                whole(name, getattr(self, name), least)
+        for name in ("learning_rate", "temperature"):
+            if getattr(self, name) is not None:
+                real(name, getattr(self, name), above=True)
+
+    def asks(self, row: Mapping) -> bool:
+        """Whether a row is among this stage's questions."""
+        if self.questions is None:
+            return True
+        return bool(self.questions(row)) if callable(self.questions) else row.get("question_type") in self.questions
 
 
 class NextRows(Protocol):

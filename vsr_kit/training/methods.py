@@ -20,7 +20,7 @@ from vsr_kit import validation
 from vsr_kit.prompts import MODES
 from vsr_kit.rewards import make_reward_funcs
 from vsr_kit.rewards.detectors import make_detectors
-from vsr_kit.training.joints import AdaptiveBeta, Ema, NextRows, described
+from vsr_kit.training.joints import AdaptiveBeta, Ema, NextRows, Stage, described
 from vsr_kit.training.profiles import Profile
 from vsr_kit.validation import one_of, real, whole
 
@@ -115,6 +115,8 @@ class GRPO(Method):
             next_rows. Logged: `groups/kept` (share of the groups drawn first), `groups/sampled` (groups drawn for each
             place of the batch), `groups/empty` (share of places that nothing filled).
         most_refills: so many times a step may draw new groups; places still open then train nothing.
+        stages: settings that switch at given steps inside the run, `joints.Stage`s in their order; the number of a
+            step's stage is logged as `stage`, from 1, and is 0 before the first.
         entropy_bonus: weight of the mean entropy of a token, in nats, that is added to the objective: TRL's
             `entropy_coef`.
         reference: of the KL term: "base", the model without its adapter; a trained adapter's folder, frozen; or a
@@ -129,6 +131,7 @@ class GRPO(Method):
     next_rows: NextRows | None = None
     keep_group: Callable | None = None
     most_refills: int = 3
+    stages: tuple[Stage, ...] = ()
     entropy_bonus: float = 0.0
     reference: str | Path | Ema = "base"
     adaptive_beta: AdaptiveBeta | None = None
@@ -142,6 +145,8 @@ class GRPO(Method):
         for name, value in functions.items():
             if value is not None and not callable(value):
                 raise ValueError(f"{name} is {value!r}: give a function")
+        if self.next_rows is not None and any(stage.questions is not None for stage in self.stages):
+            raise ValueError("next_rows and a stage's questions both say what is asked: let next_rows choose alone")
         if self.next_rows is not None and not callable(getattr(self.next_rows, "choose", None)):
             raise ValueError(f"next_rows is {self.next_rows!r}: give an object with choose(step, count, history)")
 
@@ -166,6 +171,12 @@ class GRPO(Method):
                     f"reference is {self.reference}, which is no folder: give 'base', or a trained adapter's folder"
                 )
             check_files(Path(self.reference))
+        if self.stages:
+            from vsr_kit.training.stages import check_stages
+            from vsr_kit.training.video_mixin import training_rows
+
+            names = [function.__name__ for function in self.reward_funcs(profile.numeric)[0]]
+            check_stages(self.stages, names, list(training_rows(rows, self.mode)), profile.questions_per_step)
         if self.adaptive_beta is not None:
             real("beta", profile.beta, above=True, remedy="adaptive_beta multiplies it, and 0 stays 0")
 
