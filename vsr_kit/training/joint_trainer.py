@@ -27,6 +27,7 @@ from trl.trainer.utils import use_adapter
 from vsr_kit.files import read_json
 from vsr_kit.sharing import score
 from vsr_kit.training.grpo_trainer import VideoGRPOTrainer, take_rows
+from vsr_kit.training.joints import Stage
 from vsr_kit.training.references import REFERENCE, set_reference
 from vsr_kit.training.stages import enter, make_room, number_of
 
@@ -56,6 +57,7 @@ class JointGRPOTrainer(VideoGRPOTrainer):
         super().__init__(*args, **kwargs)
         self.joints = joints
         self.history: dict[int, list[float | None]] = {}  # row index to the weighted rewards of its last group
+        self._decks: dict[int, list[int]] = {}  # the rows of each stage, once they were looked for
         self._dealt = 0  # questions that came from the deck so far
         self._rewards_all: torch.Tensor | None = None  # (B x G,) weighted, of all processes, of the last round
         self._asked: list[int] = []  # the rows of the last round that were dealt, of all processes
@@ -131,8 +133,10 @@ class JointGRPOTrainer(VideoGRPOTrainer):
 
     def _from_the_deck(self, count: int) -> list[int]:
         """A stage's rows in a shuffled order, then in another: it follows from the seed and the number dealt so far."""
-        stage = self.joints.stages[self._deck - 1] if self._deck else None
-        rows = [i for i, row in enumerate(self.train_dataset) if stage is None or stage.asks(row)]
+        if self._deck not in self._decks:
+            stage = self.joints.stages[self._deck - 1] if self._deck else Stage(0)
+            self._decks[self._deck] = [i for i, row in enumerate(self.train_dataset) if stage.asks(row)]
+        rows = self._decks[self._deck]
         places = [divmod(place, len(rows)) for place in range(self._dealt, self._dealt + count)]
         self._dealt += count
         seeds = {turn: [self.args.seed, self._deck, turn] for turn, _ in places}
