@@ -29,7 +29,8 @@ generation
 losses
 kl
 evaluation: scorers intervals baselines passk predictions evaluate
-training: collapse profiles video_mixin callbacks grpo_trainer supervised_trainers methods resuming run
+training: collapse profiles joints video_mixin callbacks grpo_trainer references stages joint_trainer \\
+ supervised_trainers starting methods resuming run
 claims: rules recipe measures
 recipes: vsgrpo kit_questions
 plots: style marks svg canvas rooms scores sharing training comparisons tables

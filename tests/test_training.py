@@ -204,7 +204,7 @@ METHODS = ["sft", "dpo-corrupted", "dpo-rollouts"]
 def answers_that_differ(monkeypatch):
     """A random model's answers are cut and earn nothing; these are the base's for pairs of rollouts."""
 
-    def says(loaded, rows, *settings):
+    def says(loaded, rows, clips, **settings):
         return [[Generation(row["ground_truth"], 2, False), Generation("99", 2, False)] for row in rows]
 
     monkeypatch.setattr("vsr_kit.generation.generate", says)

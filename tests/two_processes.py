@@ -13,6 +13,7 @@ from vsr_kit.models import load_model
 from vsr_kit.runs import RunFolder
 from vsr_kit.training import methods
 from vsr_kit.training.profiles import PROFILES
+from vsr_kit.training.run import train
 from vsr_kit.training.video_mixin import training_rows
 
 
@@ -56,7 +57,7 @@ def one_run(folder: Path) -> dict:
     sizes = {"lora_rank": 4, "num_generations": G, "questions_per_step": 2, "groups_per_pass": 1}
     profile = dataclasses.replace(PROFILES["mini"], model=str(folder / "tiny"), max_vanilla_tokens=4, **sizes)
     methods.make_reward_funcs = lambda mode, numeric, extra: [vowels_reward]
-    trained = run.train(profile, "vanilla", rows(), clips=CLIPS, run=run, steps=2, save_every=1, quiet=True)
+    trained = train(profile, "vanilla", rows(), clips=CLIPS, run=run, steps=2, save_every=1, quiet=True)
     weights = gathered({n: p for n, p in trained.loaded.model.named_parameters() if p.requires_grad})
     return {
         "same weights": torch.equal(*weights),

@@ -52,6 +52,15 @@ def with_adapter(model, folder: Path):
     return model
 
 
+def add_adapter(model, folder: Path, name: str) -> None:
+    """Put a trained adapter on a PEFT model beside its own, frozen and not active; raises as `with_adapter`."""
+    shapes, device = check_files(folder), str(next(model.parameters()).device)
+    read_config(folder)
+    with reading(folder / WEIGHTS, f"it does not fit this model: name this model's adapter, or {_AGAIN}"):
+        told = model.load_adapter(str(folder), name, torch_device=device, use_safetensors=True)
+    _check_used(told.unexpected_keys, told.missing_keys, len(shapes), folder)
+
+
 def check_files(folder: Path) -> dict[str, tuple[int, ...]]:
     """Complain of an adapter's files before anything is loaded; raises as `with_adapter`.
 

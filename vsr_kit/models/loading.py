@@ -248,7 +248,8 @@ def describe(model, name: str, adapter: str | Path | None = None) -> str:
         f"cpu ({threads} thread{'s' * (threads > 1)})" if core.device.type == "cpu" else str(core.device),
     ]
     if trainable:
-        parts.append(f"LoRA with {trainable / 1e6:.2f}M trainable")
+        adapted = any(".lora_" in name for name, _ in model.named_parameters())
+        parts.append(f"{'LoRA' if adapted else 'a language model'} with {trainable / 1e6:.2f}M trainable")
     if adapter:
         parts.append(f"adapter {adapter}")
     return ", ".join(parts)

@@ -33,7 +33,7 @@ from vsr_kit.rewards.terms import (
     thoughts,
     words,
 )
-from vsr_kit.rewards.trl_functions import RewardFunction, make_reward_funcs, text_reward
+from vsr_kit.rewards.trl_functions import RewardFunction, group_reward, make_reward_funcs, text_reward
 
 __all__ = [
     "CHEATS",
@@ -49,6 +49,7 @@ __all__ = [
     "check_mode",
     "exact",
     "format_reward",
+    "group_reward",
     "has_words",
     "length_reward",
     "make_reward_funcs",

@@ -9,6 +9,7 @@ Left out: asynchronous reward functions, rewards that see token ids, and the wei
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 
 from vsr_kit.rewards.terms import (
     EXTRA_REWARDS,
@@ -58,6 +59,45 @@ def text_reward(score: Callable[[str, str], float | bool], mode: str) -> RewardF
         return [float(score(read_completion(c), mode)) for c in completions]
 
     reward.__name__ = score.__name__
+    return reward
+
+
+def group_reward(fn: Callable, reference: bool = False) -> RewardFunction:
+    """Make a reward for TRL, under the same name, of one that sees all completions of a question at once.
+
+    For rewards that compare: a rank, a majority, what is said once only.
+
+    Args:
+        fn: called as fn(completions_G, row) with the G texts of a group and their row (VSI-Bench's fields); returns G
+            numbers, or None in the place of one that it says nothing about.
+        reference: call it as fn(completions_G, row, reference_logps=logps_G), with the log-probability of each whole
+            completion under the reference model: the sum over its tokens, in nats. Costs one more pass of the model.
+
+    Returns:
+        A function for `GRPO(rewards=...)`, whose trainer says which completions are a group.
+
+    Raises:
+        ValueError: when it is called, a trainer that does not say so, or another number of rewards than completions.
+    """
+
+    def reward(completions: Sequence, **columns) -> list:
+        for name in ("group", *(("reference_logps",) if reference else ())):
+            if name not in columns:
+                raise ValueError(f"column {name!r} is missing: give {fn.__name__} to training by GRPO(rewards=...)")
+        rows, found = _rows(len(completions), columns), []
+        for _, places in groupby(range(len(completions)), key=lambda i: columns["group"][i]):
+            own = list(places)
+            more = {"reference_logps": [columns["reference_logps"][i] for i in own]} if reference else {}
+            paid = list(fn([read_completion(completions[i]) for i in own], rows[own[0]], **more))
+            if len(paid) != len(own):
+                raise ValueError(
+                    f"{fn.__name__} gave {len(paid)} rewards for {len(own)} completions: give one for each"
+                )
+            found += paid
+        return found
+
+    reward.__name__, reward.__qualname__, reward.__module__ = fn.__name__, fn.__qualname__, fn.__module__
+    reward.wants_reference = reference
     return reward
 
 

@@ -74,7 +74,9 @@ def check_trainer_checkpoint(path: Path, processes: int | None = None) -> None:
     path, processes = Path(path), processes or int(os.environ.get("WORLD_SIZE") or 1)
     remedy = f"restore it from a copy, or remove {path} to go on from before it"
     generators = ["rng_state.pth"] if processes == 1 else [f"rng_state_{rank}.pth" for rank in range(processes)]
-    needed = ("adapter_config.json", "adapter_model.safetensors", "optimizer.pt", "scheduler.pt", *generators, STATE)
+    whole = (path / "config.json").is_file()  # of a training of all weights; one of an adapter has none
+    weights = ("model.safetensors",) if whole else ("adapter_config.json", "adapter_model.safetensors")
+    needed = (*weights, "optimizer.pt", "scheduler.pt", *generators, STATE)
     for name in needed:
         if not (path / name).is_file():
             raise Damaged(
@@ -84,7 +86,8 @@ def check_trainer_checkpoint(path: Path, processes: int | None = None) -> None:
     state = read_json(path / STATE, _STATE, remedy)
     if state["global_step"] != (step := int(path.name.split("-")[1])):
         raise Damaged(f"{path / STATE} is of step {state['global_step']}, the folder of step {step}; {remedy}")
-    _check_weights(path, remedy)
+    if not whole:
+        _check_weights(path, remedy)
     schedule = _loaded(path / "scheduler.pt", ("last_epoch", "_last_lr"), remedy)
     if processes == 1 and schedule["last_epoch"] != step:
         raise Damaged(f"{path / 'scheduler.pt'} is of step {schedule['last_epoch']}, not {step}; {remedy}")

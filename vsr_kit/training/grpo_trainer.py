@@ -76,7 +76,7 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
         self._prompts = [encoded[i // group] for i in range(len(inputs))]
         output = super()._generate_and_score_completions(inputs)
         output["encoded_prompts"] = self._prompts  # travels with the buffered batch: an evaluation in between may come
-        self._record(inputs, output)
+        self._record(self._sampled(inputs))
         return output
 
     def _calculate_rewards(self, inputs, *args, **kwargs):
@@ -105,10 +105,15 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
             pad_id = self._tokenizer.pad_token_id
             return generate_ids(model, groups, self._group_size, self.generation_config, pad_id), None
 
-    def _record(self, inputs: list[dict], output: dict) -> None:
-        """Hand every completion of the step, with its rewards and advantage, to the recorder."""
+    def _record(self, sampled: list[dict]) -> None:
+        """Hand completions of the step to the recorder."""
+        if self.recorder is not None and sampled:
+            self.recorder.rollouts(sampled)
+
+    def _sampled(self, inputs: list[dict]) -> list[dict]:
+        """Every completion that was just drawn with its rewards and advantage; none where nobody records."""
         if self.recorder is None or not self.model.training or not self.accelerator.is_main_process:
-            return
+            return []
         total = len(inputs) * self.accelerator.num_processes  # the logs hold every process's rows, the main one's first
 
         def own(values) -> list:
@@ -116,7 +121,7 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
 
         rewards = {name: own(values) for name, values in self._logs["rewards"].items()}
         texts, advantages = own(self._logs["completion"]), own(self._logs["advantages"])
-        self.recorder.rollouts(
+        return [
             {
                 "step": self.state.global_step + 1,
                 **{name: row.get(name) for name in RECORDED},
@@ -125,7 +130,7 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
                 **{name: float(values[i]) for name, values in rewards.items()},
             }
             for i, (row, text, advantage) in enumerate(zip(inputs, texts, advantages, strict=True))
-        )
+        ]
 
     # -- optimisation ------------------------------------------------------------------------------------------------
 
@@ -135,7 +140,7 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
         every = self.args.steps_per_generation * self.num_iterations
         if self._step % every == 0 or self._buffered_inputs is None:
             batch = self._generate_and_score_completions(generation_batch)
-            batch = _take(batch, _whole_clips_shuffled(batch["encoded_prompts"]))
+            batch = take_rows(batch, _whole_clips_shuffled(batch["encoded_prompts"]))
             self._buffered_inputs = split_tensor_dict(batch, self.args.steps_per_generation)
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
@@ -225,7 +230,9 @@ def _whole_clips_shuffled(prompts: Sequence[EncodedPrompt]) -> torch.Tensor:
     return torch.tensor(sum((runs[i] for i in torch.randperm(len(runs)).tolist()), []))
 
 
-def _take(batch: dict, order: torch.Tensor) -> dict:
+def take_rows(batch: dict, order: torch.Tensor) -> dict:
+    """A batch with its rows in another order, or only some of them; what is no row by row stays."""
+
     def pick(value):
         if isinstance(value, torch.Tensor) and value.ndim:
             return value[order.to(value.device)]

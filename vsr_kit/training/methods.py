@@ -9,8 +9,11 @@ adapter).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -18,12 +21,14 @@ from vsr_kit import validation
 from vsr_kit.prompts import MODES
 from vsr_kit.rewards import make_reward_funcs
 from vsr_kit.rewards.detectors import make_detectors
+from vsr_kit.training.joints import AdaptiveBeta, Ema, NextRows, Stage, described
 from vsr_kit.training.profiles import Profile
 from vsr_kit.validation import one_of, real, whole
 
 _SIZES = {"per_device_train_batch_size", "gradient_accumulation_steps", "generation_batch_size"}
 METHODS = ("grpo", "sft", "dpo-corrupted", "dpo-rollouts")
 PAIRS = ("corrupted", "rollouts")
+_NAMED = ("extra_rewards", "detectors")  # recorded whatever the method
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,15 @@ class Method:
         raise NotImplementedError
 
     def settings(self) -> dict:
-        """What a run records of its method, flat: `method`, `mode`, `extra_rewards`, `detectors`."""
-        return {"method": self.name, "mode": self.mode, "extra_rewards": (), "detectors": ()}
+        """What a run records of its method, flat: `method`, `mode`, `extra_rewards`, `detectors`, and its joints."""
+        named = {"extra_rewards": (), "detectors": ()} | {n: getattr(self, n) for n in _NAMED if hasattr(self, n)}
+        return {"method": self.name, "mode": self.mode, **named, **self.joints()}
+
+    def joints(self) -> dict:
+        """The joints that are not at their default, by name, as a run records them (`joints.described`)."""
+        own = [field for field in fields(self) if field.name not in ("mode", "pairs", *_NAMED)]
+        changed = {field.name: getattr(self, field.name) for field in own}
+        return {f.name: described(changed[f.name]) for f in own if changed[f.name] != f.default}
 
     def check(self, profile: Profile, rows: Sequence[dict]) -> None:
         """Complain about what can be known before a model is loaded.
@@ -86,50 +98,133 @@ class Method:
 
 @dataclass(frozen=True)
 class GRPO(Method):
-    """Group relative policy optimisation (arXiv 2402.03300) on the mode's rewards.
+    """Group relative policy optimisation (arXiv 2402.03300) on the mode's rewards; each joint exchanges a part of it.
+
+    A step asks B questions and draws G rollouts of each. A row's rewards are the sum of all rewards by their weights,
+    TRL's `reward_weights`: give `train` other weights to pay less of one, or nothing.
 
     Attributes:
         mode: vanilla, think or observe.
         extra_rewards: names of `rewards.EXTRA_REWARDS` paid besides accuracy and format.
         detectors: names of `detectors.DETECTORS` that are logged with each step and pay nothing.
+        rewards: functions of your own paid besides, as TRL takes them, or made by `rewards.group_reward`.
+        advantages: f(rewards_BG) -> advantages_BG, tensors (B, G) of the groups of all processes that count; nan is a
+            completion that nothing rewarded. None for TRL's own, which `scale_rewards` names.
+        next_rows: chooses the next questions by what was earned before, a `joints.NextRows`; None for TRL's order.
+        keep_group: f(rewards_G) -> whether a group counts, as in DAPO (arXiv 2503.14476). One that does not is
+            replaced by a group of the next question; questions then come in shuffled orders of their own, or by
+            next_rows. Logged: `groups/kept` (share of the groups drawn first), `groups/sampled` (groups drawn for each
+            place of the batch), `groups/empty` (share of places that nothing filled).
+        most_refills: so many times a step may draw new groups; places still open then train nothing.
+        stages: settings that switch at given steps inside the run, `joints.Stage`s in their order; the number of a
+            step's stage is logged as `stage`, from 1, and is 0 before the first.
+        entropy_bonus: weight of the mean entropy of a token, in nats, that is added to the objective: TRL's
+            `entropy_coef`.
+        reference: of the KL term: "base", the model without its adapter; a trained adapter's folder, frozen; or a
+            `joints.Ema` that follows the policy.
+        adaptive_beta: moves the KL term's weight towards a target KL, a `joints.AdaptiveBeta`; logged as `beta`.
     """
 
     extra_rewards: tuple[str, ...] = ()
     detectors: tuple[str, ...] = ()
+    rewards: tuple[Callable, ...] = ()
+    advantages: Callable | None = None
+    next_rows: NextRows | None = None
+    keep_group: Callable | None = None
+    most_refills: int = 3
+    stages: tuple[Stage, ...] = ()
+    entropy_bonus: float = 0.0
+    reference: str | Path | Ema = "base"
+    adaptive_beta: AdaptiveBeta | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole("most_refills", self.most_refills, 0)
+        real("entropy_bonus", self.entropy_bonus, remedy="0 leaves it out")
+        functions = {"advantages": self.advantages, "keep_group": self.keep_group}
+        functions |= {f"rewards[{i}]": function for i, function in enumerate(self.rewards)}
+        for name, value in functions.items():
+            if value is not None and not callable(value):
+                raise ValueError(f"{name} is {value!r}: give a function")
+        if self.next_rows is not None and any(stage.questions is not None for stage in self.stages):
+            raise ValueError("next_rows and a stage's questions both say what is asked: let next_rows choose alone")
+        if self.next_rows is not None and not callable(getattr(self.next_rows, "choose", None)):
+            raise ValueError(f"next_rows is {self.next_rows!r}: give an object with choose(step, count, history)")
 
     @property
     def name(self) -> str:
         return "grpo"
 
-    def settings(self) -> dict:
-        return super().settings() | {"extra_rewards": self.extra_rewards, "detectors": self.detectors}
-
     def reward_funcs(self, numeric: str) -> tuple[list, list[float]]:
         """The rewards and their weights: 1 for what is paid, 0 for what is only logged."""
         paid = make_reward_funcs(self.mode, numeric, self.extra_rewards)
         logged = make_detectors(self.mode, self.detectors) if self.detectors else []
-        return [*paid, *logged], [1.0] * len(paid) + [0.0] * len(logged)
+        return [*paid, *logged, *self.rewards], [1.0] * len(paid) + [0.0] * len(logged) + [1.0] * len(self.rewards)
 
     def check(self, profile, rows) -> None:
         super().check(profile, rows)
         self.reward_funcs(profile.numeric)
+        if isinstance(self.reference, (str, Path)) and self.reference != "base":
+            from vsr_kit.models.adapters import check_files
+
+            if not Path(self.reference).is_dir():
+                raise FileNotFoundError(
+                    f"reference is {self.reference}, which is no folder: give 'base', or a trained adapter's folder"
+                )
+            check_files(Path(self.reference))
+        if self.stages:
+            from vsr_kit.training.stages import check_stages
+            from vsr_kit.training.video_mixin import training_rows
+
+            names = [function.__name__ for function in self.reward_funcs(profile.numeric)[0]]
+            check_stages(self.stages, names, list(training_rows(rows, self.mode)), profile.questions_per_step)
+        if self.adaptive_beta is not None:
+            real("beta", profile.beta, above=True, remedy="adaptive_beta multiplies it, and 0 stays 0")
 
     def config(self, profile, **settings):
-        weights = self.reward_funcs(profile.numeric)[1]
-        return profile.grpo_config(**({"mode": self.mode, "reward_weights": weights} | settings))
+        own = {"mode": self.mode, "reward_weights": self.reward_funcs(profile.numeric)[1]}
+        own |= {"entropy_coef": self.entropy_bonus} if self.entropy_bonus else {}
+        return profile.grpo_config(**(own | settings))
 
     def trainer(self, profile, config, loaded, rows, clips, features=None, recorder=None):
         from vsr_kit.training.grpo_trainer import VideoGRPOTrainer
+        from vsr_kit.training.joint_trainer import JointGRPOTrainer
         from vsr_kit.training.video_mixin import training_rows
 
         common = _common(profile, config, loaded, clips, features)
         common |= {"reward_funcs": self.reward_funcs(profile.numeric)[0], "recorder": recorder}
-        return VideoGRPOTrainer(train_dataset=training_rows(rows, self.mode), **common)
+        common |= {"train_dataset": training_rows(rows, self.mode)}
+        if self.joints().keys() <= {"entropy_bonus"}:  # TRL does that one itself
+            return VideoGRPOTrainer(**common)
+        return JointGRPOTrainer(joints=self, **common)
 
 
 @dataclass(frozen=True)
 class SFT(Method):
-    """Supervised fine-tuning on the true answers, in the mode's reply without a chain."""
+    """Supervised fine-tuning on a text for each question.
+
+    Attributes:
+        mode: vanilla, think or observe.
+        targets: f(row) -> the whole completion, or completions by the rows' `id`; a question without one is left out.
+            None for the true answer, in the mode's reply without a chain. `supervised_trainers.filtered_rollouts`
+            makes such texts from a model's own rollouts.
+    """
+
+    targets: Callable[[dict], str | None] | Mapping[str, str] | None = None
+
+    def joints(self) -> dict:
+        if not isinstance(self.targets, Mapping):
+            return super().joints()
+        text = json.dumps(dict(self.targets), sort_keys=True)
+        return {"targets": f"{len(self.targets)} texts, sha256 {hashlib.sha256(text.encode()).hexdigest()[:16]}"}
+
+    def check(self, profile, rows) -> None:
+        from vsr_kit.training.supervised_trainers import target_texts
+
+        super().check(profile, rows)
+        if self.targets is not None:
+            texts = target_texts(rows, self.mode, "train", self.targets)
+            enough(sum(text is not None for text in texts), profile, "questions with a target")
 
     @property
     def name(self) -> str:
@@ -142,7 +237,7 @@ class SFT(Method):
         from vsr_kit.training.supervised_trainers import VideoSFTTrainer, answer_rows
 
         common = _common(profile, config, loaded, clips, features)
-        return VideoSFTTrainer(train_dataset=answer_rows(rows, self.mode), **common)
+        return VideoSFTTrainer(train_dataset=answer_rows(rows, self.mode, targets=self.targets), **common)
 
 
 @dataclass(frozen=True)
@@ -244,12 +339,14 @@ def _common(profile: Profile, config, loaded, clips: Mapping[str, np.ndarray], f
     """What every trainer is given."""
     # here, not above: the study's plan and its verdicts need methods, and no torch
     from vsr_kit.models.loading import lora_config
+    from vsr_kit.training.starting import trains_all
 
+    fresh = None if trains_all(loaded.model) else lora_config(profile.lora_rank, profile.lora_alpha)
     return {
         "model": loaded.model,
         "args": config,
         "processing_class": loaded.processor,
-        "peft_config": lora_config(profile.lora_rank, profile.lora_alpha),
+        "peft_config": fresh,
         "clips": clips,
         "features": features,
         "questions_per_clip": profile.questions_per_clip,

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from transformers import TrainerState
@@ -102,10 +103,13 @@ def identity_of(
     seed: int,
     steps: int | None,
     overrides: Mapping,
+    origin: Mapping = MappingProxyType({}),
 ) -> dict:
     """What a training is made of, flat: settings, rows in their order, pixels, the base's weights."""
     settings = {name: value for name, value in asdict(profile).items() if name not in _LABELS}
-    settings |= method.settings() | {"seed": seed, "steps": profile.steps if steps is None else steps} | dict(overrides)
+    joints = method.joints() | dict(origin)  # by themselves, so that one that was left out later is seen
+    settings |= {name: value for name, value in method.settings().items() if name not in joints} | {"joints": joints}
+    settings |= {"seed": seed, "steps": profile.steps if steps is None else steps} | dict(overrides)
     base = checkpoint_identity(mini_path() if profile.model == "mini" else profile.model)
     own = {"base sha256": base["sha256"], "processes": int(os.environ.get("WORLD_SIZE") or 1)}
     return {**settings, **rows_identity(rows), **clips_identity(clips, [row["scene_name"] for row in rows]), **own}

@@ -38,10 +38,20 @@ from vsr_kit.models.loading import Loaded, describe, load_model, without_renamin
 from vsr_kit.runs.attempts import INTERRUPTED, UNFINISHED
 from vsr_kit.runs.interrupts import Wish, a_command_tells, first_ask
 from vsr_kit.training.callbacks import StopAfter, StopWhenAsked, StopWhenBroken, WarnOfCollapse
+from vsr_kit.training.joints import Start
 from vsr_kit.training.methods import GRPO, Method, check_numbers
 from vsr_kit.training.profiles import Profile, get_profile
+from vsr_kit.training.references import REFERENCE
 from vsr_kit.training.resuming import Begun, begin, identity_of, restore
-from vsr_kit.training.video_mixin import MetricsRecorder, SeesClips
+from vsr_kit.training.starting import (
+    WHOLE,
+    check_start,
+    finish_trainer,
+    made_ready,
+    save_whole,
+    start_identity,
+)
+from vsr_kit.training.video_mixin import MetricsRecorder, SeesClips, rows_and_clips
 from vsr_kit.validation import whole
 
 
@@ -121,7 +131,7 @@ class Trained:
 
     Attributes:
         loaded: the trained model with its adapter, ready to be asked.
-        adapter: folder of the adapter's weights, None without a run folder.
+        adapter: folder of the adapter's weights, None without a run folder or after `train_all`.
         logs: TRL's log dictionaries, `step` in each; the closing one has `train_runtime` in seconds.
         steps: optimiser steps done, earlier attempts' included.
         seconds: spent in this call's training loop.
@@ -164,9 +174,11 @@ def train(
     save_every: int = 20,
     progress: bool = False,
     quiet: bool = False,
+    start: Start | None = None,
+    train_all: bool = False,
     **overrides,
 ) -> Trained:
-    """Train a fresh LoRA adapter.
+    """Train a LoRA adapter, a fresh one unless told otherwise.
 
     Args:
         profile: a Profile, or the name of one.
@@ -184,6 +196,10 @@ def train(
         resume: go on from the run's last checkpoint, or begin where there is none yet. All else must be as it was.
         save_every: steps between checkpoints.
         progress, quiet: show a bar; print neither profile nor model nor, at the end, what it cost.
+        start: a trained adapter to go on with or to merge in first, a `joints.Start`; another checkpoint is the
+            profile's `model`. Pairs of DPO from rollouts are the base's, or the merged base's.
+        train_all: train all of the language model instead of an adapter; not with 4-bit weights. A run's folder then
+            has a whole checkpoint in `model/` and no adapter.
         overrides: any of the fields of the method's TRL config.
 
     Raises:
@@ -192,11 +208,13 @@ def train(
             a checkpoint that is not whole (see runs/checkpoints.py). Nothing was written then.
     """
     profile, method = get_profile(profile), GRPO(method) if isinstance(method, str) else method
-    rows, clips = _rows_and_clips(questions, clips)
+    rows, clips = rows_and_clips(questions, clips)
     whole("save_every", save_every)
     check_numbers(profile, rows, seed, steps, seconds, **overrides)
     method.check(profile, rows)
-    begun = begin(run, resume, lambda: identity_of(profile, method, rows, clips, seed, steps, overrides))
+    check_start(start, train_all, profile)
+    origin = start_identity(start, train_all)
+    begun = begin(run, resume, lambda: identity_of(profile, method, rows, clips, seed, steps, overrides, origin))
     sinks = [on_log] if callable(on_log) else list(on_log)
     if run is not None:
         sinks.insert(0, lambda row: None if "train_runtime" in row else run.metrics(row))
@@ -208,11 +226,11 @@ def train(
         settings = {"disable_tqdm": not progress, "seed": seed} | places | limits | overrides
         with without_renaming_warnings():
             called = time.monotonic()
-            trainer, loaded = _trainer(profile, method, settings, rows, clips, run, quiet)
+            trainer, loaded = _trainer(profile, method, settings, rows, clips, run, quiet, (start, train_all))
             watch, budget = StopWhenBroken(), StopAfter(seconds, begun.spent)
             for callback in (MetricsRecorder(*sinks), watch, WarnOfCollapse(), budget, SealCheckpoints(), *callbacks):
                 trainer.add_callback(callback)
-            if begun.checkpoint is not None:
+            if begun.checkpoint is not None and not train_all:
                 check_fits(trainer.accelerator.unwrap_model(trainer.model), Path(begun.checkpoint))
             began = time.monotonic()
             if begun.is_over(trainer.args.max_steps, seconds):
@@ -269,6 +287,8 @@ def _tell(trainer, run) -> None:
 def _trained(trainer, loaded: Loaded, profile: Profile, adapter, took: tuple, since: int, quiet: bool) -> Trained:
     """What is left of a training that went on from step `since`; its cost is printed."""
     model = trainer.accelerator.unwrap_model(trainer.model).eval()
+    if REFERENCE in getattr(model, "peft_config", ()):
+        model.delete_adapter(REFERENCE)
     ready = Loaded(model, loaded.processor, loaded.name, describe(model, loaded.name, adapter))
     cost = cost_of(trainer.state.log_history, trainer.accelerator.device.type, since)
     if not quiet and cost is not None and trainer.accelerator.is_main_process:
@@ -294,30 +314,18 @@ class SealCheckpoints(TrainerCallback):
         seal(folder, [name for name in names if args.world_size == 1 or not name.startswith("rng_state")])
 
 
-def _rows_and_clips(questions, clips) -> tuple[Sequence[dict], Mapping[str, np.ndarray]]:
-    """What `train` was given as questions, taken apart."""
-    if hasattr(questions, "rows") and hasattr(questions, "clips"):
-        if clips is not None:
-            raise ValueError(f"clips were given beside {type(questions).__name__}, which has its own: leave clips out")
-        return questions.rows, questions.clips
-    if clips is None:
-        raise ValueError(
-            f"questions is a {type(questions).__name__} without clips: give what load_questions returns, or the rows "
-            "with clips={scene_name: frames}"
-        )
-    return questions, clips
-
-
 def _trainer(
-    profile: Profile, method: Method, settings: dict, rows, clips, run, quiet: bool
+    profile: Profile, method: Method, settings: dict, rows, clips, run, quiet: bool, origin: tuple
 ) -> tuple[SeesClips, Loaded]:
     config = method.config(profile, **settings)
     if not quiet and config.process_index == 0:
         print(profile.describe())
     dtype = None if profile.dtype is None else getattr(torch, profile.dtype)
     loaded = load_model(profile.model, profile.quantize, device=_own_gpu(), dtype=dtype, quiet=quiet)
+    loaded = made_ready(loaded, *origin, run)
     features = FeatureStore(folder=None if run is None else run.path / FEATURES)
     trainer = method.trainer(profile, config, loaded, rows, clips, features=features, recorder=run)
+    finish_trainer(trainer, origin[0])
     trainer.remove_callback(PrinterCallback)  # what it would print goes to the sinks
     if config.disable_tqdm:
         trainer.remove_callback(ProgressCallback)
@@ -334,16 +342,24 @@ def _save(trainer: SeesClips, loaded: Loaded, run, stopped: str | None) -> Path 
     """Write the adapter, whole or not at all; a run that is finished already is left as it is."""
     if run is None:
         return None
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    adapted = hasattr(model, "peft_config")
     if trainer.accelerator.is_main_process and run.status == UNFINISHED:
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        model.peft_config["default"].base_model_name_or_path = loaded.name  # not the path it has on this machine
-        beside = run.adapter.with_name(f".{run.adapter.name}.part")
-        shutil.rmtree(beside, ignore_errors=True)
-        model.save_pretrained(beside, save_embedding_layers=False)
-        seal(beside)
-        shutil.rmtree(run.adapter, ignore_errors=True)
-        beside.rename(run.adapter)
+        if adapted:
+            _save_adapter(model, loaded.name, run.adapter)
+        else:
+            save_whole(model, loaded.processor, run.path / WHOLE)
         if stopped != INTERRUPTED:
             shutil.rmtree(run.path / FEATURES, ignore_errors=True)  # a finished run needs them no more
     trainer.accelerator.wait_for_everyone()
-    return run.adapter
+    return run.adapter if adapted else None
+
+
+def _save_adapter(model, base: str, folder: Path) -> None:
+    model.peft_config["default"].base_model_name_or_path = base  # not the path it has on this machine
+    beside = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    model.save_pretrained(beside, save_embedding_layers=False, selected_adapters=["default"])
+    seal(beside)
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.rename(folder)

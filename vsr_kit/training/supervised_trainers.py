@@ -19,7 +19,7 @@ video here: refused), truncation, pairs from a reward model, and sampling new pa
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -31,13 +31,100 @@ from vsr_kit.prompts import answer_choices, has_options, same_answer, target_com
 from vsr_kit.questions import NUMERIC_TYPES
 from vsr_kit.rewards import accuracy_reward
 from vsr_kit.sharing import SharedRows
-from vsr_kit.training.video_mixin import SeesClips, training_rows
+from vsr_kit.training.video_mixin import SeesClips, rows_and_clips, training_rows
+
+SAMPLES = 8  # as many as the miniature's GRPO draws
 
 
-def answer_rows(rows: Sequence[dict], mode: str = "vanilla", prompt_set: str = "train") -> Dataset:
-    """Rows for SFT on the answers: `prompt`, and as `completion` the mode's reply with the true answer, no chain."""
-    data = training_rows(rows, mode, prompt_set)
-    return data.add_column("completion", [target_completion(mode, prompt_set, "", row["ground_truth"]) for row in rows])
+Targets = Callable[[dict], str | None] | Mapping[str, str]
+
+
+def answer_rows(
+    rows: Sequence[dict], mode: str = "vanilla", prompt_set: str = "train", targets: Targets | None = None
+) -> Dataset:
+    """Rows for SFT: `prompt`, and as `completion` the text that is to be said.
+
+    Args:
+        rows, mode, prompt_set: as `training_rows` takes them.
+        targets: f(row) -> text, or texts by the rows' `id`; a row without one is left out. By default the mode's reply
+            with the true answer, no chain.
+
+    Raises:
+        ValueError: a text that is none.
+    """
+    texts = target_texts(rows, mode, prompt_set, targets)
+    kept = [(row, text) for row, text in zip(rows, texts, strict=True) if text is not None]
+    data = training_rows([row for row, _ in kept], mode, prompt_set)
+    return data.add_column("completion", [text for _, text in kept])
+
+
+def target_texts(rows: Sequence[dict], mode: str, prompt_set: str, targets: Targets | None) -> list[str | None]:
+    """What each row's completion is to be, None for one that is left out; arguments and errors as `answer_rows`."""
+    if targets is None:
+        return [target_completion(mode, prompt_set, "", row["ground_truth"]) for row in rows]
+    texts = [targets.get(row["id"]) if isinstance(targets, Mapping) else targets(row) for row in rows]
+    for row, text in zip(rows, texts, strict=True):
+        if text is not None and (not isinstance(text, str) or not text):
+            raise ValueError(
+                f"the target of question {row.get('id')!r} is {text!r}: give a text that holds something, or None to "
+                "leave the question out"
+            )
+    return texts
+
+
+def filtered_rollouts(
+    loaded,
+    questions,
+    keep: Callable[[str, Mapping], bool],
+    *,
+    clips: Mapping[str, np.ndarray] | None = None,
+    mode: str = "vanilla",
+    samples: int = SAMPLES,
+    max_new_tokens: int = 16,
+    temperature: float = 1.0,
+    seed: int = 0,
+) -> dict[str, str]:
+    """Texts for `methods.SFT(targets=...)` from a model's own rollouts: of each question the first that is kept.
+
+    Rejection sampling as in STaR (arXiv 2203.14465), without its second try that is told the answer.
+
+    Args:
+        loaded: the model that answers, asked with the training prompt.
+        questions, clips, mode: as in `training.train`.
+        keep: keep(text, row) -> whether a rollout may be learnt from; one that was cut never is.
+        samples: rollouts of each question.
+        max_new_tokens: cap of a rollout.
+        temperature, seed: of the sampling.
+
+    Returns:
+        Texts by the rows' `id`; a question of which nothing was kept has none.
+
+    Raises:
+        ValueError: two rows have one id, or nothing at all was kept.
+    """
+    from vsr_kit.generation import generate
+
+    rows, clips = rows_and_clips(questions, clips)
+    if len({row["id"] for row in rows}) < len(rows):
+        raise ValueError(f"{len(rows)} rows share ids: texts are known by them, so give each row one of its own")
+    said = generate(
+        loaded,
+        rows,
+        clips,
+        mode=mode,
+        prompt_set="train",
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        num_samples=samples,
+        seed=seed,
+    )
+    texts = {}
+    for row, group in zip(rows, said, strict=True):
+        kept = [one.text for one in group if not one.truncated and one.text and keep(one.text, row)]
+        texts |= {row["id"]: kept[0]} if kept else {}
+    if not texts:
+        raise ValueError(f"none of {samples} rollouts of each of {len(rows)} questions is kept: keep less strictly")
+    return texts
 
 
 class _AnswersTrainer(SeesClips):
@@ -111,9 +198,6 @@ def _refuse_unsupported(config, kwargs: Mapping) -> None:
     wrong += [name for name in ("compute_metrics", "compute_loss_func") if kwargs.get(name) is not None]
     if wrong:
         raise ValueError(f"{wrong[0]} is not supported here: its passes would not see the video; leave it out")
-
-
-SAMPLES = 8  # as many as the miniature's GRPO draws
 
 
 def corrupted_pairs(rows: Sequence[dict], mode: str = "vanilla", seed: int = 0) -> Dataset:

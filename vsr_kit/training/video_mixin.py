@@ -134,6 +134,24 @@ def training_rows(rows: Sequence[dict], mode: str, prompt_set: str = "train") ->
     return Dataset.from_dict({**columns, "prompt": [chat_messages(row, mode, prompt_set) for row in rows]})
 
 
+def rows_and_clips(questions, clips) -> tuple[Sequence[dict], Mapping[str, np.ndarray]]:
+    """Questions taken apart: anything with `.rows` and `.clips`, or rows and the clips beside them.
+
+    Raises:
+        ValueError: there are no clips, or two sets of them.
+    """
+    if hasattr(questions, "rows") and hasattr(questions, "clips"):
+        if clips is not None:
+            raise ValueError(f"clips were given beside {type(questions).__name__}, which has its own: leave clips out")
+        return questions.rows, questions.clips
+    if clips is None:
+        raise ValueError(
+            f"questions is a {type(questions).__name__} without clips: give what load_questions returns, or the rows "
+            "with clips={scene_name: frames}"
+        )
+    return questions, clips
+
+
 class SeesClips:
     """Mixin before one of TRL's trainers that gives it clips.
 
@@ -180,6 +198,13 @@ class SeesClips:
             features = self.features.encode(model, processor, [self.clips[scene] for scene in scenes])
         clip_of = dict(zip(scenes, features, strict=True))
         return [encode_prompt(model, processor, row["prompt"], clip_of[row["scene_name"]]) for row in rows]
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
+        own = self.accelerator.unwrap_model(self.model if model is None else model)
+        if hasattr(own, "peft_config"):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:  # stock looks for names that a saved Qwen2-VL does not have, loads nothing, and only warns
+            own.load_state_dict(type(own).from_pretrained(resume_from_checkpoint, dtype=own.dtype).state_dict())
 
     def _get_train_sampler(self, dataset=None):
         if self.questions_per_clip == 1:
