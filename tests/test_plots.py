@@ -592,6 +592,12 @@ def test_an_unread_answer_shows_its_reason_and_an_empty_one_that_it_is():
     assert "could not be read" not in alone
 
 
+def test_what_predict_adds_to_a_row_is_no_reward():
+    row = ROW | {"mode": "vanilla", "sample": 0, "prediction": "4", "num_tokens": 2, "truncated": False}
+    html = plots.traces([row], source="measured now").markup
+    assert "sample" not in html and "tokens" not in html and html.count(">–</td>") == 1
+
+
 def test_the_kits_own_parser_reads_by_default():
     rows = [ROW | {"completion": "<think>two</think> <answer> four </answer>"}, ROW | {"completion": "no idea"}]
     html = plots.traces(rows, source="shipped").markup

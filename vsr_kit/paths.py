@@ -9,8 +9,8 @@ another name. A small file in the folder records which version each copy was mad
 beside its folder, into ./runs as seen from where `vsr lab` was started, so that `vsr report` finds them there; the same
 holds for a checkout's own `notebooks/`.
 
-A notebook's parameters cell says `SMOKE = smoke()` and chooses its numbers by it: the full budget, or the small one
-with which the tests run the whole course. The switch is an environment variable, which every kernel inherits.
+A notebook's parameters cell says `SMOKE = vsr.smoke()` and chooses its numbers by it: the full budget, or the small
+one with which the tests run the whole course. The switch is an environment variable, which every kernel inherits.
 
 Left out: downloading (what is not shipped is named by a path or hub id where it is used), merging a new version into an
 edited copy, and budgets between full and smoke.

@@ -86,8 +86,9 @@ def shares(texts: Iterable[str], mode: str) -> dict[str, float]:
     return {name: sum(found(text, mode) for text in texts) / len(texts) for name, found in DETECTORS.items()}
 
 
-# Numbers that a rollout's row may hold besides its rewards, see `runs.RunFolder.rollouts` and VSI-Bench's fields.
+# Numbers that an answer's row may hold besides rewards: `runs.RunFolder.rollouts`, VSI-Bench's fields, and `predict`.
 NO_REWARDS = {"step", "attempt", "stage", "advantage", "id", "run", "seed", "ground_truth", "score", "tokens"}
+NO_REWARDS |= {"sample", "num_tokens"}
 
 
 def reward_columns(row: Mapping) -> dict[str, float]:
