@@ -69,3 +69,11 @@ def test_what_a_study_tells_is_what_the_functions_tell(shipped):
     assert shipped.gains(["sft", "kl-0"]).keys() == {"sft", "kl-0"}
     assert shipped.first_and_last_groups("grpo-think") == answers.first_and_last_groups(None, of="grpo-think")
     assert shipped.settings("kl-0").profile.beta == 1e-12
+
+
+def test_real_rooms_and_controls_are_those_of_their_modules(shipped):
+    from vsr_kit.study import real_rooms, travel
+
+    assert shipped.real_rooms().keys() == real_rooms.real_rooms().keys()
+    assert shipped.centre_ceilings() == real_rooms.ceilings()
+    assert [one.reading for one in shipped.controls().values()] == [one.reading for one in travel.tried().values()]

@@ -102,8 +102,8 @@ def drop_repeated_mean(bands: Bands) -> Bands:
 
 
 def in_points(bands: Bands) -> dict[str, str]:
-    """Differences as a table writes them: `{"object_counting": "+1.2 (-0.3 to +2.7)", …}`."""
-    return {task: f"{b.mean:+.1f} ({b.low:+.1f} to {b.high:+.1f})" for task, b in bands.items()}
+    """Differences as a table writes them: `{"object_counting": "+1.2 (-0.3 to +2.7)", …}`; a repeated mean once."""
+    return {t: f"{b.mean:+.1f} ({b.low:+.1f} to {b.high:+.1f})" for t, b in drop_repeated_mean(bands).items()}
 
 
 def provenance(folder: Path | str | None = None) -> str:

@@ -17,7 +17,9 @@ from vsr_kit.study.answers import Bands, BeforeAfter
 from vsr_kit.study.comparisons import RunCost
 from vsr_kit.study.evidence import Evidence
 from vsr_kit.study.judge import Verdict, verdict, verdicts
+from vsr_kit.study.real_rooms import RealRooms, ceilings, real_rooms
 from vsr_kit.study.summary import ledger
+from vsr_kit.study.travel import Tried, tried
 
 
 class Study(Evidence):
@@ -126,6 +128,20 @@ class Study(Evidence):
     def first_and_last_groups(self, of: str, question_type: str = "object_counting") -> list[list[dict]]:
         """A type's first group of rollouts that a variant's first run sampled, and its last group."""
         return answers.first_and_last_groups(self.folder, question_type, of)
+
+    # -- real rooms ----------------------------------------------------------------------------------------------------
+
+    def real_rooms(self) -> dict[str, RealRooms]:
+        """What GRPO changed on each set of rooms that was asked about, our own test rooms first, for comparison."""
+        return real_rooms(self.folder)
+
+    def centre_ceilings(self) -> dict[str, Interval]:
+        """By data set, what perfect centre-to-centre distances earn where closest points are asked: MRA in per cent."""
+        return ceilings(self.folder)
+
+    def controls(self) -> dict[str, Tried]:
+        """Every control of the question why a gain stays at home, and what came of it."""
+        return tried(self.folder)
 
     # -- verdicts ------------------------------------------------------------------------------------------------------
 
