@@ -16,10 +16,10 @@ from make_tree import tree  # noqa: E402
 
 from vsr_kit.study import ledger, study_summary  # noqa: E402
 from vsr_kit.study.real_rooms import real_rooms_summary, travels  # noqa: E402
-from vsr_kit.study.summary import headlines, sharing_summary  # noqa: E402
+from vsr_kit.study.summary import headlines, sharing_lines, sharing_summary  # noqa: E402
 from vsr_kit.study.travel import findings  # noqa: E402
 
-_MARK = re.compile(r"(<!-- computed: ([a-z-]+) -->\n).*?(\n<!-- end -->)", re.S)
+_MARK = re.compile(r"(<!-- computed: ([a-z-]+) -->\n)(?:(?!<!-- ).)*(<!-- end -->)", re.S)
 
 
 def _listed(sentences: list[str]) -> str:
@@ -35,7 +35,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "travels": lambda: _listed(travels()),
     "controls": lambda: _listed(findings()),
     "sharing": sharing_summary,
-    "sharing-short": lambda: sharing_summary(short=True),
+    "sharing-short": sharing_lines,
 }
 
 
@@ -47,7 +47,7 @@ def pages() -> list[Path]:
 
 def filled(text: str) -> str:
     """A page with its computed parts made anew."""
-    return _MARK.sub(lambda found: found[1] + BLOCKS[found[2]]() + found[3], text)
+    return _MARK.sub(lambda found: f"{found[1]}{BLOCKS[found[2]]()}\n{found[3]}", text)
 
 
 if __name__ == "__main__":

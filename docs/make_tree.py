@@ -4,6 +4,7 @@ A test compares it with the package, so a new module needs a line here, and a mo
 """
 
 from pathlib import Path
+from textwrap import indent
 
 PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 
@@ -12,20 +13,20 @@ paths                       shipped files, the reader's copy of the course, runs
 validation                  checks of settings and of text from outside
 files                       atomic writing, JSON lines, parquet, SHA-256 seals
 locks                       one writer a folder
-rooms/                      BOXES IN METRES
+rooms/                      boxes in metres
   geometry                  Box, Room, exact distances
   generator                 procedural rooms, and rooms with one thing changed
   files                     VSI-Bench's released geometry, read
-videos/                     CLIPS
+videos/                     clips
   rendering                 a room and a camera path become frames
   filming                   the camera's walk, and what each frame shows
   files                     mp4 written and read
-questions/                  VSI-BENCH'S TEN QUESTION TYPES
+questions/                  vsi-bench's ten question types
   types                     names, wordings, the two sets of rules
   geometric                 questions and true answers of eight types, from geometry
   held_out                  route planning and appearance order
   own_types                 add a question type of your own
-prompts/                    WHAT A MODEL IS ASKED, AND HOW ITS ANSWER IS READ
+prompts/                    what a model is asked, and how its answer is read
   templates                 vanilla, think and observe prompts
   parsing                   parse_answer: the lenient reader
   candidates                which option or number a text names
@@ -33,24 +34,24 @@ prompts/                    WHAT A MODEL IS ASKED, AND HOW ITS ANSWER IS READ
   number_words              "twenty-one"
   wording                   phrases that decide whether a number is the answer
   markup                    Markdown, LaTeX and HTML removed
-data/                       ROWS AND FOLDERS
+data/                       rows and folders
   rows                      make_rows, reading, splitting
   checking                  the check that every row passes
   clips                     clips on disk, found by their rows
   datasets                  what `vsr build` writes
-rewards/                    WHAT A COMPLETION EARNS
+rewards/                    what a completion earns
   terms                     every reward function; add one in EXTRA_REWARDS or NUMERIC_REWARDS
   detectors                 signs of reward hacking: counted, never paid
   cheats                    completions that earn without an answer
   trl_functions             rewards as TRL takes them
-models/                     QWEN2-VL CHECKPOINTS
+models/                     Qwen2-VL checkpoints
   loading                   load_model: miniature, hub or folder; nf4, LoRA
   vision                    a clip is encoded here: frames, vision tower, video tokens
   feature_cache             each clip encoded once a run
   adapters                  LoRA adapters, loaded completely or refused
   checkpoint_files          nothing missing, nothing damaged
   new_checkpoint            a new Qwen2-VL of any size, with random weights
-runs/                       RUN FOLDERS
+runs/                       run folders
   folder                    what a run writes
   reading                   the same, read strictly
   attempts                  starts, resumes, finishes
@@ -58,7 +59,7 @@ runs/                       RUN FOLDERS
   checkpoints               a trainer's checkpoint, checked
   interrupts                Ctrl-C and SIGTERM
   provenance                packages, hardware, commit
-sharing/                    SHARED PREFIXES ARE READ ONCE
+sharing/                    shared prefixes are read once
   packing                   prompts and completions in one sequence, as a tree
   attention                 attention over the tree, and the shared KV cache
   prefill                   prompts read for evaluation
@@ -70,31 +71,31 @@ sharing/                    SHARED PREFIXES ARE READ ONCE
 generation                  generate: questions and clips go in, answers come out
 losses                      advantages, GRPO's and DPO's loss: the arithmetic in a few lines
 kl                          KL estimators k1, k2, k3 and their gradients
-evaluation/                 SCORES
+evaluation/                 scores
   evaluate                  load questions, ask a model, record the answers
   predictions               predict and sample_group, nothing recorded
   scorers                   VSI-Bench's score, by three readings of an answer
   intervals                 95 % intervals over rooms and seeds
   baselines                 most frequent answer, wrong clip
   passk                     best of k
-training/                   GRPO, SFT AND DPO BY TRL
+training/                   grpo, sft and dpo by trl
   run                       train: the one call
   methods                   GRPO, SFT, DPO
-  profiles                  settings by model: mini, 2b, paper, ...
+  profiles                  settings: mini, t4, a100, paper
   grpo_trainer              TRL's GRPO trainer, taught to see video
   supervised_trainers       the same for SFT and DPO; preference pairs
   video_mixin               clips, features and batches for both
   callbacks                 time limits, stops, broken numbers
   collapse                  collapse found in a reward's curve
   resuming                  the first step, or the last checkpoint
-claims/                     THE FORM OF A CLAIM
+claims/                     the form of a claim
   rules                     a verdict's rule: gain, no_gain, most_runs, ...
   measures                  from a study's answers to named findings
   recipe                    Variant, Condition, Recipe
-recipes/                    ONE FILE A PAPER; add() for your own
+recipes/                    one file a paper; add() for your own
   vsgrpo                    runs, claims and table of vsGRPO
   kit_questions             what the papers do not test
-plots/                      THE NOTEBOOKS' FIGURES
+plots/                      the figures of the notebooks
   rooms                     floor plans and clip strips
   scores                    scores with intervals, kinds of answers
   training                  training curves, one GRPO group
@@ -105,14 +106,14 @@ plots/                      THE NOTEBOOKS' FIGURES
   style                     colours and names
   svg                       plotly figures as still SVG
   marks                     the shapes in them
-widgets/                    CLICKABLE
+widgets/                    clickable, for notebooks
   player                    clip beside floor plan
   inspector                 several models' answers to one question
   live                      curves that grow
-exercises/                  THE COURSE'S EXERCISES, CHECKED
+exercises/                  the course's exercises, checked
   course                    one check an exercise
   cases                     how a check is made
-miniature/                  HOW THE SHIPPED MODEL WAS MADE
+miniature/                  how the shipped model was made
   recipe                    its numbers
   training                  all stages, from rooms to a checkpoint
   stages                    the loop of a stage
@@ -120,7 +121,7 @@ miniature/                  HOW THE SHIPPED MODEL WAS MADE
   sight                     the vision tower's lessons
   batches                   many lessons about one clip
   folder                    its work folder
-study/                      THE STUDY: RUNS, ANSWERS, VERDICTS
+study/                      the study: runs, answers, verdicts
   study                     Study: everything a study folder can be asked
   runner                    `vsr reproduce`
   training_runs             one run: train, keep, ask
@@ -140,11 +141,11 @@ study/                      THE STUDY: RUNS, ANSWERS, VERDICTS
   reward_analysis           zero-variance groups, constant answers
   staleness                 whether earlier results still count
   acceptance                whether a new miniature may ship
-pages/                      HTML WITHOUT A NETWORK
+pages/                      html without a network
   site                      the course as a site
   html                      a notebook as a page
   report                    a page about runs
-cli/                        THE COMMAND vsr
+cli/                        the command vsr
   course                    run, course, lab, test
   data                      build, score
   models                    pretrain, eval, train, report
@@ -181,7 +182,7 @@ def tree() -> str:
     """
     if wrong := sorted(modules() ^ named()):
         raise ValueError(f"docs/make_tree.py: give {', '.join(wrong)} a line, or take the line out")
-    return f"```\nvsr_kit/\n{LINES.strip()}\n```"
+    return f"```\nvsr_kit/\n{indent(LINES.strip(), '  ')}\n```"
 
 
 if __name__ == "__main__":

@@ -59,21 +59,21 @@ def ledger(folder: Path | str | None = None) -> str:
 
 
 def headlines(folder: Path | str | None = None) -> str:
-    """Markdown: a line for each headline claim, and one that counts the verdicts on all claims."""
+    """Markdown: a line for each headline claim under the model and rooms of all, and a count of all verdicts."""
     found = verdicts(folder)
     shown = [found[name] for name in HEADLINES if name in found]
+    rooms = " and ".join(dict.fromkeys(f"{verdict.reach.model}, {verdict.reach.rooms}" for verdict in shown))
     lines = [f"- {escape(verdict.claim.says, quote=False)} {_short(verdict)}" for verdict in shown]
     counts = Counter(verdict.verdict.partition(":")[0] for verdict in found.values())
     words = ", ".join(f"{count} {word}" for word, count in counts.most_common())
-    return "\n".join([*lines, f"- Of all {len(found)} claims: {words}."])
+    return "\n".join([f"Measured on {rooms}:\n", *lines, f"\nOf all {len(found)} claims: {words}."])
 
 
 def _short(verdict: Verdict) -> str:
-    """The verdict with its differences, without their basis, which the ledger has."""
+    """The verdict with its differences, without their basis and its limits, which the ledger has."""
     found = {name: f"{band.mean:+.1f} points ({_signed(band)})" for name, band in verdict.found.items()}
     words = ", ".join(found.values() if len(found) == 1 else (f"{name} {text}" for name, text in found.items()))
-    limits = f"; {verdict.limits}" if verdict.limits else ""
-    return f"On the miniature and {verdict.reach.rooms} **{verdict.verdict.partition(':')[0]}**: {words}{limits}."
+    return f"**{verdict.verdict.partition(':')[0].capitalize()}**: {words}."
 
 
 def _found(verdict: Verdict) -> str:
@@ -101,21 +101,26 @@ FILE = "sharing.json"
 _KINDS = {"grpo": "GRPO", "sft": "SFT", "evaluation": "evaluation"}
 
 
-def sharing_summary(path: Path | str | None = None, *, short: bool = False) -> str:
+def sharing_summary(path: Path | str | None = None) -> str:
     """Markdown: for each case stock's seconds, how often sharing fits into them, and tokens and memory as ratios.
 
-    Args:
-        path: what `python -m benchmarks sharing --out` wrote; the shipped one if None.
-        short: leave out tokens, memory and targets.
+    path: what `python -m benchmarks sharing --out` wrote; the shipped one if None.
     """
+    heads = ["work", "stock TRL", "shared", "speed-up, cold / warm cache", "fewer tokens", "less memory", "target"]
+    head, *lines = (f"| {' | '.join(cells)} |" for cells in (heads, *_cases(path)))
+    return "\n".join([head, "|" + "---|" * len(heads), *lines])
+
+
+def sharing_lines(path: Path | str | None = None) -> str:
+    """Markdown: the speed-up of each case, a line each."""
+    return "\n".join(f"- {work}: {faster}" for work, _, _, faster, *_ in _cases(path))
+
+
+def _cases(path: Path | str | None) -> list[list[str]]:
     path = check_seal(path or data_samples("reference_runs") / FILE)
     result = read_json(path, {"cases": dict})
-    heads = ["work", "stock TRL", "shared", "speed-up, cold / warm cache", "fewer tokens", "less memory", "target"]
     with reading(path):
-        rows = [_cells(case) for case in result["cases"].values()]
-    width = 4 if short else len(heads)
-    head, *lines = (f"| {' | '.join(cells[:width])} |" for cells in (heads, *rows))
-    return "\n".join([head, "|" + "---|" * width, *lines])
+        return [_cells(case) for case in result["cases"].values()]
 
 
 def _cells(case: dict) -> list[str]:
