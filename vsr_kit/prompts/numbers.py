@@ -31,6 +31,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vsr_kit.prompts.number_words import NUMBER_WORDS, ONES, TEENS, TENS, lmms_eval_number, words_value
+from vsr_kit.questions.types import ANSWER_UNITS
 
 _METRE = r"(?:met(?:er|re)s?|mtrs?|mts?)"
 _SQUARED = r"(?: ?\^ ?2|2| squared|[ -]?sq(?:uared?)?)"
@@ -54,12 +55,6 @@ UNITS: tuple[tuple[str, str, float], ...] = (
     (r"feet|foot|ft|英尺", "length", 0.3048),
     (r"yards?|yds?|码", "length", 0.9144),
 )
-
-_ASKED = {
-    "object_abs_distance": ("length", 1.0),
-    "object_size_estimation": ("length", 0.01),
-    "room_size_estimation": ("area", 1.0),
-}
 
 # what may stand between a number and its unit: brackets, quotes, a comma, a line break, and "in" within brackets
 BETWEEN = r"[\s\"'(\[{)\]},\\~_-]{0,6}?(?:in )?"
@@ -89,7 +84,7 @@ def unit_of(match: re.Match) -> tuple[str, float]:
 
 def asked_unit(question_type: str) -> tuple[str, float] | None:
     """The dimension and the size of the unit a type of question asks for; None for counts."""
-    return _ASKED.get(question_type)
+    return ANSWER_UNITS.get(question_type)
 
 
 def mark_unit(text: str, start: int, end: int) -> float | None:

@@ -1,13 +1,14 @@
 """Questions: VSI-Bench's ten question types, with wordings, ground truths and rules against ambiguity.
 
 types.py has the types, wordings and rule sets, geometric.py the eight types that geometry alone answers, held_out.py
-the other two. The eight come in two phrasings: VSI-Bench's (options with letters, closest points) and VSI-100k's (no
-options, centre to centre), on which vsGRPO trained. Route planning and appearance order exist only in VSI-Bench's
-phrasing and are held out of all training here, as they were in the paper.
+the other two, and own_types.py adds types of your own. The eight come in two phrasings: VSI-Bench's (options with
+letters, closest points) and VSI-100k's (no options, centre to centre), on which vsGRPO trained. Route planning and
+appearance order exist only in VSI-Bench's phrasing and are held out of all training here, as they were in the paper.
 Left out: human filtering; a question is dropped by a stated rule or not at all.
 """
 
 from vsr_kit.questions.geometric import make_questions
+from vsr_kit.questions.own_types import add_type, remove_type
 from vsr_kit.questions.types import (
     BENCHMARK_RULES,
     CHOICE_TYPES,
@@ -43,8 +44,10 @@ __all__ = [
     "TRAINED_TYPES",
     "Question",
     "Rules",
+    "add_type",
     "get_rules",
     "make_questions",
+    "remove_type",
     "rules_for",
     "task_of",
 ]

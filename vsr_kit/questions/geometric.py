@@ -143,7 +143,7 @@ def make_questions(
     for name in types or templates:
         if name not in templates or (name == "obj_appearance_order" and clip is None):
             continue
-        drafts = list(_ASK[name](scene))
+        drafts = list(ASK[name](scene))
         if max_per_type is not None and len(drafts) > max_per_type:
             drafts = [drafts[i] for i in sorted(rng.choice(len(drafts), max_per_type, replace=False))]
         questions += [_finish(scene, draft, templates, i) for i, draft in enumerate(drafts)]
@@ -309,7 +309,7 @@ def _ask_held_out(name: str):
     return ask
 
 
-_ASK = {
+ASK = {
     "object_counting": _counting,
     "object_abs_distance": _abs_distance,
     "object_size_estimation": _object_size,

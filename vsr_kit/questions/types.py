@@ -23,14 +23,21 @@ from dataclasses import asdict, dataclass
 
 from vsr_kit.rooms import Room
 
-NUMERIC_TYPES = ("object_counting", "object_abs_distance", "object_size_estimation", "room_size_estimation")
+# Lists, to which own_types.add_type appends; the tuples are the papers' and stay as they are.
+NUMERIC_TYPES = ["object_counting", "object_abs_distance", "object_size_estimation", "room_size_estimation"]
 DIRECTION_TYPES = ("object_rel_direction_easy", "object_rel_direction_medium", "object_rel_direction_hard")
 HELD_OUT_TYPES = ("route_planning", "obj_appearance_order")
-CHOICE_TYPES = ("object_rel_distance", *DIRECTION_TYPES, *HELD_OUT_TYPES)
-QUESTION_TYPES = (*NUMERIC_TYPES, *CHOICE_TYPES)
+CHOICE_TYPES = ["object_rel_distance", *DIRECTION_TYPES, *HELD_OUT_TYPES]
+QUESTION_TYPES = [*NUMERIC_TYPES, *CHOICE_TYPES]
 TRAINED_TYPES = (*NUMERIC_TYPES, "object_rel_distance", *DIRECTION_TYPES)
 TRAINED_TASKS = (*NUMERIC_TYPES, "object_rel_distance", "object_rel_direction")
-TASKS = (*TRAINED_TASKS, *HELD_OUT_TYPES)
+TASKS = [*TRAINED_TASKS, *HELD_OUT_TYPES]
+# What the numbers of a type are in: the dimension, and the unit's size in metres or square metres. Counts have none.
+ANSWER_UNITS = {
+    "object_abs_distance": ("length", 1.0),
+    "object_size_estimation": ("length", 0.01),
+    "room_size_estimation": ("area", 1.0),
+}
 PHRASINGS = ("vsi-bench", "vsi-100k")
 LABELS = ("closest", "centre")  # what the distance types measure: VSI-Bench's labels, and VSI-100k's
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from vsr_kit.data import make_rows, split_rooms
-from vsr_kit.questions import BENCHMARK_RULES, QUESTION_TYPES, STUDY_RULES, TRAINED_TYPES, Rules
+from vsr_kit.questions import BENCHMARK_RULES, HELD_OUT_TYPES, STUDY_RULES, TRAINED_TYPES, Rules
 from vsr_kit.recipes import question_set_maker
 from vsr_kit.rooms import Room, read_geometry
 from vsr_kit.study.labels import as_letters
@@ -25,7 +25,6 @@ from vsr_kit.videos import film
 ROOMS = {"train": 400, "val": 120, "test": 120}
 TEST_ROOMS, VAL_ROOMS, TRAIN_ROOMS = ROOMS["test"], ROOMS["val"], ROOMS["train"]
 PER_TYPE_AND_ROOM = 2
-HELD_OUT_TYPES = tuple(kind for kind in QUESTION_TYPES if kind not in TRAINED_TYPES)
 ARKITSCENES = "arkitscenes-vsi-bench"
 # Sets about real rooms, in VSI-Bench's phrasing, and the rules they are asked by.
 REAL = {ARKITSCENES: STUDY_RULES, "arkitscenes-benchmark": BENCHMARK_RULES, "scannetpp-benchmark": BENCHMARK_RULES}

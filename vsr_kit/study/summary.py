@@ -1,11 +1,12 @@
-"""The README's tables in Markdown: the study's main table, the ledger of claims, and the benchmark of sharing.
+"""Tables of the README and of docs/ in Markdown: scores, headline claims, the ledger of claims, sharing's benchmark.
 
-`study_summary`, `ledger` and `sharing_summary` compute them from the shipped study and the shipped benchmark; a test
-checks that the README contains them.
+`study_summary`, `headlines`, `ledger` and `sharing_summary` compute them from the shipped study and the shipped
+benchmark. `python docs/make_pages.py` writes them into the pages, and a test checks that the pages contain them.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from html import escape
 from pathlib import Path
 
@@ -26,6 +27,8 @@ _TRAINED = {
     "grpo-think": "GRPO, think prompt",
     "grpo-observe": "GRPO, observe prompt",
 }
+
+HEADLINES = ("cot-prompts-do-not-help", "grpo-lifts", "grpo-beats-sft", "sft-beats-dpo", "grpo-teaches-looking")
 
 
 def study_summary(folder: Path | str | None = None) -> str:
@@ -55,6 +58,24 @@ def ledger(folder: Path | str | None = None) -> str:
     return "\n".join(table)
 
 
+def headlines(folder: Path | str | None = None) -> str:
+    """Markdown: a line for each headline claim under the model and rooms of all, and a count of all verdicts."""
+    found = verdicts(folder)
+    shown = [found[name] for name in HEADLINES if name in found]
+    rooms = " and ".join(dict.fromkeys(f"{verdict.reach.model}, {verdict.reach.rooms}" for verdict in shown))
+    lines = [f"- {escape(verdict.claim.says, quote=False)} {_short(verdict)}" for verdict in shown]
+    counts = Counter(verdict.verdict.partition(":")[0] for verdict in found.values())
+    words = ", ".join(f"{count} {word}" for word, count in counts.most_common())
+    return "\n".join([f"Measured on {rooms}:\n", *lines, f"\nOf all {len(found)} claims: {words}."])
+
+
+def _short(verdict: Verdict) -> str:
+    """The verdict with its differences, without their basis and its limits, which the ledger has."""
+    found = {name: f"{band.mean:+.1f} points ({_signed(band)})" for name, band in verdict.found.items()}
+    words = ", ".join(found.values() if len(found) == 1 else (f"{name} {text}" for name, text in found.items()))
+    return f"**{verdict.verdict.partition(':')[0].capitalize()}**: {words}."
+
+
 def _found(verdict: Verdict) -> str:
     return "; ".join(str(verdict).split("\n")[:-1]) or f"it takes {verdict.claim.scale}"
 
@@ -72,6 +93,10 @@ def _range(interval: Interval) -> str:
     return f"{interval.low:.1f} to {interval.high:.1f}"
 
 
+def _signed(interval: Interval) -> str:
+    return f"{interval.low:+.1f} to {interval.high:+.1f}"
+
+
 FILE = "sharing.json"
 _KINDS = {"grpo": "GRPO", "sft": "SFT", "evaluation": "evaluation"}
 
@@ -81,26 +106,31 @@ def sharing_summary(path: Path | str | None = None) -> str:
 
     path: what `python -m benchmarks sharing --out` wrote; the shipped one if None.
     """
+    heads = ["work", "stock TRL", "shared", "speed-up, cold / warm cache", "fewer tokens", "less memory", "target"]
+    head, *lines = (f"| {' | '.join(cells)} |" for cells in (heads, *_cases(path)))
+    return "\n".join([head, "|" + "---|" * len(heads), *lines])
+
+
+def sharing_lines(path: Path | str | None = None) -> str:
+    """Markdown: the speed-up of each case, a line each."""
+    return "\n".join(f"- {work}: {faster}" for work, _, _, faster, *_ in _cases(path))
+
+
+def _cases(path: Path | str | None) -> list[list[str]]:
     path = check_seal(path or data_samples("reference_runs") / FILE)
     result = read_json(path, {"cases": dict})
-    lines = [
-        "| work | stock TRL | shared | faster, clips new / known | fewer tokens | less memory | asked for |",
-        "|---|---|---|---|---|---|---|",
-    ]
     with reading(path):
-        return "\n".join(lines + [_line(case) for case in result["cases"].values()])
+        return [_cells(case) for case in result["cases"].values()]
 
 
-def _line(case: dict) -> str:
+def _cells(case: dict) -> list[str]:
     sides, ratios = case["sides"], case["ratios"]
     *_, warm = ratios
     seconds = [f"{sides[name]['seconds']:.1f} s" for name in ("stock", warm)]
     faster = " / ".join(f"{ratio['seconds']:.1f}×" for ratio in ratios.values())
     tokens, memory = (f"{ratios[warm][kind]:.1f}×" for kind in ("trunk tokens", "peak memory"))
     asked = "; ".join(_target(target) for target in case["targets"])
-    return (
-        "| " + " | ".join([f"{_KINDS[case['kind']]}: {case['about']}", *seconds, faster, tokens, memory, asked]) + " |"
-    )
+    return [f"{_KINDS[case['kind']]}: {case['about']}", *seconds, faster, tokens, memory, asked]
 
 
 def _target(target: dict) -> str:

@@ -1,0 +1,189 @@
+"""The annotated tree of vsr_kit/ in the README: one line a module. `python docs/make_tree.py` prints it.
+
+A test compares it with the package, so a new module needs a line here, and a module that is gone loses its line.
+"""
+
+from pathlib import Path
+from textwrap import indent
+
+PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
+
+LINES = """
+paths                       shipped files, the reader's copy of the course, runs, the smoke switch
+validation                  checks of settings and of text from outside
+files                       atomic writing, JSON lines, parquet, SHA-256 seals
+locks                       one writer a folder
+rooms/                      boxes in metres
+  geometry                  Box, Room, exact distances
+  generator                 procedural rooms, and rooms with one thing changed
+  files                     VSI-Bench's released geometry, read
+videos/                     clips
+  rendering                 a room and a camera path become frames
+  filming                   the camera's walk, and what each frame shows
+  files                     mp4 written and read
+questions/                  vsi-bench's ten question types
+  types                     names, wordings, the two sets of rules
+  geometric                 questions and true answers of eight types, from geometry
+  held_out                  route planning and appearance order
+  own_types                 add a question type of your own
+prompts/                    what a model is asked, and how its answer is read
+  templates                 vanilla, think and observe prompts
+  parsing                   parse_answer: the lenient reader
+  candidates                which option or number a text names
+  numbers                   numbers with units
+  number_words              "twenty-one"
+  wording                   phrases that decide whether a number is the answer
+  markup                    Markdown, LaTeX and HTML removed
+data/                       rows and folders
+  rows                      make_rows, reading, splitting
+  checking                  the check that every row passes
+  clips                     clips on disk, found by their rows
+  datasets                  what `vsr build` writes
+rewards/                    what a completion earns
+  terms                     every reward function; add one in EXTRA_REWARDS or NUMERIC_REWARDS
+  detectors                 signs of reward hacking: counted, never paid
+  cheats                    completions that earn without an answer
+  trl_functions             rewards as TRL takes them
+models/                     Qwen2-VL checkpoints
+  loading                   load_model: miniature, hub or folder; nf4, LoRA
+  vision                    a clip is encoded here: frames, vision tower, video tokens
+  feature_cache             each clip encoded once a run
+  adapters                  LoRA adapters, loaded completely or refused
+  checkpoint_files          nothing missing, nothing damaged
+  new_checkpoint            a new Qwen2-VL of any size, with random weights
+runs/                       run folders
+  folder                    what a run writes
+  reading                   the same, read strictly
+  attempts                  starts, resumes, finishes
+  identity                  hashes that must agree before a run is resumed
+  checkpoints               a trainer's checkpoint, checked
+  interrupts                Ctrl-C and SIGTERM
+  provenance                packages, hardware, commit
+sharing/                    shared prefixes are read once
+  packing                   prompts and completions in one sequence, as a tree
+  attention                 attention over the tree, and the shared KV cache
+  prefill                   prompts read for evaluation
+  rollouts                  one prefill for all rollouts of a prompt
+  scoring                   log-probabilities in one packed pass
+  reference                 the same without sharing
+  compare                   both ways side by side
+  meter                     seconds and tokens by phase
+generation                  generate: questions and clips go in, answers come out
+losses                      advantages, GRPO's and DPO's loss: the arithmetic in a few lines
+kl                          KL estimators k1, k2, k3 and their gradients
+evaluation/                 scores
+  evaluate                  load questions, ask a model, record the answers
+  predictions               predict and sample_group, nothing recorded
+  scorers                   VSI-Bench's score, by three readings of an answer
+  intervals                 95 % intervals over rooms and seeds
+  baselines                 most frequent answer, wrong clip
+  passk                     best of k
+training/                   grpo, sft and dpo by trl
+  run                       train: the one call
+  methods                   GRPO, SFT, DPO
+  profiles                  settings: mini, t4, a100, paper
+  grpo_trainer              TRL's GRPO trainer, taught to see video
+  supervised_trainers       the same for SFT and DPO; preference pairs
+  video_mixin               clips, features and batches for both
+  callbacks                 time limits, stops, broken numbers
+  collapse                  collapse found in a reward's curve
+  resuming                  the first step, or the last checkpoint
+claims/                     the form of a claim
+  rules                     a verdict's rule: gain, no_gain, most_runs, ...
+  measures                  from a study's answers to named findings
+  recipe                    Variant, Condition, Recipe
+recipes/                    one file a paper; add() for your own
+  vsgrpo                    runs, claims and table of vsGRPO
+  kit_questions             what the papers do not test
+plots/                      the figures of the notebooks
+  rooms                     floor plans and clip strips
+  scores                    scores with intervals, kinds of answers
+  training                  training curves, one GRPO group
+  comparisons               before and after, differences, costs
+  tables                    score tables, answers as they were written
+  sharing                   packed trees, tokens saved
+  canvas                    the empty figure, and what a cell displays
+  style                     colours and names
+  svg                       plotly figures as still SVG
+  marks                     the shapes in them
+widgets/                    clickable, for notebooks
+  player                    clip beside floor plan
+  inspector                 several models' answers to one question
+  live                      curves that grow
+exercises/                  the course's exercises, checked
+  course                    one check an exercise
+  cases                     how a check is made
+miniature/                  how the shipped model was made
+  recipe                    its numbers
+  training                  all stages, from rooms to a checkpoint
+  stages                    the loop of a stage
+  lessons                   its lessons, as text
+  sight                     the vision tower's lessons
+  batches                   many lessons about one clip
+  folder                    its work folder
+study/                      the study: runs, answers, verdicts
+  study                     Study: everything a study folder can be asked
+  runner                    `vsr reproduce`
+  training_runs             one run: train, keep, ask
+  question_sets             questions by name
+  conditions                who was asked what, with which clip
+  answers                   kept answers, read
+  comparisons               variants compared
+  evidence                  what measures read
+  judge                     a claim's rule applied
+  reach                     the model and rooms behind a verdict
+  summary                   tables of the README and of docs/
+  real_rooms                base and GRPO on released geometry
+  controls                  what might stop the gain there
+  travel                    what the controls showed
+  labels                    the cost of centre-to-centre labels
+  chains                    chains of thought against the room
+  reward_analysis           zero-variance groups, constant answers
+  staleness                 whether earlier results still count
+  acceptance                whether a new miniature may ship
+pages/                      html without a network
+  site                      the course as a site
+  html                      a notebook as a page
+  report                    a page about runs
+cli/                        the command vsr
+  course                    run, course, lab, test
+  data                      build, score
+  models                    pretrain, eval, train, report
+  training                  the work of `vsr train`
+  study                     claims, reproduce
+  resume                    --resume
+  terminal                  control characters escaped
+"""
+
+
+def modules() -> set[str]:
+    """The modules and packages there are, as the tree names them; a package ends with a slash."""
+    files = (path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+    names = {"/".join(path.with_suffix("").parts) for path in files} - {"__init__"}
+    names = {name.replace("/__init__", "/") for name in names}
+    return {name for name in names if not name.endswith("__main__")}
+
+
+def named() -> set[str]:
+    """The modules and packages that the tree has a line for."""
+    found, package = set(), ""
+    for line in LINES.strip().split("\n"):
+        name = line.split()[0]
+        package = package if line.startswith("  ") else name if name.endswith("/") else ""
+        found.add(name if name.endswith("/") else package + name)
+    return found
+
+
+def tree() -> str:
+    """The tree as a code block.
+
+    Raises:
+        ValueError: a module without a line, or a line without its module.
+    """
+    if wrong := sorted(modules() ^ named()):
+        raise ValueError(f"docs/make_tree.py: give {', '.join(wrong)} a line, or take the line out")
+    return f"```\nvsr_kit/\n{indent(LINES.strip(), '  ')}\n```"
+
+
+if __name__ == "__main__":
+    print(tree())
