@@ -82,7 +82,12 @@ training/                   grpo, sft and dpo by trl
   run                       train: the one call
   methods                   GRPO, SFT, DPO
   profiles                  settings: mini, t4, a100, paper
+  joints                    GRPO's joints: advantages, chosen rows, dropped groups, entropy bonus, stages
   grpo_trainer              TRL's GRPO trainer, taught to see video
+  joint_trainer             the same with joints
+  stages                    settings that switch at a step inside one run
+  references                the KL term's reference: base, frozen adapter, moving mean
+  starting                  a training that starts from an adapter, or trains all of the language model
   supervised_trainers       the same for SFT and DPO; preference pairs
   video_mixin               clips, features and batches for both
   callbacks                 time limits, stops, broken numbers

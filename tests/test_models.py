@@ -78,7 +78,7 @@ def test_only_the_advice_about_a_kernel_is_kept_back(caplog):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["models", "features", "samplers", "trainers", "training", "pretrain"])
+@pytest.mark.parametrize("module", ["models", "sharing", "training.run", "training.joint_trainer", "miniature"])
 def test_importing_gives_no_advice(module):
     done = subprocess.run([sys.executable, "-c", f"import vsr_kit.{module}"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")

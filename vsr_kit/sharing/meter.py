@@ -157,8 +157,10 @@ def peak_bytes(device: torch.device) -> int:
     if status.exists():
         (peak,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(peak.split()[1]) * 1024
-    import resource  # not on Windows
-
+    try:
+        import resource
+    except ImportError:  # Windows outside WSL
+        return 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

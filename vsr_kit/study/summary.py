@@ -10,6 +10,7 @@ from collections import Counter
 from html import escape
 from pathlib import Path
 
+from vsr_kit.claims import Count
 from vsr_kit.evaluation import Interval
 from vsr_kit.files import check_seal, read_json, reading
 from vsr_kit.paths import data_samples
@@ -71,7 +72,8 @@ def headlines(folder: Path | str | None = None) -> str:
 
 def _short(verdict: Verdict) -> str:
     """The verdict with its differences, without their basis and its limits, which the ledger has."""
-    found = {name: f"{band.mean:+.1f} points ({_signed(band)})" for name, band in verdict.found.items()}
+    bands = {name: band for name, band in verdict.found.items() if not isinstance(band, Count)}
+    found = {name: f"{band.mean:+.1f} points ({_signed(band)})" for name, band in bands.items()}
     words = ", ".join(found.values() if len(found) == 1 else (f"{name} {text}" for name, text in found.items()))
     return f"**{verdict.verdict.partition(':')[0].capitalize()}**: {words}."
 

@@ -37,6 +37,7 @@ from vsr_kit.models.feature_cache import FeatureStore
 from vsr_kit.models.loading import Loaded, describe, load_model, without_renaming_warnings
 from vsr_kit.runs.attempts import INTERRUPTED, UNFINISHED
 from vsr_kit.runs.interrupts import Wish, a_command_tells, first_ask
+from vsr_kit.sharing.meter import peak_bytes
 from vsr_kit.training.callbacks import StopAfter, StopWhenAsked, StopWhenBroken, WarnOfCollapse
 from vsr_kit.training.joints import Start
 from vsr_kit.training.methods import GRPO, Method, check_numbers
@@ -97,7 +98,7 @@ def cost_of(logs: Sequence[dict], device: str = "cpu", after_step: int = 0) -> C
     tokens = max(log.get("num_tokens", 0) for log in own) - (read[-1] if read else 0)
     shares = [log["frac_reward_zero_std"] for log in own if log.get("frac_reward_zero_std") is not None]
     steps, idle = own[-1]["step"] - after_step, sum(shares) / len(shares) if shares else 0.0
-    return Cost(steps, seconds / steps, max(tokens, 0) / seconds, peak_bytes(device), idle)
+    return Cost(steps, seconds / steps, max(tokens, 0) / seconds, peak_bytes(torch.device(device)), idle)
 
 
 def _seconds(logs: Sequence[dict], own: Sequence[dict], after_step: int) -> float:
@@ -106,19 +107,6 @@ def _seconds(logs: Sequence[dict], own: Sequence[dict], after_step: int) -> floa
         began = [after_step, *(log["step"] for log in own[:-1])]
         return sum(log["step_time"] * (log["step"] - before) for log, before in zip(own, began, strict=True))
     return sum(log["train_runtime"] for log in logs[-1:] if "train_runtime" in log)
-
-
-def peak_bytes(device: str = "cpu") -> int:
-    """The most memory this process has held so far, or with `cuda` the most it had allocated on the current GPU."""
-    if device.startswith("cuda"):
-        import torch
-
-        return torch.cuda.max_memory_allocated()
-    try:
-        import resource
-    except ImportError:  # Windows outside WSL
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 Sink = Callable[[dict], None]
