@@ -1,6 +1,7 @@
 """Joints: each part of a method that can be exchanged does what it says, and nothing where it is left alone."""
 
 import dataclasses
+import functools
 import itertools
 import json
 
@@ -374,6 +375,8 @@ def test_the_reference_is_a_frozen_adapter(trained, first, tmp_path):
         trained(GRPO(reference="nowhere"))
     with pytest.raises(ValueError, match="and beta is 0: there is no KL term"):
         trained(GRPO(reference=Ema()), beta=0.0)
+    with pytest.raises(ValueError, match="adaptive_beta multiplies beta, which is 0"):
+        trained(GRPO(adaptive_beta=AdaptiveBeta(0.1)), beta=0.0)
 
 
 class LookAtReference(TrainerCallback):
@@ -515,3 +518,6 @@ def test_only_what_was_changed_is_recorded():
         "entropy_bonus": 0.1,
     }
     assert json.dumps(changed)
+    scaled = functools.partial(as_trl, 2.0, cut=True)
+    told = {"kind": "tests.test_joints.as_trl", "args": [2.0], "cut": True}
+    assert GRPO(advantages=scaled).joints() == {"advantages": told}

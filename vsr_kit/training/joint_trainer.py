@@ -68,6 +68,8 @@ class JointGRPOTrainer(VideoGRPOTrainer):
         make_room(self, joints.stages)
         set_reference(self, joints.reference)
         self._kls: list[float] = []  # of the passes of this step
+        if joints.adaptive_beta is not None and self.beta == 0:
+            raise ValueError("adaptive_beta multiplies beta, which is 0 and stays so: give beta above 0")
         if joints.keep_group is not None:
             self._refuse_with_refills()
 
@@ -88,7 +90,7 @@ class JointGRPOTrainer(VideoGRPOTrainer):
     # -- which questions -----------------------------------------------------------------------------------------------
 
     def _generate_and_score_completions(self, inputs: list[dict]) -> dict:
-        if not self.model.training:
+        if not self.model.training or len(inputs) % self.args.num_generations:  # the latter is refused there
             return super()._generate_and_score_completions(inputs)
         self._enter_stage()
         count = len(inputs) // self.args.num_generations  # of the data loader's groups

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -148,6 +149,8 @@ def described(value):
         return {"kind": type(value).__qualname__} | {name: entry for name, entry in own.items() if entry is not None}
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, partial):
+        return {"kind": described(value.func), "args": described(value.args), **described(value.keywords)}
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     plain = {name: described(entry) for name, entry in vars(value).items()} if hasattr(value, "__dict__") else {}

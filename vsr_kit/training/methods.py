@@ -84,7 +84,7 @@ class Method:
         features=None,
         recorder=None,
     ):
-        """The method's trainer with a fresh LoRA adapter.
+        """The method's trainer with a fresh LoRA adapter; none where the model comes with weights to be trained.
 
         Args:
             profile: the sizes, and the rank of the adapter.
