@@ -18,8 +18,14 @@ from vsr_kit.rewards.detectors import DETECTORS
 TOP = Path(__file__).resolve().parent.parent
 DOCS = TOP / "docs"
 PAGES = [*(TOP / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *sorted(DOCS.glob("*.md"))]
-EXECUTED = ["README", "docs/add_a_reward", "docs/add_a_question_type", "docs/add_a_claim", "docs/add_a_recipe"]
-ENGLISH = {"e.g", "i.e"}
+SLOW = pytest.mark.slow
+EXECUTED = [
+    pytest.param("README", marks=SLOW),
+    pytest.param("docs/add_a_reward", marks=SLOW),
+    "docs/add_a_question_type",
+    "docs/add_a_claim",
+    pytest.param("docs/add_a_recipe", marks=SLOW),
+]
 
 
 def made(name: str):
@@ -49,7 +55,6 @@ def as_it_was():
         remove_type(name)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", EXECUTED)
 def test_the_code_of_a_page_runs(page, as_it_was, tmp_path, monkeypatch):
     """Its Python blocks in order, in one namespace and an empty folder; a block named after a file is that file."""

@@ -22,7 +22,9 @@ from vsr_kit.questions import (
     TASKS,
     TRAINED_TASKS,
     TRAINED_TYPES,
+    add_type,
     make_questions,
+    remove_type,
     task_of,
 )
 from vsr_kit.questions.held_out import route_turns
@@ -627,3 +629,27 @@ def test_labels_reach_rows(rooms):
     assert [row["id"] for row in rows["closest"]] == [row["id"] for row in rows["centre"]]
     both = zip(rows["closest"], rows["centre"], strict=True)
     assert all(float(near["ground_truth"]) < float(far["ground_truth"]) for near, far in both)
+
+
+def test_a_type_of_ones_own_is_asked_refused_twice_and_forgotten():
+    def heights(scene):
+        for name in scene.names:
+            yield {"category": name}, (name,), str(round(100 * scene.room.boxes[scene.index[name]].size[2])), None
+
+    room, before = next(iter(make_rooms(1))), (list(QUESTION_TYPES), list(TASKS))
+    plain = make_questions(room)
+    add_type("object_height", "How tall is the {category}?", heights, unit=("length", 0.01))
+    try:
+        asked = make_questions(room)
+        assert asked[: len(plain)] == plain, "draws of the benchmark's own types stay as they were"
+        assert {q.question_type for q in asked[len(plain) :]} == {"object_height"}
+        for name in ("object_height", "object_counting", "Height"):
+            with pytest.raises(ValueError, match="is there already, or is no name"):
+                add_type(name, "How tall?", heights)
+        add_type("taller", "How tall is the {category}?", heights, choice=True)
+        with pytest.raises(ValueError, match="'taller' must yield options"):
+            make_questions(room, types=("taller",))
+    finally:
+        remove_type("object_height")
+        remove_type("taller")
+    assert (list(QUESTION_TYPES), list(TASKS)) == before and make_questions(room) == plain
