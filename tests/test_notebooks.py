@@ -69,7 +69,7 @@ def test_it_opens_and_closes_as_all_do(path):
 def test_its_budget_is_chosen_in_one_tagged_cell(path):
     tagged = [cell for cell in code_cells(read(path)) if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
-    assert re.search(r"SMOKE = (vsr\.)?smoke\(\)", tagged[0].source)
+    assert re.search(r"^SMOKE = (vsr\.)?smoke\(\)", tagged[0].source, re.M)
 
 
 @each
