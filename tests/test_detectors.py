@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from vsr_kit.claims.recipe import BENCH_SET, Condition
 from vsr_kit.prompts import MODES, target_completion
 from vsr_kit.rewards import CHEATS
-from vsr_kit.rewards.detectors import DETECTORS, empty_thought, make_detectors, repeated_tags, repeated_words, shares
+from vsr_kit.rewards.detectors import (
+    DETECTORS,
+    empty_thought,
+    make_detectors,
+    repeated_tags,
+    repeated_words,
+    reward_columns,
+    shares,
+)
 from vsr_kit.study import read_answers
 
 GOLD = target_completion("think", "train", "The room is 3.7 by 4.5 meters.", "12.1")
@@ -174,3 +182,8 @@ def test_huge_texts_are_read(text):
     assert repeated_tags(text, "think")
     assert empty_thought(text, "think") is text.startswith("<think>")
     assert not repeated_words(text, "think")
+
+
+def test_the_number_of_a_rollout_in_its_run_is_no_reward():
+    numbers = {"row": 973, "step": 16, "length_reward": 0.5, "empty_thought": 0.0}
+    assert reward_columns(numbers) == {"length_reward": 0.5}

@@ -11,6 +11,7 @@ Left out: reward models.
 """
 
 from vsr_kit.rewards.cheats import CHEATS, Cheat
+from vsr_kit.rewards.detectors import DETECTORS
 from vsr_kit.rewards.terms import (
     EXTRA_REWARDS,
     LENGTH_TARGET,
@@ -37,6 +38,7 @@ from vsr_kit.rewards.trl_functions import RewardFunction, group_reward, make_rew
 
 __all__ = [
     "CHEATS",
+    "DETECTORS",
     "EXTRA_REWARDS",
     "LENGTH_TARGET",
     "MRA_TOLERANCES",

@@ -97,7 +97,8 @@ def reward_columns(row: Mapping) -> dict[str, float]:
     So a reward of yours is in every figure and report under the name of its function, with nothing to register.
     """
     numbers = {k: v for k, v in row.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
-    return {k: float(v) for k, v in numbers.items() if k not in NO_REWARDS and k not in DETECTORS}
+    bookkeeping = NO_REWARDS | {"row"}  # its number in the run folder
+    return {k: float(v) for k, v in numbers.items() if k not in bookkeeping and k not in DETECTORS}
 
 
 def reward_of_key(key: str) -> str | None:
