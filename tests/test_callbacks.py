@@ -269,31 +269,31 @@ def warned(lines, window=3, **state) -> tuple[WarnOfCollapse, TrainerState]:
 def test_a_reward_below_half_of_its_best_is_told_once(capsys):
     lines = [{"reward": value} for value in (0.6, 0.6, 0.6, 0.6, 0.2, 0.0, 0.0, 0.0)]
     watch, _ = warned(lines)
-    assert set(watch.said) == {"collapsed"}
-    assert "mean of the last 3 lines, 0.267, is below half of its best" in watch.said["collapsed"]
-    assert watch.said["collapsed"].endswith("seen at step 6")
-    assert capsys.readouterr().err == f"warning: {watch.said['collapsed']}\n"
-    assert not warned(lines[:5])[0].said, "0.467 is above 0.3"
+    assert set(watch.warnings) == {"collapsed"}
+    assert "mean of the last 3 lines, 0.267, is below half of its best" in watch.warnings["collapsed"]
+    assert watch.warnings["collapsed"].endswith("seen at step 6")
+    assert capsys.readouterr().err == f"warning: {watch.warnings['collapsed']}\n"
+    assert not warned(lines[:5])[0].warnings, "0.467 is above 0.3"
 
 
 def test_groups_that_all_earn_the_same_are_told_once_they_stay_so(capsys):
     equal, mixed = ({"reward": 1.0, "frac_reward_zero_std": share} for share in (1.0, 0.9))
-    assert not warned([equal, equal, mixed, equal, equal])[0].said
+    assert not warned([equal, equal, mixed, equal, equal])[0].warnings
     watch, _ = warned([mixed, equal, equal, equal, equal])
-    assert set(watch.said) == {"silent"} and watch.said["silent"].endswith("seen at step 4")
-    assert "for 3 lines every group's rollouts earned the same, last 1:" in watch.said["silent"]
+    assert set(watch.warnings) == {"silent"} and watch.warnings["silent"].endswith("seen at step 4")
+    assert "for 3 lines every group's rollouts earned the same, last 1:" in watch.warnings["silent"]
     assert capsys.readouterr().err.count("warning: ") == 1
 
 
 def test_other_processes_keep_quiet_and_other_lines_do_not_count(capsys):
     falls = [{"reward": value} for value in (0.6, 0.6, 0.6, 0.0, 0.0, 0.0)]
     watch, _ = warned(falls, is_world_process_zero=False)
-    assert watch.said and not capsys.readouterr().err
-    assert not warned([{"eval_loss": 1.0}, {"train_runtime": 1.0}, {"loss": 0.5}])[0].said
+    assert watch.warnings and not capsys.readouterr().err
+    assert not warned([{"eval_loss": 1.0}, {"train_runtime": 1.0}, {"loss": 0.5}])[0].warnings
 
 
 def test_negative_rewards_have_no_half_of_their_best():
-    assert not warned([{"reward": value} for value in (0.6, 0.6, 0.6, -0.2, 0.0, 0.0, 0.0)])[0].said
+    assert not warned([{"reward": value} for value in (0.6, 0.6, 0.6, -0.2, 0.0, 0.0, 0.0)])[0].warnings
 
 
 def test_a_resumed_run_knows_what_it_earned_before():
@@ -301,7 +301,7 @@ def test_a_resumed_run_knows_what_it_earned_before():
     watch = WarnOfCollapse(3)
     state.log_history += [{"reward": 0.1}] * 2
     watch.on_log(None, state, TrainerControl(), logs=state.log_history[-1])
-    assert "collapsed" in watch.said
+    assert "collapsed" in watch.warnings
 
 
 def test_a_window_of_nothing_is_refused():

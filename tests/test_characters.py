@@ -106,7 +106,7 @@ def test_categories_and_rooms_of_such_names_have_plans():
 
 
 def test_a_forest_of_such_names_is_xml():
-    drawn = plots.difference_forest({LABEL: (1.0, 0.0, 2.0)}, source="shipped", said={LABEL: LABEL})
+    drawn = plots.difference_forest({LABEL: (1.0, 0.0, 2.0)}, source="shipped", conclusions={LABEL: LABEL})
     ET.fromstring(drawn.to_svg().encode())
     json.dumps(drawn._repr_mimebundle_(), ensure_ascii=False).encode()
 

@@ -24,7 +24,7 @@ def test_colours_say_on_which_side_of_zero_the_interval_lies():
 
 
 def test_what_was_concluded_stands_beside_its_row_and_is_escaped():
-    fig = difference_forest(ROWS, source="measured now", said={"up <b>": "yes & <i>so</i>"})
+    fig = difference_forest(ROWS, source="measured now", conclusions={"up <b>": "yes & <i>so</i>"})
     assert "yes &amp; &lt;i&gt;so" in fig.to_svg() and "<i>so" not in fig.to_svg()
     texts = [note.text for note in fig.layout.annotations]  # plotly reads tags there
     assert "yes &amp; &lt;i&gt;so&lt;/i&gt;" in texts

@@ -57,10 +57,10 @@ def reading(path: str | Path, remedy: str = REMEDY) -> Iterator[None]:
 
 def in_a_line(error: BaseException) -> str:
     """What an error says, in one line of bearable length; its kind where it says nothing."""
-    said = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, KeyError):
-        said = f"there is no {said}"
-    return said if len(said) <= LONGEST else said[: LONGEST - 1] + "…"
+        text = f"there is no {text}"
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def expect(record, where: str | Path, fields: Mapping[str, type | tuple], remedy: str = REMEDY) -> dict:
@@ -100,8 +100,8 @@ _WORDS = {
 
 
 def _short(value) -> str:
-    said = repr(value)
-    return said if len(said) <= 80 else said[:79] + "…"
+    text = repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def plain(value):

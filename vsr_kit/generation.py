@@ -78,7 +78,7 @@ def generate(
     modes = [mode] * len(rows) if isinstance(mode, str) else list(mode)
     if len(modes) != len(rows):
         raise ValueError(f"{len(modes)} modes for {len(rows)} rows: give one mode, or one for each row")
-    said: dict[int, list[Generation]] = {}
+    completions: dict[int, list[Generation]] = {}
     with tqdm(
         total=len(rows), desc=f"asking ({', '.join(dict.fromkeys(modes))})", unit="question", disable=not progress
     ) as bar:
@@ -91,9 +91,9 @@ def generate(
                 ids = decode(loaded, reading, sequences, max_new_tokens, pick)
                 made = _generations(loaded, ids)
                 for row, i in enumerate(batch):
-                    said[part[i]] = made[row * num_samples : (row + 1) * num_samples]
+                    completions[part[i]] = made[row * num_samples : (row + 1) * num_samples]
                 bar.update(len(batch))
-    return [said[i] for i in range(len(rows))]
+    return [completions[i] for i in range(len(rows))]
 
 
 def _windows(rows: Sequence[dict], clips) -> list[list[int]]:
@@ -165,19 +165,19 @@ def decode(
     """
     core, ends = core_model(loaded.model), end_token_ids(loaded)
     pads = [core.config.image_token_id, core.config.video_token_id]
-    said: list[list[int]] = [[] for _ in sequences_N]
-    here = torch.arange(len(said))  # which of `said` the rows of the batch belong to
+    completions: list[list[int]] = [[] for _ in sequences_N]
+    here = torch.arange(len(completions))  # which of `said` the rows of the batch belong to
     for step in range(max_new_tokens):
         reading.logits_NW[:, pads] = -torch.inf
         ids = pick(reading.logits_NW, sequences_N[here], step)
         for i, token in zip(here.tolist(), ids.tolist(), strict=True):
-            if not said[i] or said[i][-1] not in ends:
-                said[i].append(token)
-        living = [row for row, i in enumerate(here.tolist()) if said[i][-1] not in ends]
+            if not completions[i] or completions[i][-1] not in ends:
+                completions[i].append(token)
+        living = [row for row, i in enumerate(here.tolist()) if completions[i][-1] not in ends]
         if not living or step + 1 == max_new_tokens:
             break
         if len(living) < _CROWDED * len(here):
             rows = torch.tensor(living)
             reading, ids, here = reading.take(rows.to(ids.device)), ids[rows.to(ids.device)], here[rows]
         reading = prefill_next(loaded.model, reading, ids)
-    return said
+    return completions

@@ -216,7 +216,7 @@ def rollout_kl(
     features = {s: encode_clip(model, processor, clips[s]) if s in clips else None for s in scenes}
     vocabulary = core_model(model).get_output_embeddings().weight.shape[0]
     at_once = max(1, _NUMBERS_AT_ONCE // (num_generations * max_new_tokens * vocabulary))
-    said: list[list[int]] = []
+    completions: list[list[int]] = []
     weighed: list[torch.Tensor] = []
     for start in range(0, len(rows), at_once):
         part = rows[start : start + at_once]
@@ -224,11 +224,11 @@ def rollout_kl(
         prompts = [encode_prompt(model, processor, *chat) for chat in chats]
         pick = sampler(part, num_generations, seed, 1.0, max_new_tokens)
         ids, values = _weigh(loaded, prompts, num_generations, max_new_tokens, pick)
-        said, weighed = said + ids, weighed + values
+        completions, weighed = completions + ids, weighed + values
     columns = torch.nn.utils.rnn.pad_sequence(weighed, batch_first=True).unbind(-1)
-    mask_NT = torch.arange(columns[0].shape[1]) < torch.tensor([len(own) for own in said])[:, None]
+    mask_NT = torch.arange(columns[0].shape[1]) < torch.tensor([len(own) for own in completions])[:, None]
     means, variances = (dict(zip(ESTIMATORS, columns[3 + i :: 2], strict=True)) for i in (0, 1))
-    return KLRecord(*columns[:3], mask_NT, means, variances, said)
+    return KLRecord(*columns[:3], mask_NT, means, variances, completions)
 
 
 def _weigh(loaded: Loaded, prompts, group: int, max_new_tokens: int, pick) -> tuple[list, list[torch.Tensor]]:
@@ -261,12 +261,12 @@ def _weigh(loaded: Loaded, prompts, group: int, max_new_tokens: int, pick) -> tu
 
 
 def _decode(loaded: Loaded, prompts, group: int, max_new_tokens: int, pick) -> list[list[int]]:
-    said: dict[int, list[int]] = {}
+    completions: dict[int, list[int]] = {}
     for batch, reading in prefill(loaded.model, prompts, len(prompts), group):
         sequences = torch.tensor([i * group + k for i in batch for k in range(group)])
         made = decode(loaded, reading, sequences, max_new_tokens, pick)
-        said |= dict(zip(sequences.tolist(), made, strict=True))
-    return [said[i] for i in range(len(prompts) * group)]
+        completions |= dict(zip(sequences.tolist(), made, strict=True))
+    return [completions[i] for i in range(len(prompts) * group)]
 
 
 def _numbers(log_p_W: torch.Tensor, log_q_W: torch.Tensor, token: int) -> torch.Tensor:

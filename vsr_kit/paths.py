@@ -80,22 +80,22 @@ def update_copy(folder: str | Path = OWN_COPY, shipped: str | Path | None = None
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    known, said = _record(folder), []
+    known, notes = _record(folder), []
     for source in sorted(Path(shipped or notebooks_folder()).glob("*.ipynb")):
         own, version = folder / source.name, _version(source)
         if not own.exists():
             _copy(source, own)
         elif _version(own) == known.get(source.name) != version:
             _copy(source, own)
-            said.append(f"{own} was as shipped, and is the newer version now")
+            notes.append(f"{own} was as shipped, and is the newer version now")
         elif _version(own) != version and known.get(source.name) != version:
             beside = folder / f"{source.stem}-new-{version[:8]}.ipynb"
             if not beside.exists():
                 _copy(source, beside)
-            said.append(f"{own} is yours and stays as it is; the version shipped now is {beside}")
+            notes.append(f"{own} is yours and stays as it is; the version shipped now is {beside}")
         known[source.name] = version
     (folder / RECORD).write_text(json.dumps(known, indent=1), encoding="utf-8")
-    return said
+    return notes
 
 
 def default_runs() -> Path:

@@ -94,8 +94,8 @@ def gain(*names: str) -> Rule:
     """Reproduced if every difference is above zero with its interval, not if one is at or below, else undecided."""
 
     def decide(found: Mapping[str, Finding]) -> str:
-        said = {gain_rule(_interval(found, name).low, _interval(found, name).high) for name in names}
-        return REPRODUCED if said == {REPRODUCED} else NOT_REPRODUCED if NOT_REPRODUCED in said else UNDECIDED
+        verdicts = {gain_rule(_interval(found, name).low, _interval(found, name).high) for name in names}
+        return REPRODUCED if verdicts == {REPRODUCED} else NOT_REPRODUCED if NOT_REPRODUCED in verdicts else UNDECIDED
 
     return decide
 

@@ -50,10 +50,10 @@ def best_constant(train_rows: Iterable[Mapping], rows: Iterable[Mapping]) -> lis
         if row["question_type"] not in NUMERIC_TYPES:
             return _most_frequent(row, answers)
         if id(answers) not in best:
-            said = sorted(answers, key=float)
-            numbers = np.array(said, dtype=float)
+            drawn_answers = sorted(answers, key=float)
+            numbers = np.array(drawn_answers, dtype=float)
             earned = sum(count * mra(numbers, float(truth)) for truth, count in answers.items())
-            best[id(answers)] = said[int(np.argmax(earned))]
+            best[id(answers)] = drawn_answers[int(np.argmax(earned))]
         return best[id(answers)]
 
     return _answer_all(train_rows, rows, pick)
@@ -77,8 +77,8 @@ def draws_from_training_answers(
     for row in rows:
         answers = _offered(row, _of(row, by_kind))
         weights = np.array(list(answers.values()), dtype=float)
-        said = rng.choice(list(answers), size=k, p=weights / weights.sum())
-        drawn += [{**row, "prediction": str(answer), "sample": i} for i, answer in enumerate(said)]
+        drawn_answers = rng.choice(list(answers), size=k, p=weights / weights.sum())
+        drawn += [{**row, "prediction": str(answer), "sample": i} for i, answer in enumerate(drawn_answers)]
     return drawn
 
 

@@ -90,14 +90,14 @@ def read_config(folder: Path):
     from peft import LoraConfig
 
     path = folder / CONFIG
-    said = read_json(path, {"peft_type": str, "r": int, "lora_alpha": (int, float)}, _AGAIN)
-    if said["peft_type"] != "LORA":
-        raise Damaged(f"{path}: the adapter is {said['peft_type']!r}, this kit reads LORA; name a LoRA adapter")
+    config = read_json(path, {"peft_type": str, "r": int, "lora_alpha": (int, float)}, _AGAIN)
+    if config["peft_type"] != "LORA":
+        raise Damaged(f"{path}: the adapter is {config['peft_type']!r}, this kit reads LORA; name a LoRA adapter")
     known = set(LoraConfig.__dataclass_fields__)
-    if strange := sorted(name for name, value in said.items() if name not in known and value):
+    if strange := sorted(name for name, value in config.items() if name not in known and value):
         raise Damaged(f"{path}: this PEFT knows no setting {strange[0]!r}, which may change the adapter; update PEFT")
-    if said["r"] < 1 or not math.isfinite(said["lora_alpha"]):
-        raise Damaged(f"{path}: rank {said['r']} and alpha {said['lora_alpha']} are none; {_AGAIN}")
+    if config["r"] < 1 or not math.isfinite(config["lora_alpha"]):
+        raise Damaged(f"{path}: rank {config['r']} and alpha {config['lora_alpha']} are none; {_AGAIN}")
     with reading(path, _AGAIN):
         config = LoraConfig.from_pretrained(str(folder))
     config.inference_mode = True

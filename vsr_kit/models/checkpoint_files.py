@@ -273,10 +273,10 @@ def _check_vocabulary(tokenizer, size: int, folder: Path) -> None:
 def _check_template(processor, folder: Path) -> None:
     asked = "How many chairs are there?"
     turn = {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": asked}]}
-    said = processor.apply_chat_template([turn], tokenize=False, add_generation_prompt=True)
-    before, _, after = said.partition("<|vision_start|><|video_pad|><|vision_end|>")
+    chat = processor.apply_chat_template([turn], tokenize=False, add_generation_prompt=True)
+    before, _, after = chat.partition("<|vision_start|><|video_pad|><|vision_end|>")
     if asked not in after or "<|video_pad|>" in before + after or not after.rstrip().endswith("<|im_start|>assistant"):
-        raise Damaged(f"{folder}: the chat template writes {said[:80]!r}…, no chat of Qwen2-VL about a clip; {AGAIN}")
+        raise Damaged(f"{folder}: the chat template writes {chat[:80]!r}…, no chat of Qwen2-VL about a clip; {AGAIN}")
 
 
 def _check_clips(clips, vision, folder: Path) -> None:

@@ -152,8 +152,8 @@ def canvas(
         note: seeds, intervals, what the marks mean.
         keys: glyph, colour and label of each kind of mark.
     """
-    said = check_source(source) + (f" · {note}" if note else "")
-    lines = [line.strip("· ") for line in wrap(said, width_px - 24, 13.5)]
+    caption = check_source(source) + (f" · {note}" if note else "")
+    lines = [line.strip("· ") for line in wrap(caption, width_px - 24, 13.5)]
     key_rows = _key_rows(keys, width_px)
     top = 40 + 18 * len(lines) + 24 * len(key_rows) + 14
     fig = Figure()

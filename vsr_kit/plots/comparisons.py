@@ -32,7 +32,7 @@ def difference_forest(
     differences: Mapping[str, Band],
     *,
     source: str,
-    said: Mapping[str, str] | None = None,
+    conclusions: Mapping[str, str] | None = None,
     note: str = "points, bars = 95 % intervals",
     title: str = "Differences",
 ) -> Figure:
@@ -41,7 +41,7 @@ def difference_forest(
     Args:
         differences: a row's name to (mean, low, high), in points, from top to bottom.
         source: `measured now` or `shipped`.
-        said: a row's name to what stands at its right, such as a verdict.
+        conclusions: a row's name to what stands at its right, such as a verdict.
         note: what the numbers are.
         title: the figure's.
 
@@ -50,18 +50,20 @@ def difference_forest(
     """
     if not differences:
         raise ValueError("there is no difference to draw: give {name: (mean, low, high)}")
-    said, names = said or {}, list(differences)
+    conclusions, names = conclusions or {}, list(differences)
     low, high = padded([0.0, *(v for band in differences.values() for v in band)], 0.05)
-    told = "; ".join(f"{n} {m:+.1f} ({a:+.1f} to {b:+.1f}) {said.get(n, '')}" for n, (m, a, b) in differences.items())
+    told = "; ".join(
+        f"{n} {m:+.1f} ({a:+.1f} to {b:+.1f}) {conclusions.get(n, '')}" for n, (m, a, b) in differences.items()
+    )
     fig = canvas(
         title,
         source,
-        f"Differences in points: {told}.",
+        f"Differences in points: {'; '.join(rows)}.",
         note=note,
         keys=[("●", BLUE, "above zero"), ("●", ORANGE, "below zero"), ("●", FAINT, "the interval holds zero")],
         height_px=_BAND_PX * len(names),
         left_px=24 + max(text_width(plain(n, _NAME), 13) for n in names),
-        right_px=24 + max((text_width(text, 13) for text in said.values()), default=0),
+        right_px=24 + max((text_width(text, 13) for text in conclusions.values()), default=0),
     )
     fig.update_layout(
         xaxis=axis(low, high, title_text="difference, points"),
@@ -73,8 +75,8 @@ def difference_forest(
     fig.add_trace(go.Scatter(**ends, mode="lines", line={"color": SOFT, "width": 1.5}, hoverinfo="skip"))
     for place, (name, interval) in enumerate(differences.items()):
         _row(fig, place, name, interval)
-        color = _color(interval) if said.get(name) else SOFT
-        label(fig, plain(said.get(name, "")), high, place, color=color, right_px=10)
+        color = _color(interval) if conclusions.get(name) else SOFT
+        label(fig, plain(conclusions.get(name, "")), high, place, color=color, right_px=10)
     return fig
 
 

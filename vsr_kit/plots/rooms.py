@@ -274,8 +274,8 @@ def clip_strip(
         x, y = (i % columns) * cell_w, _HEAD_PX + (i // columns) * cell_h
         sheet.paste(_enlarged(frame, scale), (x, y))
         pen.text((x + 2, y + high * scale + 2), f"frame {i + 1}", fill=SOFT, font=ImageFont.load_default(size=12))
-    said = alt or f"{count} frames of a walk through the room"
-    return Picture(_png(sheet), f"{said} ({source})", sheet.width)
+    alt_text = alt or f"{count} frames of a walk through the room"
+    return Picture(_png(sheet), f"{alt_text} ({source})", sheet.width)
 
 
 def _enlarged(frame_HW3: np.ndarray, scale: int) -> Image.Image:

@@ -38,8 +38,8 @@ def repeated_tags(text: str, mode: str) -> bool:
 
 def repeated_words(text: str, mode: str) -> bool:
     """Whether the thought, all its blocks together, has 8 words or more of which fewer than a third are different."""
-    said = words(" ".join(thoughts(text, mode)))
-    return len(said) >= PADDED_WORDS and len(set(said)) < DIFFERENT_SHARE * len(said)
+    thought_words = words(" ".join(thoughts(text, mode)))
+    return len(thought_words) >= PADDED_WORDS and len(set(thought_words)) < DIFFERENT_SHARE * len(thought_words)
 
 
 DETECTORS: dict[str, Callable[[str, str], bool]] = {

@@ -37,8 +37,8 @@ class Rule:
 
     def __str__(self) -> str:
         word = "met" if self.met else "NOT MET"
-        said = f"{self.name}: {self.measured:.1f} (at least {self.least:.0f}): {word}"
-        return f"{said}; {self.detail}" if self.detail else said
+        line = f"{self.name}: {self.measured:.1f} (at least {self.least:.0f}): {word}"
+        return f"{line}; {self.detail}" if self.detail else line
 
 
 def accept(checkpoint: str | Path, clean: str | Path, questions: QuestionSet | None = None) -> list[Rule]:

@@ -138,13 +138,13 @@ def _held_against(group: Sequence[Mapping]) -> list[tuple[float, float, float] |
     truths_NK, rooms_N = np.array([_truth(row) for row in group]), np.array([row["scene_name"] for row in group])
     found: list[tuple[float, float, float] | None] = []
     for row, true_K in zip(group, truths_NK, strict=True):
-        said, others = stated_numbers(row["prediction"]), rooms_N != row["scene_name"]
+        stated, others = stated_numbers(row["prediction"]), rooms_N != row["scene_name"]
         if not others.any():
             continue
-        if len(said) != len(true_K):
+        if len(stated) != len(true_K):
             found.append(None)
             continue
-        own, off_N = np.abs(true_K - said).mean(), np.abs(truths_NK[others] - said).mean(1)
+        own, off_N = np.abs(true_K - stated).mean(), np.abs(truths_NK[others] - stated).mean(1)
         found.append((float(own), float(off_N.mean()), float(np.mean((off_N > own) + 0.5 * (off_N == own)))))
     return found
 

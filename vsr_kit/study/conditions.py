@@ -53,7 +53,7 @@ def answer(
     if condition.samples:
         rows = sampled_subset(rows)
     began = time.monotonic()
-    said = generate(
+    generations = generate(
         loaded,
         rows,
         clips,
@@ -67,7 +67,7 @@ def answer(
     seconds = time.monotonic() - began
     lines = [
         {"id": row["id"], "said": [g.text for g in group], "cut": [g.truncated for g in group]}
-        for row, group in zip(rows, said, strict=True)
+        for row, group in zip(rows, generations, strict=True)
     ]
     _note(
         folder, {**asdict(condition), "name": condition.name, "rows": len(rows), "seconds": round(seconds, 1)}, loaded

@@ -79,7 +79,7 @@ class Control:
         changes: the one thing, in words.
         moved: the room with its geometry changed, from the room as it is; None where nobody is asked again.
         drawn: the categories as whose things are drawn, by category; each as itself by default.
-        said: the words that questions use, by category; its own by default.
+        words: the words that questions use, by category; its own by default.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Control:
     changes: str
     moved: Callable[[Room, World], Room] | None = None
     drawn: Callable[[Room], Mapping[str, str]] = lambda room: {}
-    said: Callable[[Room], Mapping[str, str]] = lambda room: {}
+    words: Callable[[Room], Mapping[str, str]] = lambda room: {}
 
     @property
     def sign(self) -> int:
@@ -166,7 +166,7 @@ CONTROLS: tuple[Control, ...] = (
         SCANNETPP,
         "questions say a taught word for each thing that was never taught; the picture stays",
         _as_is,
-        said=taught_names,
+        words=taught_names,
     ),
     Control(
         "scannetpp-known-colours",
@@ -201,7 +201,7 @@ CONTROLS: tuple[Control, ...] = (
         BENCH_SET,
         "questions say words that were never taught; the picture stays",
         _as_is,
-        said=untaught_names,
+        words=untaught_names,
     ),
     Control(
         "procedural-unknown-things",
@@ -320,7 +320,7 @@ def changed_set(known: Control, rows: Iterable[Mapping], rooms: Iterable[Room], 
         for row in by_scene.get(room.name, ()):
             truth = truth_in(row, moved)
             if truth is not None and all(seen[name] >= before[name] for name in row["objects"]):
-                kept.append(in_other_words({**row, "ground_truth": truth}, known.said(room)))
+                kept.append(in_other_words({**row, "ground_truth": truth}, known.words(room)))
     return QuestionSet(known.name, kept, clips)
 
 

@@ -66,11 +66,11 @@ def _best(reward: Callable[[float, float], float], truths: Sequence[float]) -> t
 
 def modal_answers(rows: Rows) -> dict[str, tuple[str, float]]:
     """By question type, the answer that was written most often, and its share of all answers in per cent."""
-    said: dict[str, Counter] = {}
+    counts: dict[str, Counter] = {}
     for row in rows:
-        said.setdefault(row["question_type"], Counter())[row["prediction"].strip()] += 1
-    tops = {kind: answers.most_common(1)[0] for kind, answers in said.items()}
-    return {kind: (text, 100 * count / said[kind].total()) for kind, (text, count) in tops.items()}
+        counts.setdefault(row["question_type"], Counter())[row["prediction"].strip()] += 1
+    tops = {kind: answers.most_common(1)[0] for kind, answers in counts.items()}
+    return {kind: (text, 100 * count / counts[kind].total()) for kind, (text, count) in tops.items()}
 
 
 def length_reward_gap(rollouts: Rows, length: Callable[[str], float]) -> float:

@@ -235,23 +235,23 @@ class WarnOfCollapse(TrainerCallback):
         window: log lines.
 
     Attributes:
-        said: the warnings, by name (collapsed, silent).
+        warnings: the warnings, by name (collapsed, silent).
     """
 
     def __init__(self, window: int = 20) -> None:
         if window < 1:
             raise ValueError(f"window is {window}: take at least one log line")
         self.window = window
-        self.said: dict[str, str] = {}
+        self.warnings: dict[str, str] = {}
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if logs and "reward" in logs:
             lines = [line for line in state.log_history if _finite(line.get("reward"))]
             for name, found in (("collapsed", self._collapsed(lines)), ("silent", self._silent(lines))):
-                if found and name not in self.said:
-                    self.said[name] = f"{found} at step {state.global_step}"
+                if found and name not in self.warnings:
+                    self.warnings[name] = f"{found} at step {state.global_step}"
                     if state.is_world_process_zero:
-                        print(f"warning: {self.said[name]}", file=sys.stderr)
+                        print(f"warning: {self.warnings[name]}", file=sys.stderr)
         return control
 
     def _collapsed(self, lines: list[dict]) -> str | None:

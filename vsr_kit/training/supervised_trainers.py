@@ -107,7 +107,7 @@ def filtered_rollouts(
     rows, clips = rows_and_clips(questions, clips)
     if len({row["id"] for row in rows}) < len(rows):
         raise ValueError(f"{len(rows)} rows share ids: texts are known by them, so give each row one of its own")
-    said = generate(
+    generations = generate(
         loaded,
         rows,
         clips,
@@ -119,7 +119,7 @@ def filtered_rollouts(
         seed=seed,
     )
     texts = {}
-    for row, group in zip(rows, said, strict=True):
+    for row, group in zip(rows, generations, strict=True):
         kept = [one.text for one in group if not one.truncated and one.text and keep(one.text, row)]
         texts |= {row["id"]: kept[0]} if kept else {}
     if not texts:
@@ -248,7 +248,7 @@ def rollout_pairs(
     """
     from vsr_kit.generation import generate
 
-    said = generate(
+    generations = generate(
         loaded,
         rows,
         clips,
@@ -260,7 +260,7 @@ def rollout_pairs(
         seed=seed,
     )
     kept = []
-    for row, group in zip(rows, said, strict=True):
+    for row, group in zip(rows, generations, strict=True):
         paid = [(accuracy_reward(one.text, row, numeric), one.text) for one in group if not one.truncated]
         best, worst = max(paid, default=(0, "")), min(paid, default=(0, ""))
         if best[0] > worst[0]:

@@ -127,10 +127,10 @@ class _Found:
     notes: dict[str, str] = field(default_factory=dict)
     total: int = 0
     damaged: int = 0
-    said: int = 0  # the header's word; some containers leave it at 0
+    stated: int = 0  # the header's word; some containers leave it at 0
     hidden: int = 0  # frames that the file itself cuts away (an edit list)
     sampled_of: int | None = None
-    said_s: float | None = None
+    stated_s: float | None = None
     first_s: float = math.inf
     last_s: float = 0.0
 
@@ -144,9 +144,9 @@ def _decode(
     found = _Found(sampled_of=sampled_of or None)
     with av.open(str(path)) as container:
         stream = _video_stream(path, container)
-        found.said, found.said_s = stream.frames, container.duration and container.duration / 1e6
-        if num_frames is not None and found.said:
-            found.sampled_of, wanted = found.said, set(_indices(found.said, num_frames))
+        found.stated, found.stated_s = stream.frames, container.duration and container.duration / 1e6
+        if num_frames is not None and found.stated:
+            found.sampled_of, wanted = found.stated, set(_indices(found.stated, num_frames))
         stretch = _stretch(stream, found.notes)
         size = None
         for frame in _frames(container, stream, found):
@@ -202,7 +202,7 @@ def _frames(container, stream, found: _Found):
             try:
                 yield from packet.decode()
             except av.error.FFmpegError:
-                found.damaged += 0 if found.said else 1
+                found.damaged += 0 if found.stated else 1
     with contextlib.suppress(av.error.FFmpegError, EOFError):
         yield from stream.decode(None)  # what the decoder still holds, where the file ended without warning
 
@@ -246,7 +246,7 @@ def _turned(path: str | Path, picture: np.ndarray, frame) -> np.ndarray:
 
 
 def _check_memory(path: str | Path, found: _Found, wanted: set[int] | None) -> None:
-    count = max(found.said, found.total) if wanted is None else len(wanted)
+    count = max(found.stated, found.total) if wanted is None else len(wanted)
     each = next(iter(found.frames.values())).nbytes
     if count * each > MOST_BYTES:
         size = f"{count} frames take {count * each / 2**30:.1f} GiB, above {MOST_BYTES / 2**30:.0f}"
@@ -255,15 +255,15 @@ def _check_memory(path: str | Path, found: _Found, wanted: set[int] | None) -> N
 
 def _missing(path: str | Path, found: _Found) -> dict[str, str]:
     """What to say of a file that is not whole; ValueError where too little of it is."""
-    expected, whole = max(found.said - found.hidden, found.total), found.total - found.damaged
+    expected, whole = max(found.stated - found.hidden, found.total), found.total - found.damaged
     if not expected:
         raise ValueError(f"{path}: holds no frame that can be read; write it again with write_mp4")
     share, told = whole / expected, f"{whole} of the {expected} frames it says it has can be read whole"
-    if not found.said and found.said_s and math.isfinite(found.first_s):
+    if not found.stated and found.stated_s and math.isfinite(found.first_s):
         reach = found.last_s - (found.first_s if not 0 <= found.first_s < 1 else 0)
-        if reach < min(0.98 * found.said_s, found.said_s - 0.2):
-            share *= reach / found.said_s
-            told = f"{reach:.1f} of the {found.said_s:.1f} seconds it says it has can be read, {whole} whole frames"
+        if reach < min(0.98 * found.stated_s, found.stated_s - 0.2):
+            share *= reach / found.stated_s
+            told = f"{reach:.1f} of the {found.stated_s:.1f} seconds it says it has can be read, {whole} whole frames"
     if share >= 1:
         return {}
     if share < LEAST_SHARE:
