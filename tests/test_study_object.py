@@ -71,9 +71,9 @@ def test_what_a_study_tells_is_what_the_functions_tell(shipped):
     assert shipped.settings("kl-0").profile.beta == 1e-12
 
 
-def test_real_rooms_and_controls_are_those_of_their_modules(shipped):
-    from vsr_kit.study import real_rooms, travel
+def test_a_folder_without_real_rooms_has_none_and_no_controls(shipped, tmp_path):
+    from vsr_kit.study import real_rooms
 
-    assert shipped.real_rooms().keys() == real_rooms.real_rooms().keys()
-    assert shipped.centre_ceilings() == real_rooms.ceilings()
-    assert [one.reading for one in shipped.controls().values()] == [one.reading for one in travel.tried().values()]
+    empty = Study(tmp_path)
+    assert (empty.real_rooms(), empty.controls(), empty.centre_ceilings()) == ({}, {}, {})
+    assert shipped.centre_ceilings() == real_rooms.ceilings() != {}
