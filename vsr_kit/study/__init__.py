@@ -10,8 +10,8 @@ whether the miniature may be shipped.
 What was found is computed anew from the kept answers, never stored: answers.py reads them, comparisons.py compares
 variants, reward_analysis.py and chains.py look at rewards and chains of thought, real_rooms.py and travel.py at real
 rooms. evidence.py is what claims' measures read, judge.py applies the claim's own rule, reach.py names the model and
-rooms behind it, and summary.py writes the README's tables. Every function that reads takes the study's folder, by
-default the shipped one.
+rooms behind it, and summary.py writes the tables of the README and docs/. Every function that reads takes the
+study's folder, by default the shipped one.
 Left out: drawing, which is in `vsr_kit.plots`.
 """
 
