@@ -52,9 +52,7 @@ def difference_forest(
         raise ValueError("there is no difference to draw: give {name: (mean, low, high)}")
     conclusions, names = conclusions or {}, list(differences)
     low, high = padded([0.0, *(v for band in differences.values() for v in band)], 0.05)
-    told = "; ".join(
-        f"{n} {m:+.1f} ({a:+.1f} to {b:+.1f}) {conclusions.get(n, '')}" for n, (m, a, b) in differences.items()
-    )
+    rows = [f"{n} {m:+.1f} ({a:+.1f} to {b:+.1f}) {conclusions.get(n, '')}" for n, (m, a, b) in differences.items()]
     fig = canvas(
         title,
         source,
