@@ -1,6 +1,7 @@
 """Recipes: the kit's own in one list, and one from outside that trains, is asked, judged and drawn."""
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,16 +20,24 @@ from vsr_kit.study import Study, runner
 TOY = Path(__file__).with_name("toy_recipe.py")
 
 
-@pytest.fixture
-def toy():
-    """The toy recipe, known as long as a test runs."""
+@contextmanager
+def added():
+    """The toy recipe, known as long as this lasts; it adds two rewards, which are forgotten with it."""
     before = dict(EXTRA_REWARDS), dict(NUMERIC_REWARDS)
     known = recipes.add(TOY)
-    yield known
-    recipes.remove(known)
-    for registry, names in zip((EXTRA_REWARDS, NUMERIC_REWARDS), before, strict=True):
-        registry.clear()
-        registry.update(names)
+    try:
+        yield known
+    finally:
+        recipes.remove(known)
+        for registry, names in zip((EXTRA_REWARDS, NUMERIC_REWARDS), before, strict=True):
+            registry.clear()
+            registry.update(names)
+
+
+@pytest.fixture
+def toy():
+    with added() as known:
+        yield known
 
 
 def vsr(*words):
@@ -48,11 +57,8 @@ def test_the_kits_recipes_are_a_list_of_files_and_nothing_else_names_them():
 def trained(tmp_path_factory):
     """A study of the toy alone, by the command that a stranger would give."""
     folder = tmp_path_factory.mktemp("toy") / "study"
-    known = recipes.add(TOY)
-    try:
+    with added():
         vsr("reproduce", "--recipe", TOY, "--only", "toy", "--out", folder, "--workers", 1)
-    finally:
-        recipes.remove(known)
     return folder
 
 

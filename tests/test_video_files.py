@@ -326,7 +326,7 @@ def test_frames_that_no_memory_holds_are_refused_before_they_are_read(tmp_path, 
 
 WRITE = """
 import sys
-from vsr_kit.data import film
+from vsr_kit.videos import film
 from vsr_kit.rooms import make_rooms
 from vsr_kit.videos import write_mp4
 frames = film(make_rooms(1, seed=1)[0], 32).frames_FHW3

@@ -233,10 +233,14 @@ def trained_runs(folder: Path | str | None = None, of: str = "grpo-vanilla") -> 
 
 
 def finished_runs(folder: Path | str | None = None, of: str = "grpo-vanilla") -> tuple[str, ...]:
-    """Names of a variant's runs, by seed, that are trained to their end, whether or not they have been asked."""
+    """Names of a variant's runs, by seed, that are trained to their end, whether or not they have been asked.
+
+    A run that was asked counts even where its files are gone: whoever reads it is told that they are damaged.
+    """
     named = re.compile(rf"{re.escape(of)}-seed(\d+)")
-    runs = (path.parent.name for path in study_folder(folder).glob(f"{of}-seed*/summary.json"))
-    seeds = sorted(int(match[1]) for match in map(named.fullmatch, runs) if match)
+    runs = [path.parent.name for path in study_folder(folder).glob(f"{of}-seed*/summary.json")]
+    matches = map(named.fullmatch, {*runs, *trained_runs(folder, of)})
+    seeds = sorted(int(match[1]) for match in matches if match)
     return tuple(variant(of).run_name(seed) for seed in seeds)
 
 
