@@ -132,3 +132,12 @@ def test_a_run_made_in_a_kernel_of_the_copy_is_the_one_vsr_report_shows(tmp_path
     assert done.returncode == 0, done.stderr
     assert f"{made.name}/report.html" in done.stdout
     assert json.loads((tmp_path / OWN_COPY / RECORD).read_text()).keys() == texts(notebooks_folder()).keys()
+
+
+def test_the_glossary_comes_along(shipped, tmp_path):
+    (shipped / "glossary.md").write_text("### A word\n")
+    update_copy(tmp_path / "own", shipped)
+    assert (tmp_path / "own" / "glossary.md").read_text() == "### A word\n"
+    (shipped / "glossary.md").write_text("### Another word\n")
+    assert update_copy(tmp_path / "own", shipped) == []
+    assert (tmp_path / "own" / "glossary.md").read_text() == "### Another word\n"

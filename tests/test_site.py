@@ -21,7 +21,7 @@ WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 HOSTILE = "<script>alert('x')</script></td><img src=x onerror=alert(1)>"
 LINKS = """## Links
 [a page](02_beside.ipynb#Beside), [gone](07_gone.ipynb), [the repository](../README.md), [the paper](https://arxiv.org/),
-<a href="../data_samples/README.md">raw</a>, ![far](https://example.org/far.png)
+[a word](glossary.md#kl-term), <a href="../data_samples/README.md">raw</a>, ![far](https://example.org/far.png)
 
 Inline $p(a<b) = \\frac{1}{2}$ and displayed:
 
@@ -176,8 +176,16 @@ def test_links_lead_to_pages_and_those_that_cannot_are_plain_text(site):
     assert links["the other"] == "01_bad.html"
     assert links["a page"] == "02_beside.html#Beside"
     assert links["the paper"] == "https://arxiv.org/"
+    assert links["a word"] == "glossary.html#kl-term"
     assert links["far"] == "https://example.org/far.png"  # a picture from afar is asked for only by a click
     assert [links[text] for text in ("gone", "the repository", "raw")] == [None] * 3
+
+
+def test_the_glossary_is_a_page_with_the_anchors_that_notebooks_link_to(site):
+    glossary = (site[2] / "notebooks" / "glossary.html").read_text()
+    for name in ("kl-term", "advantage", "k1-k2-k3", "students-interval"):
+        assert f'id="{name}"' in glossary, name
+    assert Page(site[2] / "notebooks" / "glossary.html").links["The course"] == "../index.html"
 
 
 def test_every_page_leads_back_to_the_index_and_on_to_its_neighbours(site):

@@ -94,6 +94,8 @@ def update_copy(folder: str | Path = OWN_COPY, shipped: str | Path | None = None
                 _copy(source, beside)
             notes.append(f"{own} is yours and stays as it is; the version shipped now is {beside}")
         known[source.name] = version
+    for page in Path(shipped or notebooks_folder()).glob("*.md"):  # the glossary that notebooks link to
+        _copy(page, folder / page.name)
     (folder / RECORD).write_text(json.dumps(known, indent=1), encoding="utf-8")
     return notes
 

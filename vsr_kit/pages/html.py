@@ -89,6 +89,20 @@ def mathml(tex: str, display: str) -> str:
     return ElementTree.tostring(math, encoding="unicode")
 
 
+def markdown_body(text: str) -> str:
+    """Markdown as HTML whose headings have the anchors that GitHub gives them, `#kl-term` for `### KL term`."""
+    from nbconvert.filters import markdown2html
+
+    soup = BeautifulSoup(markdown2html(text), "html.parser")
+    for anchor in soup.find_all("a", class_="anchor-link"):
+        anchor.decompose()
+    for link in soup.find_all("a", href=re.compile(r"^(?!#|https?:)")):  # into the repository, which is not here
+        del link["href"]
+    for head in soup.find_all(re.compile(r"h\d")):
+        head["id"] = re.sub(r"[^\w\- ]", "", head.get_text().lower()).replace(" ", "-")
+    return str(soup)
+
+
 def _linked(html: str, names: set[str], folder: Path | None) -> str:
     """The page with links to notebooks turned to their pages, dead ones made text, and no picture from elsewhere."""
     soup = BeautifulSoup(html, "html.parser")
@@ -117,6 +131,8 @@ def _target(url: str, names: set[str], folder: Path | None) -> str | None:
     stem, _, kind = path.rpartition(".")
     if kind == "ipynb" and stem.removeprefix("./") in names:
         return f"{stem.removeprefix('./')}.html{anchor}"
+    if kind == "md" and _lies_in(folder, f"{stem}.html"):
+        return f"{stem}.html{anchor}"
     if path in ("../index.html", *(f"{name}.html" for name in names)):
         return url
     return url if _lies_in(folder, path) else None

@@ -104,6 +104,7 @@ def build_site(
     before = {run.path for run in run_folders(out / "runs")}
     (out / "notebooks").mkdir(parents=True, exist_ok=True)
     _copy_plotly(out)
+    _write_glossary(out)
     course = _with_neighbours(notebooks)
     others = [_as_shipped(path, out, list(course)) for path in course.values() if path not in notebooks]
     waiting = {path: Listed(path.stem, _title(_read(path), path.stem), "waiting") for path in notebooks}
@@ -201,6 +202,16 @@ def _copy_plotly(out: Path) -> None:
     import plotly
 
     shutil.copyfile(Path(plotly.__file__).parent / "package_data" / "plotly.min.js", out / "plotly.min.js")
+
+
+def _write_glossary(out: Path) -> None:
+    """The glossary as a page, where the notebooks' pages look for it; none where the course has none."""
+    source = notebooks_folder() / "glossary.md"
+    if source.is_file():
+        from vsr_kit.pages.html import markdown_body
+
+        html = page("glossary.html.j2", body=markdown_body(source.read_text(encoding="utf-8")))
+        (out / "notebooks" / "glossary.html").write_text(html, encoding="utf-8")
 
 
 def _write_index(out: Path, executed: list[Executed], others: list[Listed], runs: list[RunFolder], smoke: bool) -> None:
