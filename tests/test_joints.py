@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import hashlib
+import inspect
 import itertools
 import json
 
@@ -508,16 +510,32 @@ def test_stages_that_cannot_be_are_refused_before_a_model_is_loaded(profile, sta
         GRPO(stages=stages).check(profile, ROWS)
 
 
+def hashed(function) -> str:
+    return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:8]
+
+
+def test_a_function_is_known_by_its_source_too():
+    """A run is not gone on with by a function that has changed since, nor stopped by a file that was renamed."""
+    spaces = [{}, {}]
+    for space, factor in zip(spaces, (1, 0), strict=True):
+        exec(f"def centred(rewards_BG):\n    return rewards_BG * {factor}\n", space)
+    one, other = (GRPO(advantages=space["centred"]).settings()["advantages"] for space in spaces)
+    assert one != other and one.startswith("centred ") and other.startswith("centred ")
+    again = {}
+    exec("def centred(rewards_BG):\n    return rewards_BG * 1\n", again | {"__name__": "elsewhere"}, again)
+    assert GRPO(advantages=again["centred"]).settings()["advantages"] == one
+
+
 def test_only_what_was_changed_is_recorded():
     stages = (Stage(2, num_generations=6),)
     changed = GRPO(advantages=as_trl, next_rows=TooFew(), stages=stages, entropy_bonus=0.1).settings()
     assert changed == GRPO().settings() | {
-        "advantages": "tests.test_joints.as_trl",
-        "next_rows": {"kind": "tests.test_joints.TooFew"},
+        "advantages": f"as_trl {hashed(as_trl)}",
+        "next_rows": {"kind": f"TooFew {hashed(TooFew)}"},
         "stages": [{"kind": "Stage", "from_step": 2, "num_generations": 6}],
         "entropy_bonus": 0.1,
     }
     assert json.dumps(changed)
     scaled = functools.partial(as_trl, 2.0, cut=True)
-    told = {"kind": "tests.test_joints.as_trl", "args": [2.0], "cut": True}
+    told = {"kind": f"as_trl {hashed(as_trl)}", "args": [2.0], "cut": True}
     assert GRPO(advantages=scaled).joints() == {"advantages": told}

@@ -2,20 +2,25 @@
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from vsr_kit import recipes
-from vsr_kit.claims.recipe import Recipe
+from vsr_kit.claims import Count
+from vsr_kit.claims.recipe import Recipe, Variant
 from vsr_kit.cli import app
 from vsr_kit.pages.report import write_report
 from vsr_kit.plots import training_curves
 from vsr_kit.recipes import kit_questions, vsgrpo
 from vsr_kit.rewards import EXTRA_REWARDS, NUMERIC_REWARDS
 from vsr_kit.runs import RunFolder
-from vsr_kit.study import Study, runner
+from vsr_kit.study import Study, runner, verdicts
+from vsr_kit.study.question_sets import make_set
+from vsr_kit.training.methods import GRPO
 
 TOY = Path(__file__).with_name("toy_recipe.py")
 
@@ -101,7 +106,7 @@ def test_a_recipes_questions_are_asked_of_the_base_only_where_it_is_wanted(toy):
 
 def test_names_are_taken_once_and_claims_need_runs_that_exist(toy, tmp_path):
     assert recipes.add(TOY) is toy  # the same file again is the same recipe
-    with pytest.raises(ValueError, match="recipe 'toy' of recipe 'toy' is there already"):
+    with pytest.raises(ValueError, match="recipe 'toy' is there already"):
         recipes.add(Recipe("toy", "again"))
     with pytest.raises(ValueError, match="variant 'toy-brevity' of recipe 'other' is there already"):
         recipes.add(Recipe("other", "same variant", variants=toy.variants))
@@ -134,3 +139,112 @@ def test_workers_can_only_be_told_of_recipes_that_are_files(toy):
             recipes.added_files()
     finally:
         recipes.remove(extra)
+
+
+# -- mistakes of a recipe are told with their name, the rule and what to do --------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong, told",
+    [
+        ({"changes": {"stepz": 3}}, "variant 'v' changes 'stepz', which is no field of a profile: choose from name, "),
+        (
+            {"asked": (("toy-test", "vanilla"),)},
+            "variant 'v' is asked .*give .question set, vanilla or think or observe",
+        ),
+        ({"asked": (("toy-test", "vanilla", "ownn"),)}, "own or wrong or none"),
+        ({"seeds": ()}, "has the seeds .*give at least one, each once"),
+        ({"seeds": (1, 1)}, "has the seeds .*give at least one, each once"),
+        ({"how": GRPO(), "extra_rewards": ("length",)}, "has a method object and names beside it"),
+        ({"how": GRPO(), "mode": "think"}, "has mode 'think', its method 'vanilla': make them one"),
+        ({"name": "../x"}, "a name has letters, digits, dots and dashes"),
+        ({"name": "base"}, "`base` is the untrained model's"),
+    ],
+)
+def test_a_variant_says_what_is_wrong_with_it(wrong, told):
+    with pytest.raises(ValueError, match=told):
+        Variant(**({"name": "v", "group": "g"} | wrong))
+
+
+def test_seeds_are_those_of_the_variant_unless_others_are_asked_for(toy):
+    extra = recipes.add(Recipe("far", "", variants=(Variant("far", "far", seeds=(42, 43)),)))
+    try:
+        assert [unit.seed for unit in runner.plan(["far"])[1:]] == [42, 43]
+        assert [unit.seed for unit in runner.plan(["far"], first_seed=6)[1:]] == [6, 7]
+    finally:
+        recipes.remove(extra)
+
+
+@pytest.mark.parametrize(
+    "made, told",
+    [
+        (None, "is None: its maker must return something with rows and clips"),
+        (SimpleNamespace(rows=[], clips={}), "has no rows: give it more rooms"),
+        (SimpleNamespace(rows=[{"scene_name": "a"}], clips={}), "has no clip of scene 'a': film every room"),
+    ],
+)
+def test_a_question_set_that_would_be_answered_blindly_is_refused(made, told):
+    extra = recipes.add(Recipe("sets", "", question_sets={"own-set": lambda: made}))
+    try:
+        with pytest.raises(ValueError, match=f"question set 'own-set' {told}"):
+            make_set("own-set")
+        with pytest.raises(ValueError, match="no question set 'own-sat'.*recipes have own-set"):
+            make_set("own-sat")
+        for name in ("own-set", "train-vsi-100k"):
+            with pytest.raises(ValueError, match=f"question set '{name}' of recipe 'twice' is there already"):
+                recipes.add(Recipe("twice", "", question_sets={name: lambda: made}))
+    finally:
+        recipes.remove(extra)
+
+
+def raising(evidence):
+    raise RuntimeError("no luck")
+
+
+@pytest.mark.parametrize(
+    "changes, told",
+    [
+        ({"measure": raising}, "claim 'brevity-is-logged': its measure failed with RuntimeError: no luck"),
+        ({"measure": lambda evidence: None}, "claim 'brevity-is-logged': its measure gave None, not findings by name"),
+        (
+            {"decide": lambda found: "great"},
+            "claim 'brevity-is-logged': its rule gave 'great', no verdict: choose from",
+        ),
+        ({"decide": lambda found: found["other"]}, "its rule looks for 'other', measured were x"),
+    ],
+)
+def test_a_claim_whose_code_fails_is_not_judged_and_the_others_are(toy, changes, told):
+    recipes.remove(toy)
+    fine = {"measure": lambda evidence: {"x": Count(1, 1)}}
+    known = recipes.add(replace(toy, claims=(replace(toy.claims[0], **(fine | changes)),)))
+    try:
+        with pytest.raises(ValueError, match=told):
+            Study().verdict("brevity-is-logged")
+        unjudged = {}
+        assert "grpo-lifts" in verdicts(None, unjudged) and list(unjudged) == ["brevity-is-logged"]
+    finally:
+        recipes.remove(known)
+        recipes.add(TOY)
+
+
+def test_a_mistake_in_the_file_is_told_with_its_line(tmp_path):
+    (tmp_path / "bad.py").write_text("x = 1\n1 / 0\n")
+    with pytest.raises(ValueError, match=r"bad.py, line 2: ZeroDivisionError: division by zero; mend the recipe"):
+        recipes.add(tmp_path / "bad.py")
+    (tmp_path / "bad.py").write_text("x = (\n")
+    with pytest.raises(ValueError, match=r"bad.py, line 1: SyntaxError"):
+        recipes.add(tmp_path / "bad.py")
+
+
+@pytest.mark.slow
+def test_without_the_recipe_a_study_is_read_and_its_strange_runs_are_named(trained):
+    done = CliRunner().invoke(app, ["claims", "--study", str(trained)])
+    assert "holds toy-brevity-seed1, which no known recipe has: add its file with --recipe" in done.output
+    assert set(Study(trained).answers["seed"]) == {0, 1}
+    with added():
+        assert "vsr reproduce --only grpo-lifts --recipe" in vsr("claims", "--study", trained, "--recipe", TOY)
+        study = Study(trained)
+        assert study.difference("toy-brevity").n == study.difference("toy-brevity", "base").n > 0
+        assert RunFolder.open(trained / "toy-brevity-seed1").status == "finished"
+    with pytest.raises(FileNotFoundError, match="give a study's folder"):
+        Study(trained / "none")

@@ -31,6 +31,9 @@ class Evidence(Protocol):
     def trained(self, of: str, clip: str = "own", questions: str | None = None) -> list[list[dict]]:
         """The answers of a variant's runs, one list a seed, each asked in its own mode."""
 
+    def test_set(self, of: str) -> str:
+        """The question set by which a variant is judged."""
+
     def curves(self, of: str) -> list[Log]:
         """What a variant's runs logged, one list a seed; FileNotFoundError where there is no run."""
 
@@ -46,16 +49,15 @@ def minus(name: str, after: str, before: str, task: str = "trained", questions: 
 
     Args:
         name: of the finding.
-        after, before: variants by name; `before` may be `base`.
+        after, before: variants by name; `before` may be `base`, asked in vanilla mode.
         task: a VSI-Bench task, or `trained` for the mean of the six trained ones.
-        questions: name of the question set; the evidence's own if None.
+        questions: name of the question set; by default that by which `after` is judged.
     """
 
     def measure(evidence: Evidence) -> dict[str, Finding]:
-        other = (
-            evidence.base(questions=questions) if before == "base" else evidence.trained(before, questions=questions)
-        )
-        return {name: difference(evidence.trained(after, questions=questions), other, task=task)}
+        about = questions or evidence.test_set(after)
+        other = evidence.base(questions=about) if before == "base" else evidence.trained(before, questions=about)
+        return {name: difference(evidence.trained(after, questions=about), other, task=task)}
 
     return measure
 
@@ -73,8 +75,9 @@ def gap_growth(name: str, of: str, task: str = "trained") -> Measure:
     """What training added to the gap between the own clip and another room's clip, in points."""
 
     def measure(evidence: Evidence) -> dict[str, Finding]:
+        about = evidence.test_set(of)
         after = evidence.trained(of), evidence.trained(of, clip="wrong")
-        before = [evidence.base()], [evidence.base(clip="wrong")]
+        before = [evidence.base(questions=about)], [evidence.base(clip="wrong", questions=about)]
         return {name: gap_change(after, before)[task]}
 
     return measure

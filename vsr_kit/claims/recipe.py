@@ -8,11 +8,13 @@ Left out: anything that has run. Where answers are kept is the business of `vsr_
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from vsr_kit.claims.rules import Claim
+from vsr_kit.prompts import MODES
 from vsr_kit.training.methods import Method, make_method
 from vsr_kit.training.profiles import Profile, get_profile
 
@@ -80,6 +82,7 @@ class Variant:
     how: Method | None = None
 
     def __post_init__(self) -> None:
+        _check_variant(self)
         if self.how is not None and self.how.mode != self.mode:
             raise ValueError(
                 f"variant {self.name!r} has mode {self.mode!r}, its method {self.how.mode!r}: make them one"
@@ -107,9 +110,36 @@ class Variant:
         tuned = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
         return replace(get_profile("mini"), **(tuned | self.changes))
 
+    @property
+    def test_set(self) -> str:
+        """The question set by which it is judged: the test rooms' where it is asked that, else the first of its own."""
+        sets = [questions for questions, _, _ in self.asked]
+        return BENCH_SET if BENCH_SET in sets or not sets else sets[0]
+
     def conditions(self, seed: int) -> list[Condition]:
         """What a seed's model is asked."""
         return [Condition(q, self.run_name(seed), mode, clip=clip) for q, mode, clip in self.asked]
+
+
+def _check_variant(variant: Variant) -> None:
+    """Complain about what can be known of a variant before anything runs."""
+    named = f"variant {variant.name!r}"
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", variant.name) or variant.name == "base":
+        raise ValueError(f"{named}: a name has letters, digits, dots and dashes, and `base` is the untrained model's")
+    known = [field.name for field in fields(Profile)]
+    if strange := [name for name in variant.changes if name not in known]:
+        raise ValueError(
+            f"{named} changes {strange[0]!r}, which is no field of a profile: choose from {', '.join(known)}"
+        )
+    if not variant.seeds or len(set(variant.seeds)) < len(variant.seeds):
+        raise ValueError(f"{named} has the seeds {variant.seeds}: give at least one, each once")
+    for asked in variant.asked:
+        if len(asked) != 3 or asked[1] not in MODES or asked[2] not in ("own", "wrong", "none"):
+            raise ValueError(
+                f"{named} is asked {asked}: give (question set, {' or '.join(MODES)}, own or wrong or none)"
+            )
+    if variant.how is not None and (variant.method != "grpo" or variant.extra_rewards):
+        raise ValueError(f"{named} has a method object and names beside it: leave method and extra_rewards to `how`")
 
 
 def asked_in(*modes: str, held_out: bool = False, wrong: bool = False, words: bool = False) -> tuple:
@@ -151,3 +181,11 @@ class Recipe:
     tuned: Mapping[str, float] = field(default_factory=dict)
     question_sets: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     table: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def sets(self) -> set[str]:
+        """Names of the question sets that its runs and the base train on or are asked."""
+        asked = {questions for variant in self.variants for questions, _, _ in variant.asked}
+        return (
+            asked | {variant.questions for variant in self.variants} | {condition.questions for condition in self.base}
+        )

@@ -49,21 +49,37 @@ def claims(
         typer.echo(json.dumps(records, indent=1))
     else:
         for known in all_claims():
-            _claiming_tell(known, found.get(known.name), damaged.get(known.name))
+            _claiming_tell(known, found.get(known.name), damaged.get(known.name), _words(recipe))
+    _tell_of_strangers(study)
     for told in dict.fromkeys(damaged.values()):  # one line a file, however many claims need it
         typer.echo(f"error: {told}", err=True)
     if damaged:
         raise typer.Exit(2)
 
 
-def _claiming_tell(known, verdict, damaged: str | None) -> None:
+def _words(recipes: list[Path] | None) -> str:
+    """The options that a next command needs, too, to know the same recipes."""
+    return "".join(f" --recipe {path}" for path in recipes or ())
+
+
+def _tell_of_strangers(study: Path | None) -> None:
+    """Say which runs of a folder no known recipe has: their claims are missing above."""
+    from vsr_kit.recipes import all_variants, tuning_variants
+
+    known = {v.name for v in (*all_variants(), *tuning_variants())}
+    runs = sorted(path.parent.name for path in study.glob("*-seed*/config.json")) if study is not None else []
+    if strange := [name for name in runs if name.rpartition("-seed")[0] not in known]:
+        typer.echo(f"note: {study} holds {strange[0]}, which no known recipe has: add its file with --recipe", err=True)
+
+
+def _claiming_tell(known, verdict, damaged: str | None, recipes: str) -> None:
     """A claim in a few lines; without its runs, what would make them, and with a broken file, which."""
     from vsr_kit.study.judge import NOT_JUDGED, NOT_RUN, not_run
 
     unjudged = NOT_JUDGED.upper() if damaged else NOT_RUN.upper() + not_run(known).removeprefix(NOT_RUN)
     typer.echo(str(verdict).split("\n")[-1] if verdict else f"{known.name}: {unjudged}")
     more = "" if known.needs else " --geometry arkitscenes_meta_info_val.json"  # no runs: asked of released geometry
-    missing = [damaged or f"run it with: vsr reproduce --only {known.name}{more}"]
+    missing = [damaged or f"run it with: vsr reproduce --only {known.name}{more}{recipes}"]
     measured = str(verdict).split("\n")[:-1] if verdict else missing
     for line in (known.says, *measured, f"source: {known.source}", f"mind: {known.caveat}"):
         typer.echo(f"    {line}")
@@ -95,8 +111,8 @@ def reproduce(
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="At most so many seeds of each variant.")] = None,
     first_seed: Annotated[
-        int, typer.Option(help="Where seeds begin to count: 1 repeats the shipped runs, 6 makes new ones.")
-    ] = 1,
+        int | None, typer.Option(help="Where seeds begin to count: 1 repeats the shipped runs, 6 makes new ones.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Study folder to fill, or to go on with; runs/study if left out.")
     ] = None,
@@ -136,7 +152,7 @@ def reproduce(
     with say_on_stop(how), say_on_full_disk(folder, how):
         failed = reproduce(units, folder, workers, files)
     try:
-        _reproducing_tell(folder)
+        _reproducing_tell(folder, _words(recipe))
     finally:  # whatever else cannot be told
         if failed:
             raise ValueError(
@@ -144,16 +160,19 @@ def reproduce(
             )
 
 
-def _reproducing_tell(folder: Path) -> None:
+def _reproducing_tell(folder: Path, recipes: str) -> None:
     """Verdicts on what the folder holds, and how its gains compare with the shipped study's."""
     from vsr_kit.study.answers import trained_runs
     from vsr_kit.study.comparisons import repeated
     from vsr_kit.study.judge import verdicts
     from vsr_kit.study.reach import rooms_asked
 
-    for verdict in verdicts(folder).values():
+    unjudged: dict[str, str] = {}
+    for verdict in verdicts(folder, unjudged).values():
         if verdict.found:
             typer.echo(str(verdict))
+    for words in dict.fromkeys(unjudged.values()):
+        typer.echo(f"not judged: {words}", err=True)
     compared, on = repeated(folder), rooms_asked()
     known = {run for name in compared for run in trained_runs(None, name)}
     own_runs = {run for name in compared for run in trained_runs(folder, name)}
@@ -171,4 +190,4 @@ def _reproducing_tell(folder: Path) -> None:
             f"{name} minus base: {own:+.1f} points here, {expected.mean:+.1f} shipped; {where} the 95 % prediction "
             f"interval for {expected.new_runs} seeds ({expected.low:+.1f} to {expected.high:+.1f})"
         )
-    typer.echo(f"look at {folder}; the whole ledger: vsr claims --study {folder}")
+    typer.echo(f"look at {folder}; the whole ledger: vsr claims --study {folder}{recipes}")

@@ -9,6 +9,7 @@ Left out: data. Nothing here has seen a result.
 from __future__ import annotations
 
 import importlib.util
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -46,9 +47,11 @@ def add(recipe: Recipe | str | Path) -> Recipe:
         ("recipe", [known.name], [other.name for other in recipes()]),
         ("variant", [v.name for v in known.variants], [v.name for v in all_variants()]),
         ("claim", [c.name for c in known.claims], [c.name for c in all_claims()]),
+        ("question set", list(known.question_sets), [name for r in recipes() for name in (*r.question_sets, *r.sets)]),
     ):
         if twice := [name for name in own if name in others or own.count(name) > 1]:
-            raise ValueError(f"{what} {twice[0]!r} of recipe {known.name!r} is there already: choose another name")
+            whose = f"{what} {twice[0]!r}" + ("" if what == "recipe" else f" of recipe {known.name!r}")
+            raise ValueError(f"{whose} is there already{'' if path is None else f' ({path})'}: choose another name")
     names = [v.name for v in (*all_variants(), *known.variants)]
     if missing := [of for claim in known.claims for of in claim.needs if of not in names]:
         raise ValueError(
@@ -70,7 +73,12 @@ def _from_file(path: Path) -> Recipe:
     if spec is None or spec.loader is None:
         raise ValueError(f"{path} is no Python file: --recipe takes one with a RECIPE in it")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        where = f"{path}, line {lines[-1] if lines else getattr(error, 'lineno', None) or 1}"
+        raise ValueError(f"{where}: {type(error).__name__}: {error}; mend the recipe") from error
     if not isinstance(found := getattr(module, "RECIPE", None), Recipe):
         raise ValueError(f"{path} has no RECIPE: give it one, RECIPE = vsr_kit.claims.recipe.Recipe(...)")
     return found

@@ -137,7 +137,10 @@ class RecordedRun:
     @property
     def status(self) -> str:
         """`finished`, `broken`, or `unfinished`: running still, stopped, or killed."""
-        return attempts.status(self.attempts())
+        events, headline = self.attempts(), self.summary.get("headline") or {}
+        if not events and "stopped" in headline:  # a study keeps an ended run without its attempts
+            return attempts.BROKEN if headline["stopped"] else attempts.FINISHED
+        return attempts.status(events)
 
     @property
     def stopped(self) -> str | None:

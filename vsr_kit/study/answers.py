@@ -223,8 +223,7 @@ class Answers:
 def trained_runs(folder: Path | str | None = None, of: str = "grpo-vanilla") -> tuple[str, ...]:
     """Names of a variant's runs, by seed, for which every pass over the test questions is there, whatever the seeds."""
     known = variant(of)
-    sets = [questions for questions, _, _ in known.asked]
-    test = BENCH_SET if BENCH_SET in sets else sets[0]  # a recipe may have test questions of its own
+    test = known.test_set  # a recipe may have test questions of its own
     named = re.compile(rf"{re.escape(test)}--{re.escape(of)}-seed(\d+)--")
     files = (named.match(path.name) for path in (study_folder(folder) / "answers").glob(f"{test}--{of}-seed*"))
     seeds = sorted({int(match[1]) for match in files if match})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from vsr_kit.claims.recipe import BENCH_SET, Condition
 from vsr_kit.evaluation import Interval, score
-from vsr_kit.recipes import all_variants, tuning_variants
+from vsr_kit.recipes import variant
 from vsr_kit.study import answers
 from vsr_kit.study.conditions import manifest_entries, pairs_path, read_samples
 from vsr_kit.study.labels import centre_ceiling, read_pairs
@@ -35,16 +35,20 @@ class Evidence:
 
     Args:
         folder: the study's; the shipped one if None.
-        questions: name of the question set that answers are of.
+        questions: name of the question set that answers are of; by default the test rooms', and where a variant has
+            test questions of its own, those.
         runs: names of the runs to look at, for every variant that has some of them; all runs if None.
     """
 
     read: Callable = staticmethod(answers.scored)  # tables, each made once in a process; `Study` reads rows
 
     def __init__(
-        self, folder: Path | str | None = None, questions: str = BENCH_SET, runs: Sequence[str] | None = None
+        self, folder: Path | str | None = None, questions: str | None = None, runs: Sequence[str] | None = None
     ) -> None:
-        self.folder, self.questions, self.only = answers.study_folder(folder), questions, runs
+        self.folder, self.questions, self.only = answers.study_folder(folder), questions or BENCH_SET, runs
+        self._asked = questions
+        if not self.folder.is_dir():
+            raise FileNotFoundError(f"no folder {self.folder}: give a study's folder, or none for the shipped study")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r}, {self.questions!r})"
@@ -58,6 +62,10 @@ class Evidence:
     def dataset(self) -> str:
         """Whose geometry `centre_answers` looks at: the questions' data set, ARKitScenes for procedural rooms."""
         return self.questions.split("-")[0] if self.questions in REAL_SETS else "arkitscenes"
+
+    def test_set(self, of: str) -> str:
+        """The question set by which a variant is judged here: the one that was named, else the variant's own."""
+        return self._asked or variant(of).test_set
 
     def runs(self, of: str) -> tuple[str, ...]:
         """Names of a variant's runs, by seed, that answered every pass over the test questions."""
@@ -74,7 +82,7 @@ class Evidence:
         Raises:
             FileNotFoundError: if the folder holds no run of the variant, or lacks some of these answers.
         """
-        about = questions or self.questions
+        about = questions or self.test_set(of)
         return answers.variant_answers(of, self.folder, about, mode, clip, self.runs(of), self.read)
 
     def curves(self, of: str) -> list[list[dict]]:
@@ -128,7 +136,7 @@ class Evidence:
 
     def _table(self, condition: Condition) -> Iterable[tuple]:
         of, _, seed = condition.model.rpartition("-seed")
-        if not seed.isdigit() or of not in {v.name for v in (*all_variants(), *tuning_variants())}:
+        if not seed.isdigit():
             of, seed = condition.model, "0"
         about = (of, int(seed), condition.mode, condition.clip, condition.questions)
         drawn = read_samples(condition, self.folder) if condition.samples else [self._greedy(condition)]

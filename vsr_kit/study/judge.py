@@ -10,11 +10,12 @@ Left out: storing verdicts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from textwrap import fill
 
-from vsr_kit.claims import Claim, Count, Finding
+from vsr_kit.claims import VERDICTS, Claim, Count, Finding
 from vsr_kit.evaluation import Interval
 from vsr_kit.files import Damaged
 from vsr_kit.recipes import all_claims, claim, variant
@@ -100,17 +101,49 @@ def verdict(name: str, folder: Path | str | None = None) -> Verdict:
         FileNotFoundError: if the folder lacks answers it needs.
     """
     known = claim(name)
-    found = known.measure(Evidence(folder)) if known.measure else {}
+    found = _measured(known, Evidence(folder))
     by_logs = found and all(isinstance(finding, Count) for finding in found.values())  # which runs leave before answers
     runs_of = finished_runs if by_logs else trained_runs
     runs = {of: (len(runs_of(folder, of)), len(variant(of).seeds)) for of in known.needs}
-    return Verdict(known, found, known.decide(found), runs, tuple(elsewhere(known, folder)))
+    return Verdict(known, found, _decided(known, found), runs, tuple(elsewhere(known, folder)))
+
+
+def _measured(known: Claim, evidence: Evidence) -> dict[str, Finding]:
+    """What a claim's measure finds; one that fails otherwise than for want of answers is the recipe's mistake."""
+    if known.measure is None:
+        return {}
+    try:
+        found = known.measure(evidence)
+    except (FileNotFoundError, Damaged):
+        raise
+    except ValueError as error:
+        raise ValueError(f"claim {known.name!r}: {error}") from error
+    except Exception as error:
+        raise ValueError(f"claim {known.name!r}: its measure failed with {type(error).__name__}: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"claim {known.name!r}: its measure gave {found!r}, not findings by name")
+    return found
+
+
+def _decided(known: Claim, found: Mapping[str, Finding]) -> str:
+    try:
+        decision = known.decide(found)
+    except KeyError as error:
+        raise ValueError(
+            f"claim {known.name!r}: its rule looks for {error}, measured were {', '.join(found)}"
+        ) from error
+    if decision not in VERDICTS:
+        raise ValueError(
+            f"claim {known.name!r}: its rule gave {decision!r}, no verdict: choose from {', '.join(VERDICTS)}"
+        )
+    return decision
 
 
 def verdicts(folder: Path | str | None = None, damaged: dict[str, str] | None = None) -> dict[str, Verdict]:
     """The verdict on every claim for which the folder holds answers.
 
-    damaged: takes, by claim, what is wrong with a file that it needs; such a claim is not judged, the others are.
+    damaged: takes, by claim, what is wrong with a file that it needs, or with its measure; such a claim is not judged,
+        the others are.
 
     Raises:
         Damaged: a file is not what it was written as, and no `damaged` was given to say so in.
@@ -121,7 +154,7 @@ def verdicts(folder: Path | str | None = None, damaged: dict[str, str] | None = 
             found[name] = verdict(name, folder)
         except FileNotFoundError:
             continue
-        except Damaged as error:
+        except (Damaged, ValueError) as error:
             if damaged is None:
                 raise
             damaged[name] = str(error)

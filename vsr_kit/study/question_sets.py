@@ -17,7 +17,7 @@ import numpy as np
 
 from vsr_kit.data import make_rows, split_rooms
 from vsr_kit.questions import BENCHMARK_RULES, HELD_OUT_TYPES, STUDY_RULES, TRAINED_TYPES, Rules
-from vsr_kit.recipes import question_set_maker
+from vsr_kit.recipes import question_set_maker, recipes
 from vsr_kit.rooms import Room, read_geometry
 from vsr_kit.study.labels import as_letters
 from vsr_kit.videos import film
@@ -67,13 +67,14 @@ def make_set(name: str, geometry: str | Path | None = None) -> QuestionSet:
             raise ValueError(f"{geometry} holds rooms of {found!r}: question set {name!r} asks about another data set")
         return question_set(name, rooms, "vsi-bench", rules=rules)
     if (make := question_set_maker(name)) is not None:
-        made = make()
-        return QuestionSet(name, made.rows, made.clips)
+        return _checked(name, make())
     split, _, kind = name.partition("-")
     if split not in ROOMS or kind not in KINDS:
+        own = [name for recipe in recipes() for name in recipe.question_sets]
+        theirs = f"; recipes have {', '.join(own)}" if own else ""
         raise ValueError(
             f"no question set {name!r}: give a split ({', '.join(ROOMS)}), a dash, and one of {', '.join(KINDS)}; "
-            f"{', '.join(REAL)} need a geometry file"
+            f"{', '.join(REAL)} need a geometry file{theirs}"
         )
     phrasing, types, labels = KINDS[kind]
     rooms = split_rooms(ROOMS[split] * TIMES_THE_ROOMS.get(kind, 1), split)
@@ -82,6 +83,19 @@ def make_set(name: str, geometry: str | Path | None = None) -> QuestionSet:
         asked = {row["scene_name"] for row in made.rows}
         return QuestionSet(name, made.rows, {scene: clip for scene, clip in made.clips.items() if scene in asked})
     return QuestionSet(name, as_letters(made.rows), made.clips) if kind == "letters" else made
+
+
+def _checked(name: str, made) -> QuestionSet:
+    """A recipe's own set: some rows, each with a clip of its scene, since a model without a clip answers blindly."""
+    if not hasattr(made, "rows") or not hasattr(made, "clips"):
+        raise ValueError(f"question set {name!r} is {made!r}: its maker must return something with rows and clips")
+    if not made.rows:
+        raise ValueError(f"question set {name!r} has no rows: give it more rooms, or other types")
+    if missing := [row["scene_name"] for row in made.rows if row["scene_name"] not in made.clips]:
+        raise ValueError(
+            f"question set {name!r} has no clip of scene {missing[0]!r}: film every room that is asked about"
+        )
+    return QuestionSet(name, list(made.rows), dict(made.clips))
 
 
 def procedural_questions(split: str, phrasing: str, seed: int = 0) -> QuestionSet:

@@ -75,14 +75,14 @@ class Unit:
     recipes: tuple[str, ...] = ()
 
 
-def plan(only: Sequence[str] = (), seeds: int | None = None, first_seed: int = 1) -> list[Unit]:
+def plan(only: Sequence[str] = (), seeds: int | None = None, first_seed: int | None = None) -> list[Unit]:
     """The units of some parts of the study, all of it by default; the base first, then group after group.
 
     Args:
         only: names of groups, of variants, or of claims, whose evidence is meant; or `tuning`, the grid of learning
             rates, which comes after all else that is named.
         seeds: at most so many of each variant.
-        first_seed: where they begin to count; 1 repeats the shipped runs, beyond them are new ones.
+        first_seed: where they begin to count, a variant's own seeds if None; beyond the shipped runs' are new ones.
 
     Raises:
         ValueError: for a name that is none of these, a claim that takes more than this study, seeds below 1, or a first
@@ -90,7 +90,7 @@ def plan(only: Sequence[str] = (), seeds: int | None = None, first_seed: int = 1
     """
     if seeds is not None and seeds < 1:
         raise ValueError(f"seeds is {seeds}: must be at least 1")
-    if first_seed < 1:
+    if first_seed is not None and first_seed < 1:
         raise ValueError(f"first_seed is {first_seed}: must be at least 1; seed {TUNING_SEED} chose the learning rates")
     wanted = {name for each in only if each != TUNING for name in _variants_of(each)}
     tuning = [_unit(v, seed) for v in tuning_variants() for seed in v.seeds] if TUNING in only else []
@@ -98,7 +98,11 @@ def plan(only: Sequence[str] = (), seeds: int | None = None, first_seed: int = 1
     if tuning and set(only) == {TUNING}:
         return tuning  # which asks nothing of the base
     chosen = [v for v in all_variants() if not only or v.name in wanted]
-    runs = [(groups().index(v.group), seed, v) for v in chosen for seed in v.seeds_from(first_seed)[:seeds]]
+    runs = [
+        (groups().index(v.group), seed, v)
+        for v in chosen
+        for seed in (v.seeds if first_seed is None else v.seeds_from(first_seed))[:seeds]
+    ]
     names = {v.name for v in chosen}
     whose = tuple(r.name for r in recipes() if names & {v.name for v in r.variants}) if only else ()
     base = Unit("base", None, 0, 0, sum(map(_pass_seconds, base_conditions(whose))), whose)
@@ -121,7 +125,7 @@ def _variants_of(name: str) -> list[str]:
         claims = ", ".join(c.name for c in all_claims())
         raise ValueError(
             f"no part of the study is called {name!r}: give a group ({', '.join(groups())}, {TUNING}), a variant "
-            f"({', '.join(v.name for v in all_variants())}) or a claim ({claims})"
+            f"({', '.join(v.name for v in all_variants())}) or a claim ({claims}); your own recipe needs --recipe FILE"
         )
     return found
 

@@ -54,7 +54,9 @@ class Study(Evidence):
 
     def differences(self, after: str, before: str = "base", *, clip: str = "own") -> Bands:
         """One variant minus another by task, in points, paired by question, each asked in its own mode."""
-        own, other = self.answers_of(after, clip), self.answers_of(before, clip)
+        about = self.test_set(after)
+        own = self.trained(after, clip, about)
+        other = [self.base(clip=clip, questions=about)] if before == "base" else self.trained(before, clip, about)
         return differences(own, other[0] if before == "base" else other)
 
     # -- the base with its three prompts -------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ coefficient): such fields are given to `train` by their names.
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -134,9 +136,10 @@ class NextRows(Protocol):
 
 
 def described(value):
-    """A joint as a run records it: plain values as they are, functions by module and name, objects by their fields.
+    """A joint as a run records it: plain values as they are, functions by name and source, objects by their fields.
 
-    Two functions of one name are told apart by nothing else: a lambda is `<lambda>`.
+    The source is known by a hash, so that a run is not gone on with by a function that has changed since. What a
+    function reads from outside itself is not part of it.
     """
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
@@ -152,6 +155,16 @@ def described(value):
     if isinstance(value, partial):
         return {"kind": described(value.func), "args": described(value.args), **described(value.keywords)}
     if callable(value) and hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
+        return f"{value.__qualname__} {_source_hash(value)}"
     plain = {name: described(entry) for name, entry in vars(value).items()} if hasattr(value, "__dict__") else {}
-    return {"kind": f"{type(value).__module__}.{type(value).__qualname__}"} | plain
+    return {"kind": f"{type(value).__qualname__} {_source_hash(type(value))}"} | plain
+
+
+def _source_hash(function) -> str:
+    """The first digits of the SHA-256 of a function's source; of its byte code where there is no source."""
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        source = "" if code is None else code.co_code.hex() + repr(code.co_consts)
+    return hashlib.sha256(source.encode()).hexdigest()[:8]
