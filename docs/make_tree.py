@@ -69,7 +69,7 @@ sharing/                    shared prefixes are read once
   compare                   both ways side by side
   meter                     seconds and tokens by phase
 generation                  generate: questions and clips go in, answers come out
-losses                      advantages, GRPO's and DPO's loss: the arithmetic in a few lines
+losses                      advantages, GRPO's and DPO's loss in a few lines, equal to TRL's, which trains
 kl                          KL estimators k1, k2, k3 and their gradients
 evaluation/                 scores
   evaluate                  load questions, ask a model, record the answers
@@ -92,7 +92,7 @@ training/                   grpo, sft and dpo by trl
   video_mixin               clips, features and batches for both
   callbacks                 time limits, stops, broken numbers
   collapse                  collapse found in a reward's curve
-  resuming                  the first step, or the last checkpoint
+  resuming                  may a run be gone on with, and from which step
 claims/                     the form of a claim
   rules                     a verdict's rule: gain, no_gain, most_runs, ...
   measures                  from a study's answers to named findings
