@@ -20,6 +20,7 @@ from vsr_kit.rewards import EXTRA_REWARDS, NUMERIC_REWARDS
 from vsr_kit.runs import RunFolder
 from vsr_kit.study import Study, runner, verdicts
 from vsr_kit.study.question_sets import make_set
+from vsr_kit.study.staleness import check_rows
 from vsr_kit.training.methods import GRPO
 
 TOY = Path(__file__).with_name("toy_recipe.py")
@@ -248,3 +249,12 @@ def test_without_the_recipe_a_study_is_read_and_its_strange_runs_are_named(train
         assert RunFolder.open(trained / "toy-brevity-seed1").status == "finished"
     with pytest.raises(FileNotFoundError, match="give a study's folder"):
         Study(trained / "none")
+
+
+@pytest.mark.slow
+def test_a_run_on_other_rows_of_the_same_number_is_not_mixed_in(toy, trained):
+    own = make_set("toy-train")
+    check_rows(own, trained, trained / "unfinished")
+    other = replace(own, rows=[{**row, "ground_truth": "1"} for row in own.rows])
+    with pytest.raises(ValueError, match="the rows of toy-train were others than they are today, though as many; give"):
+        check_rows(other, trained, trained / "unfinished")

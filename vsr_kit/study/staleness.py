@@ -18,6 +18,7 @@ from pathlib import Path
 from vsr_kit.claims.recipe import Condition, Variant
 from vsr_kit.files import read_json
 from vsr_kit.rooms import Room
+from vsr_kit.runs.identity import rows_identity
 from vsr_kit.runs.provenance import identity_differs
 from vsr_kit.study.conditions import answers_path, base_identity, manifest_entries, pairs_path, why_stale
 from vsr_kit.study.labels import DistancePair, distance_pairs, read_pairs
@@ -66,18 +67,26 @@ def check_not_stale(
 
 
 def check_rows(questions: QuestionSet, folder: Path, scratch: Path) -> None:
-    """Complain if a run of the study, finished or not, was trained on another number of these questions.
+    """Complain if a run of the study, finished or not, was trained on others than these questions.
+
+    Their number is known of every run, their content of those that recorded what they are made of.
 
     Raises:
         ValueError: naming the first such run and the remedies.
     """
+    today = rows_identity(questions.rows)
     for path in (*sorted(folder.glob("*/config.json")), *sorted(scratch.glob("*/config.json"))):
         then = read_json(path, {"config": dict})["config"]
-        if then.get("questions") == questions.name and then.get("rows", len(questions.rows)) != len(questions.rows):
-            raise ValueError(
-                f"{path}: rows was {then['rows']} of {questions.name} and is {len(questions.rows)} today; "
-                + _remedy(path.parent, folder)
-            )
+        if then.get("questions") != questions.name:
+            continue
+        if (was := then.get("rows", today["rows"])) != today["rows"]:
+            told = f"{path}: rows was {was} of {questions.name} and is {today['rows']} today"
+            raise ValueError(f"{told}; {_remedy(path.parent, folder)}")
+        made = path.with_name("versions.json")
+        identity = read_json(made, {"identity?": dict}).get("identity") if made.exists() else None
+        if (identity or {}).get("rows sha256", today["rows sha256"]) != today["rows sha256"]:
+            told = f"{made}: the rows of {questions.name} were others than they are today, though as many"
+            raise ValueError(f"{told}; {_remedy(path.parent, folder)}")
 
 
 def first_difference(then: Mapping, today: Mapping) -> str | None:
