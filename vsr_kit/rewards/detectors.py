@@ -88,7 +88,7 @@ def shares(texts: Iterable[str], mode: str) -> dict[str, float]:
 
 # Numbers that an answer's row may hold besides rewards: `runs.RunFolder.rollouts`, VSI-Bench's fields, and `predict`.
 NO_REWARDS = {"step", "attempt", "stage", "advantage", "id", "run", "seed", "ground_truth", "score", "tokens"}
-NO_REWARDS |= {"sample", "num_tokens"}
+NO_REWARDS |= {"sample", "num_tokens", "row"}
 
 
 def reward_columns(row: Mapping) -> dict[str, float]:
@@ -97,8 +97,7 @@ def reward_columns(row: Mapping) -> dict[str, float]:
     So a reward of yours is in every figure and report under the name of its function, with nothing to register.
     """
     numbers = {k: v for k, v in row.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
-    bookkeeping = NO_REWARDS | {"row"}  # its number in the run folder
-    return {k: float(v) for k, v in numbers.items() if k not in bookkeeping and k not in DETECTORS}
+    return {k: float(v) for k, v in numbers.items() if k not in NO_REWARDS and k not in DETECTORS}
 
 
 def reward_of_key(key: str) -> str | None:

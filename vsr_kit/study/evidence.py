@@ -103,17 +103,20 @@ class Evidence:
             raise FileNotFoundError(f"{self.folder} holds no runs of {of}; vsr reproduce makes them")
         return [answers.run_folder(name, self.folder) for name in names]
 
-    def centre_answers(self) -> Interval:
+    def centre_answers(self, dataset: str | None = None) -> Interval:
         """What perfect centre-to-centre distances score where closest points are asked: MRA in per cent, over rooms.
+
+        dataset: whose released geometry; `self.dataset` if None.
 
         Raises:
             FileNotFoundError: if the study did not measure the geometry's pairs.
         """
-        path = pairs_path(self.folder, self.dataset)
+        dataset = dataset or self.dataset
+        path = pairs_path(self.folder, dataset)
         if not path.exists():
             raise FileNotFoundError(f"{path} is not there; vsr reproduce --geometry FILE measures the geometry's pairs")
         apart = [pair for pair in read_pairs(path) if not pair.touching]
-        return replace(centre_ceiling(apart), datasets=(self.dataset,))
+        return replace(centre_ceiling(apart), datasets=(dataset,))
 
     @cached_property
     def answers(self) -> pd.DataFrame:

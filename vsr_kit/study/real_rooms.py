@@ -9,7 +9,7 @@ Left out: why sets differ (travel.py), and data sets whose geometry is not relea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from vsr_kit.claims import Claim
@@ -25,12 +25,10 @@ from vsr_kit.study.answers import (
     condition_answers,
     drop_repeated_mean,
     grpo_table,
-    study_folder,
     training_answers,
 )
 from vsr_kit.study.conditions import pairs_path
 from vsr_kit.study.evidence import REAL_SETS, Evidence
-from vsr_kit.study.labels import centre_ceiling, read_pairs
 from vsr_kit.study.reach import rooms_in_words
 
 # Reported to this kit by whoever asked the shipped adapter of seed 1 there; the geometry is not in this repository, was
@@ -184,7 +182,6 @@ def elsewhere(known: Claim, folder: Path | str | None = None) -> list[str]:
 
 def ceilings(folder: Path | str | None = None) -> dict[str, Interval]:
     """By data set, what perfect centre-to-centre distances earn where closest points are asked, MRA in per cent."""
-    paths = {name: pairs_path(study_folder(folder), name) for name in ("arkitscenes", "scannetpp")}
-    pairs = {name: read_pairs(path) for name, path in paths.items() if path.exists()}
-    apart = {name: [pair for pair in own if not pair.touching] for name, own in pairs.items()}
-    return {name: replace(centre_ceiling(own), datasets=(name,)) for name, own in apart.items()}
+    evidence = Evidence(folder)
+    measured = [name for name in ("arkitscenes", "scannetpp") if pairs_path(evidence.folder, name).exists()]
+    return {name: evidence.centre_answers(name) for name in measured}

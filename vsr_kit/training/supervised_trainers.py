@@ -72,6 +72,25 @@ def target_texts(rows: Sequence[dict], mode: str, prompt_set: str, targets: Targ
     return texts
 
 
+def _rollouts(
+    loaded, rows, clips, mode: str, samples: int, *, max_new_tokens: int, seed: int, temperature: float = 1.0
+):
+    """Sampled answers to each row, asked with the training prompt: a list of generations for each."""
+    from vsr_kit.generation import generate
+
+    return generate(
+        loaded,
+        rows,
+        clips,
+        mode=mode,
+        prompt_set="train",
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        num_samples=samples,
+        seed=seed,
+    )
+
+
 def filtered_rollouts(
     loaded,
     questions,
@@ -102,22 +121,11 @@ def filtered_rollouts(
     Raises:
         ValueError: two rows have one id, or nothing at all was kept.
     """
-    from vsr_kit.generation import generate
-
     rows, clips = rows_and_clips(questions, clips)
     if len({row["id"] for row in rows}) < len(rows):
         raise ValueError(f"{len(rows)} rows share ids: texts are known by them, so give each row one of its own")
-    generations = generate(
-        loaded,
-        rows,
-        clips,
-        mode=mode,
-        prompt_set="train",
-        max_new_tokens=max_new_tokens,
-        temperature=temperature,
-        num_samples=samples,
-        seed=seed,
-    )
+    how = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+    generations = _rollouts(loaded, rows, clips, mode, samples, **how)
     texts = {}
     for row, group in zip(rows, generations, strict=True):
         kept = [one.text for one in group if not one.truncated and one.text and keep(one.text, row)]
@@ -246,19 +254,7 @@ def rollout_pairs(
     Raises:
         ValueError: not one question has two answers that earn differently.
     """
-    from vsr_kit.generation import generate
-
-    generations = generate(
-        loaded,
-        rows,
-        clips,
-        mode=mode,
-        prompt_set="train",
-        max_new_tokens=max_new_tokens,
-        temperature=1.0,
-        num_samples=SAMPLES,
-        seed=seed,
-    )
+    generations = _rollouts(loaded, rows, clips, mode, SAMPLES, max_new_tokens=max_new_tokens, seed=seed)
     kept = []
     for row, group in zip(rows, generations, strict=True):
         paid = [(accuracy_reward(one.text, row, numeric), one.text) for one in group if not one.truncated]
