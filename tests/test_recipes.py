@@ -228,8 +228,11 @@ def test_a_claim_whose_code_fails_is_not_judged_and_the_others_are(toy, changes,
         recipes.add(TOY)
 
 
-def test_a_mistake_in_the_file_is_told_with_its_line(tmp_path):
+def test_a_mistake_in_the_file_is_told_with_its_line(tmp_path, monkeypatch):
     (tmp_path / "bad.py").write_text("x = 1\n1 / 0\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"bad.py, line 2: ZeroDivisionError"):
+        recipes.add("bad.py")
     with pytest.raises(ValueError, match=r"bad.py, line 2: ZeroDivisionError: division by zero; mend the recipe"):
         recipes.add(tmp_path / "bad.py")
     (tmp_path / "bad.py").write_text("x = (\n")

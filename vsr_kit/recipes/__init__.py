@@ -42,7 +42,7 @@ def add(recipe: Recipe | str | Path) -> Recipe:
         path = str(Path(recipe).resolve())
         if same := [own for own, file in _added.values() if file == path]:
             return same[0]
-        known = _from_file(Path(recipe))
+        known = _from_file(Path(path))
     for what, own, others in (
         ("recipe", [known.name], [other.name for other in recipes()]),
         ("variant", [v.name for v in known.variants], [v.name for v in all_variants()]),
