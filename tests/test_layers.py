@@ -29,6 +29,7 @@ generation
 losses
 kl
 evaluation: scorers intervals baselines passk predictions evaluate
+bridging: chains description reasoner quality
 training: collapse profiles joints video_mixin callbacks grpo_trainer references stages joint_trainer \\
  supervised_trainers starting methods resuming run
 claims: rules recipe measures
@@ -36,9 +37,9 @@ recipes: vsgrpo kit_questions
 plots: style marks svg canvas rooms scores sharing training comparisons tables
 widgets: live player inspector
 exercises: cases course
-miniature: folder sight lessons recipe batches stages training __main__
+miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
- training_runs travel real_rooms runner judge summary acceptance study
+ training_runs travel real_rooms runner judge summary acceptance cold_start_acceptance study
 pages: html report site
 cli: terminal resume course data training models study __init__ __main__
 """

@@ -1,5 +1,7 @@
 """Loss of many lessons about one clip: the clip is read once a step, and every lesson continues from its KV cache.
 
+Lessons without a clip continue from the system turn in the same way.
+
 All clips have the same number of tokens, so a step reads B clip prefixes in one pass and then the lessons in a few
 chunks of similar length, each row on its own clip's keys and values; the gradient runs through both. This is ordinary
 teacher forcing without reading a clip's tokens again for every question.
@@ -15,7 +17,8 @@ import torch
 from torch.nn import functional as F
 from transformers import DynamicCache
 
-from vsr_kit.miniature.lessons import WATCH, Lesson, grounding_loss
+from vsr_kit.miniature.copying import BIND_LAYER, FETCH_LAYER, copying_loss, pointers_in
+from vsr_kit.miniature.lessons import LAYERS, WATCH, Lesson, grounding_loss
 from vsr_kit.models.vision import chat_ids, rope_positions
 
 MARK = "\u0000"
@@ -37,32 +40,53 @@ class Prefix:
 
 
 class LessonEncoder:
-    """Turns lessons into token ids that continue a prefix exactly as the chat template would."""
+    """Turns lessons into token ids that continue a prefix exactly as the chat template would.
 
-    def __init__(self, model, processor, grid_thw: tuple[int, int, int]) -> None:
+    Args:
+        model, processor: that the lessons are for.
+        grid_thw: of the clip in patches; None for lessons without a clip.
+    """
+
+    def __init__(self, model, processor, grid_thw: tuple[int, int, int] | None) -> None:
         self.processor = processor
-        end = processor.tokenizer.convert_tokens_to_ids("<|vision_end|>")
-        ids = self._chat("x", grid_thw)
-        cut = ids.tolist().index(end) + 1
-        positions, _ = rope_positions(model, ids, grid_thw)
-        self.prefix = Prefix(ids[:cut], positions[:, :cut], int(positions[0, cut]))
-        text = processor.apply_chat_template(_messages(MARK), tokenize=False, add_generation_prompt=True)
-        self.before, self.after = text[text.index("<|vision_end|>") + len("<|vision_end|>") :].split(MARK)
+        clip = grid_thw is not None
+        text = processor.apply_chat_template(_messages(MARK, clip), tokenize=False, add_generation_prompt=True)
+        if clip:
+            end = processor.tokenizer.convert_tokens_to_ids("<|vision_end|>")
+            ids = chat_ids(processor, _messages("x", clip), grid_thw)
+            cut = ids.tolist().index(end) + 1
+            positions, _ = rope_positions(model, ids, grid_thw)
+            self.prefix = Prefix(ids[:cut], positions[:, :cut], int(positions[0, cut]))
+            self.before, self.after = text[text.index("<|vision_end|>") + len("<|vision_end|>") :].split(MARK)
+        else:
+            system, _, turn = text.partition("<|im_start|>user")  # the first user's turn is the only one
+            ids = torch.tensor(processor.tokenizer(system)["input_ids"])
+            self.prefix = Prefix(ids, torch.arange(len(ids)).expand(3, -1), len(ids))
+            self.before, self.after = f"<|im_start|>user{turn}".split(MARK)
         self.eos = "<|im_end|>"
 
-    def _chat(self, user: str, grid_thw) -> torch.Tensor:
-        return chat_ids(self.processor, _messages(user), grid_thw)
-
     def __call__(self, lessons: Sequence[Lesson]) -> list[tuple[list[int], int]]:
-        """Token ids of each lesson after the prefix, and how many of them are prompt."""
+        """Token ids of each lesson after the prefix, and how many of them are not to be learnt: prompt, what is given.
+
+        What is given has to end where a word ends, and its reply to begin with the next, or tokens would differ.
+        """
         tokenizer = self.processor.tokenizer
-        asked = tokenizer([self.before + lesson.user + self.after for lesson in lessons])["input_ids"]
+        asked = tokenizer([self.before + lesson.user + self.after + lesson.given for lesson in lessons])["input_ids"]
         replies = tokenizer([lesson.reply + self.eos for lesson in lessons])["input_ids"]
         return [(a + r, len(a)) for a, r in zip(asked, replies, strict=True)]
 
 
-def _messages(user: str) -> list[dict]:
-    return [{"role": "user", "content": [{"type": "video"}, {"type": "text", "text": user}]}]
+def _messages(user: str, clip: bool) -> list[dict]:
+    video = [{"type": "video"}] if clip else []
+    return [{"role": "user", "content": [*video, {"type": "text", "text": user}]}]
+
+
+@dataclass(frozen=True)
+class Copying:
+    """What repeats a stated value looks back at it: the text of each token id, and the weight of that loss."""
+
+    texts: Sequence[str]
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -75,7 +99,14 @@ class Grounding:
 
 
 def lesson_loss(
-    model, prefix: Prefix, features_BVD, encoded, clip_of_row, chunks: int = 3, grounding: Grounding | None = None
+    model,
+    prefix: Prefix,
+    features_BVD,
+    encoded,
+    clip_of_row,
+    chunks: int = 3,
+    grounding: Grounding | None = None,
+    copying: Copying | None = None,
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Cross-entropy of N replies about B clips; a reply of n tokens weighs as much as the root of n.
 
@@ -84,11 +115,12 @@ def lesson_loss(
     Args:
         model: Qwen2VLForConditionalGeneration.
         prefix: shared by all clips.
-        features_BVD: merged tokens of the clips.
+        features_BVD: merged tokens of the clips; (1, 0, D) for a prefix without a clip.
         encoded: N pairs of ids and prompt length, as LessonEncoder returns them.
         clip_of_row: N indices into the B clips.
         chunks: rows are sorted by length and computed in so many passes, to save padding.
         grounding: adds the loss of `vsr_kit.miniature.lessons`, weighted.
+        copying: adds the loss of `vsr_kit.miniature.copying`, weighted.
 
     Returns:
         The loss and its parts, to log.
@@ -99,21 +131,29 @@ def lesson_loss(
     size = -(-len(order) // chunks)
     total, weight = 0.0, 0.0
     looked, words = 0.0, 0
-    WATCH.on = grounding is not None
+    copied, values = 0.0, 0
+    WATCH.on, WATCH.layers = grounding is not None or copying is not None, (*LAYERS, BIND_LAYER, FETCH_LAYER)
     for start in range(0, len(order), size):
         rows = order[start : start + size]
-        loss, part = _chunk_loss(model, prefix, keys_values, [encoded[i] for i in rows], [clip_of_row[i] for i in rows])
-        total, weight = total + loss, weight + part
+        part, clips = [encoded[i] for i in rows], [clip_of_row[i] for i in rows]
+        loss, own = _chunk_loss(model, prefix, keys_values, part, clips)
+        total, weight = total + loss, weight + own
         if grounding is not None:
-            astray, count = _chunk_grounding(
-                prefix, grounding, model, [encoded[i] for i in rows], [clip_of_row[i] for i in rows]
-            )
+            astray, count = _chunk_grounding(prefix, grounding, model, part, clips)
             looked, words = looked + astray, words + count
+        if copying is not None:
+            pointers = [pointers_in(ids, copying.texts, prompt) for ids, prompt in part]
+            astray, count = copying_loss(WATCH.seen, pointers, len(prefix.ids_P))
+            copied, values = copied + astray, values + count
+        WATCH.seen.clear()
     WATCH.on = False
     loss, read = total / weight, {"words": float(total.detach() / weight)}
     if grounding is not None:
         loss = loss + grounding.weight * looked / words
         read["astray"] = float(looked.detach() / words)
+    if copying is not None:
+        loss = loss + copying.weight * copied / max(values, 1)
+        read["uncopied"] = float(torch.as_tensor(copied).detach() / max(values, 1))
     return loss, read
 
 

@@ -21,35 +21,35 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from vsr_kit.miniature.sight import room_position
 from vsr_kit.prompts import target_completion, user_text
 from vsr_kit.questions import make_questions, task_of
-from vsr_kit.rooms import CATEGORIES, Box, Room
+from vsr_kit.rooms import CATEGORIES, Box, Room, room_position
 
 LAYERS = (0, 1)
 
 
 @dataclass
 class AttentionTap:
-    """Queries and keys that attention saw, by layer, while `on`; see `stages.optimise_cpu_ops`."""
+    """Queries and keys that attention saw, in some layers, while `on`; see `stages.optimise_cpu_ops`."""
 
     on: bool = False
+    layers: tuple[int, ...] = LAYERS
     seen: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
 
     def note(self, layer: int | None, query: torch.Tensor, key: torch.Tensor) -> None:
         """Keep a layer's rotated queries (N, H, T, d) and keys (N, K, P + T, d), with their graph."""
-        if self.on and layer in LAYERS:
+        if self.on and layer in self.layers:
             self.seen[layer] = (query, key)
 
 
 WATCH = AttentionTap()
 
 
-def category_of_token(tokenizer, vocab_size: int) -> torch.Tensor:
-    """For each token id the category it spells, with or without a leading space or bracket, else -1. Shape (vocab,)."""
+def category_of_token(tokenizer, vocab_size: int, before: str = " (") -> torch.Tensor:
+    """For each token id the category it spells, one of the signs `before` it or none, else -1. Shape (vocab,)."""
     table = torch.full((vocab_size,), -1)
     for token, index in tokenizer.get_vocab().items():
-        word = tokenizer.convert_tokens_to_string([token]).strip(" (")
+        word = tokenizer.convert_tokens_to_string([token]).strip(before)
         if word in CATEGORIES:
             table[index] = CATEGORIES.index(word)
     return table
@@ -70,7 +70,7 @@ def grounding_loss(
     known = target_MV.any(1)
     rows, places, target_MV = rows[known], places[known], target_MV[known]
     total, count = shown_NVC.new_zeros(()), 0
-    for query, key in WATCH.seen.values():
+    for query, key in (WATCH.seen[layer] for layer in LAYERS):
         group = query.shape[1] // key.shape[1]
         q_MKd = query[:, ::group][rows, :, places]
         k_MKPd = key[:, :, : len(visual_P)][rows][:, :, visual_P]
@@ -79,16 +79,22 @@ def grounding_loss(
             right = logits_MKV.masked_fill(~target_MV[:, None], torch.finfo(torch.float32).min).logsumexp(-1)
             total = total + (logits_MKV.logsumexp(-1) - right).sum()
         count += right.numel()
-    WATCH.seen.clear()
     return total, torch.tensor(count)
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """One exchange about one clip.."""
+    """One exchange about one clip, or about none.
+
+    Attributes:
+        user: what is asked.
+        reply: what is to be said.
+        given: the reply's beginning, which is there to be read and not learnt, such as places that nobody could know.
+    """
 
     user: str
     reply: str
+    given: str = ""
 
 
 def place_text(room: Room, box: Box) -> str:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from vsr_kit.files import read_json, replace, write_json
 from vsr_kit.miniature.folder import reserve
-from vsr_kit.rooms import CATEGORIES, Room
+from vsr_kit.rooms import CATEGORIES, Room, room_position
 from vsr_kit.videos import film
 
 MOST_BOXES = 32
@@ -108,13 +108,6 @@ def token_cover(object_ids_FHW: np.ndarray) -> np.ndarray:
 
 LEAST_PIXELS = 6
 _POSITION_UNIT_M, _LENGTH_UNIT_M, _WALL_UNIT_M = 3.0, 1.0, 6.0
-
-
-def room_position(room: Room, point_m) -> tuple[float, float]:
-    """Metres east and north of the room's middle: along the shell's own first and second axis."""
-    offset = np.asarray(point_m)[:2] - np.asarray(room.shell.center)[:2]
-    east, north = np.asarray(room.shell.axes)[:2, :2] @ offset
-    return float(east), float(north)
 
 
 @dataclass

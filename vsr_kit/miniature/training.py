@@ -171,23 +171,7 @@ class MiniatureTrainer:
 
     def save(self, out: Path) -> Path:
         """Write the checkpoint in bf16, in the ordinary Hugging Face format."""
-        if rank() > 0:
-            return out
-        weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        # A copy of the configuration: the model under training keeps its own attention, told below to the saved one.
-        fresh = Qwen2VLForConditionalGeneration(copy.deepcopy(self.model.config))
-        fresh.load_state_dict(weights)
-        fresh.set_attn_implementation("sdpa")
-        staged = out / ".unfinished"
-        try:
-            shutil.rmtree(staged, ignore_errors=True)
-            save_checkpoint(staged, fresh.to(torch.bfloat16), self.processor)
-            (out / "config.json").unlink(missing_ok=True)  # no checkpoint until every file of it is in place
-            for path in sorted(staged.iterdir(), key=lambda path: path.name == "config.json"):
-                os.replace(path, out / path.name)
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)
-        return out
+        return save_in_bf16(out, self.model, self.processor)
 
     def _draw_clips(self, rng: np.random.Generator, count: int) -> list[int]:
         return sorted(rng.choice(self.store.filmed, count, replace=False).tolist())
@@ -204,6 +188,27 @@ class MiniatureTrainer:
         rows = draw_rows(room, seen, rng, stage.questions_per_clip) if stage.questions_per_clip else []
         asked = [question_lesson(room, row, stage.teaching, self.pool, rng) for row in rows]
         return sight_lessons(room, seen, rng, stage.looks_per_clip) + asked
+
+
+def save_in_bf16(out: Path, model, processor) -> Path:
+    """Write a model under training as an ordinary checkpoint in bf16; the first of several processes does."""
+    if rank() > 0:
+        return out
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    # A copy of the configuration: the model under training keeps its own attention, told below to the saved one.
+    fresh = Qwen2VLForConditionalGeneration(copy.deepcopy(model.config))
+    fresh.load_state_dict(weights)
+    fresh.set_attn_implementation("sdpa")
+    staged = out / ".unfinished"
+    try:
+        shutil.rmtree(staged, ignore_errors=True)
+        save_checkpoint(staged, fresh.to(torch.bfloat16), processor)
+        (out / "config.json").unlink(missing_ok=True)  # no checkpoint until every file of it is in place
+        for path in sorted(staged.iterdir(), key=lambda path: path.name == "config.json"):
+            os.replace(path, out / path.name)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return out
 
 
 def _all_questions(room):

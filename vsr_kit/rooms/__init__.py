@@ -8,7 +8,7 @@ Left out: meshes, point clouds, rooms that are not one rectangle, and appearance
 
 from vsr_kit.rooms.files import GeometryFile, load_rooms, read_geometry, read_rooms, save_rooms
 from vsr_kit.rooms.generator import CATEGORIES, make_room, make_rooms
-from vsr_kit.rooms.geometry import Box, Room, box_distance, center_distance, pairwise_distances, yaw_axes
+from vsr_kit.rooms.geometry import Box, Room, box_distance, center_distance, pairwise_distances, room_position, yaw_axes
 
 __all__ = [
     "CATEGORIES",
@@ -23,6 +23,7 @@ __all__ = [
     "pairwise_distances",
     "read_geometry",
     "read_rooms",
+    "room_position",
     "save_rooms",
     "yaw_axes",
 ]

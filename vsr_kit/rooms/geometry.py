@@ -276,3 +276,10 @@ def _tilted_distance(a: Box, b: Box) -> float:
     gap = np.asarray(b.center) - np.asarray(a.center)
     solution = lsq_linear(frame, gap, bounds=(-half, half), method="bvls", tol=1e-12)
     return float(np.linalg.norm(frame @ solution.x - gap))
+
+
+def room_position(room: Room, point_m) -> tuple[float, float]:
+    """Metres east and north of the room's middle: along the shell's own first and second axis."""
+    offset = np.asarray(point_m)[:2] - np.asarray(room.shell.center)[:2]
+    east, north = np.asarray(room.shell.axes)[:2, :2] @ offset
+    return float(east), float(north)

@@ -1,0 +1,115 @@
+"""An extra loss that teaches copying: where a reply repeats a value stated before, attention belongs on that value.
+
+A chain that computes says `tv west 3.8` when it states a place and says it again when it needs it. Predicting the
+second from the first takes two steps of attention, and from text alone a small network hardly ever finds them: each of
+the two is worth nothing without the other (Olsson et al., "In-context learning and induction heads", 2022). A text of
+this form shows which token repeats which, so both can be taught directly, as words are taught to look at the clip:
+
+    bind   the tokens of a value look back at the name before it: side and digits learn whose they are;
+    fetch  where a value is about to be repeated, the token before each of its tokens looks at the same token of an
+           earlier statement, so that what is to be said can be read off there.
+
+Two heads each, one for each key-value head, in two neighbouring layers above those that look at the clip.
+Left out: copying of anything but named coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from vsr_kit.bridging.chains import values_in
+
+BIND_LAYER, FETCH_LAYER = 2, 3
+
+
+@dataclass(frozen=True)
+class Pointers:
+    """Which token of a text is to look at which, as positions in it.
+
+    Attributes:
+        bind: (looking, looked at): a value's token and the last token of its name.
+        fetch: (looking, looked at): the token before a repeated one, and the places where it was said before.
+    """
+
+    bind: tuple[tuple[int, int], ...]
+    fetch: tuple[tuple[int, tuple[int, ...]], ...]
+
+
+def token_texts(tokenizer, vocab_size: int) -> list[str]:
+    """What each token id adds to a text, by id; special tokens as they are written."""
+    table = [""] * vocab_size
+    for token, index in tokenizer.get_vocab().items():
+        table[index] = tokenizer.convert_tokens_to_string([token])
+    return table
+
+
+def pointers_in(ids: Sequence[int], texts: Sequence[str], learnt_from: int = 0) -> Pointers:
+    """Find the values of a text, and which of them repeat an earlier one.
+
+    Args:
+        ids: tokens of a text.
+        texts: from `token_texts`.
+        learnt_from: nothing before this position is predicted, so nothing there has to be fetched.
+    """
+    pieces = [texts[i] for i in ids]
+    ends, whole = [], 0
+    for piece in pieces:
+        whole += len(piece)
+        ends.append(whole)
+    bind: list[tuple[int, int]] = []
+    fetch: list[tuple[int, tuple[int, ...]]] = []
+    said: dict[tuple[str, int, str], list[list[int]]] = {}
+    text, place = "".join(pieces), 0
+    for name, axis, begin, end in values_in(text):
+        while ends[place] <= begin:
+            place += 1
+        tokens = [place]
+        while ends[tokens[-1]] < end:
+            tokens.append(tokens[-1] + 1)
+        bind += [(token, tokens[0] - 1) for token in tokens]
+        key = name, axis, text[begin:end]
+        earlier = [other for other in said.get(key, ()) if len(other) == len(tokens)]
+        if earlier:
+            sources = (tuple(other[k] for other in earlier) for k in range(len(tokens)))
+            fetch += [(t - 1, own) for t, own in zip(tokens, sources, strict=True) if t >= learnt_from]
+        said.setdefault(key, []).append(tokens)
+    return Pointers(tuple(bind), tuple(fetch))
+
+
+def copying_loss(
+    seen: dict[int, tuple[torch.Tensor, torch.Tensor]], pointers: Sequence[Pointers], before: int
+) -> tuple[torch.Tensor, int]:
+    """Cross-entropy between attention and what it is to look at, and over how many looks it was summed.
+
+    Args:
+        seen: rotated queries (N, H, T, d) and keys (N, K, before + T, d) of the two layers, by layer.
+        pointers: of the N rows.
+        before: tokens of the prefix that all rows continue; nothing in it is pointed at.
+    """
+    bind = [(row, at, (to,)) for row, own in enumerate(pointers) for at, to in own.bind]
+    fetch = [(row, at, to) for row, own in enumerate(pointers) for at, to in own.fetch]
+    parts = [_off_target(*seen[BIND_LAYER], bind, before), _off_target(*seen[FETCH_LAYER], fetch, before)]
+    return sum(total for total, _ in parts), sum(count for _, count in parts)
+
+
+def _off_target(query, key, looks, before: int) -> tuple[torch.Tensor, int]:
+    """The summed loss of some looks (row, position, positions looked at) in two heads of a layer."""
+    if not looks:
+        return query.new_zeros(()), 0
+    rows_M, at_M = (torch.tensor([look[i] for look in looks]) for i in (0, 1))
+    length, group = key.shape[2], query.shape[1] // key.shape[1]
+    target_MS = torch.zeros(len(looks), length, dtype=torch.bool)
+    for place, (_, _, to) in enumerate(looks):
+        target_MS[place, [before + t for t in to]] = True
+    later_MS = torch.arange(length) > (before + at_M)[:, None]
+    total, lowest = query.new_zeros(()), torch.finfo(torch.float32).min
+    with torch.autocast("cpu", enabled=False):
+        for head in range(key.shape[1]):
+            scores_NTS = query[:, head * group].float() @ key[:, head].float().mT / query.shape[-1] ** 0.5
+            scores_MS = scores_NTS[rows_M, at_M].masked_fill(later_MS, lowest)
+            right_M = scores_MS.masked_fill(~target_MS, lowest).logsumexp(-1)
+            total = total + (scores_MS.logsumexp(-1) - right_M).sum()
+    return total, len(looks) * key.shape[1]

@@ -1,0 +1,137 @@
+"""Acceptance of a cold start: does it look, copy, calculate and keep the form, measured before anyone asks if it pays.
+
+Four rules, fixed in advance. *Places*: asked where objects of validation rooms stand, it is no farther off than its
+base. *Copying* and *arithmetic*: in texts with names and numbers that no training showed, it fetches stated places
+exactly and its differences are right to a decimal. *Form*: its thinking answers can be read. None of them looks at
+whether thinking makes an answer better; that is what the study asks afterwards, on other rooms.
+Left out: anything about test rooms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vsr_kit.bridging.chains import read_chain
+from vsr_kit.bridging.quality import check_steps
+from vsr_kit.evaluation import score
+from vsr_kit.evaluation.predictions import predict
+from vsr_kit.generation import decode, greedy
+from vsr_kit.miniature.text_lessons import HELD_OUT_NAMES, text_lesson
+from vsr_kit.models.loading import Loaded, load_model
+from vsr_kit.models.vision import encode_clips
+from vsr_kit.rooms import Room, room_position
+from vsr_kit.sharing.packing import EncodedPrompt, encode_prompt
+from vsr_kit.sharing.prefill import prefill
+from vsr_kit.study.acceptance import LEAST_PARSE_RATE, Rule
+from vsr_kit.study.question_sets import QuestionSet, procedural_questions
+
+LEAST_COPIED, LEAST_STEPS = 98.0, 90.0
+CHAIN_CAP = 512  # tokens of a chain; the longest of the cold start's lessons have about 450
+TEXTS = 128
+_BATCH = 64
+
+
+def accept_cold_start(
+    checkpoint: str | Path, base: str | Path = "mini", questions: QuestionSet | None = None
+) -> list[Rule]:
+    """Measure all rules, greedily; the rule about places has the base's error as its limit, negated to be a least.
+
+    Args:
+        checkpoint: the candidate.
+        base: what it was made from.
+        questions: validation questions in VSI-100k's words by default.
+    """
+    questions = questions or procedural_questions("val", "vsi-100k")
+    started, made = load_model(base, quiet=True), load_model(checkpoint, quiet=True)
+    rooms = rooms_of(questions)
+    off = {name: place_errors(loaded, questions, rooms) for name, loaded in (("base", started), ("own", made))}
+    own, before = (float(np.median(off[name])) for name in ("own", "base"))
+    copied, steps = text_shares(made)
+    answers = predict(made, questions, "think", prompt_set="train", max_new_tokens=CHAIN_CAP)
+    cut = 100 * sum(row["truncated"] for row in answers) / len(answers)
+    rate = 100 * score(answers, "lenient").parse_rate
+    return [
+        Rule("places, minus the median error in cm", -100 * own, -100 * before, f"{len(off['own'])} objects"),
+        Rule("copying, operands fetched exactly", copied[0], LEAST_COPIED, f"{copied[1]} of held-out names"),
+        Rule("arithmetic, steps right to 0.1 m", steps[0], LEAST_STEPS, f"{steps[1]} steps on held-out numbers"),
+        Rule("parse rate, think", rate, LEAST_PARSE_RATE, f"{cut:.1f} % cut off at {CHAIN_CAP} tokens"),
+    ]
+
+
+def rooms_of(questions: QuestionSet) -> dict[str, Room]:
+    """The procedural rooms of a set, by scene name."""
+    from vsr_kit.data import split_rooms
+    from vsr_kit.study.question_sets import ROOMS
+
+    split = questions.name.split("-")[0]
+    return {room.name: room for room in split_rooms(ROOMS[split], split) if room.name in questions.clips}
+
+
+def place_errors(loaded: Loaded, questions: QuestionSet, rooms: dict[str, Room]) -> list[float]:
+    """How far from its place each object is said to be that occurs once and is asked about, in metres; inf unread."""
+    found = []
+    for scene, room in rooms.items():
+        named = {name for row in questions.rows if row["scene_name"] == scene for name in row["objects"]}
+        unique = sorted(named & set(room.unique))
+        if not unique:
+            continue
+        clip = encode_clips(loaded.model, loaded.processor, [questions.clips[scene]])[0]
+        chats = [_chat(f"Where is each {name}?") for name in unique]
+        said = _said(loaded, [encode_prompt(loaded.model, loaded.processor, chat, clip) for chat in chats], 48)
+        for name, text in zip(unique, said, strict=True):
+            spot = room_position(room, room.unique[name].center)
+            stated = read_chain(text + ".").place_of.get(name)
+            found.append(math.inf if stated is None else math.dist(stated, spot))
+    return found
+
+
+def _chat(text: str) -> list[dict]:
+    return [{"role": "user", "content": [{"type": "video"}, {"type": "text", "text": text}]}]
+
+
+def _said(loaded: Loaded, prompts: Sequence[EncodedPrompt], cap: int) -> list[str]:
+    """Greedy replies to prompts that are encoded already."""
+    texts = [""] * len(prompts)
+    for batch, reading in prefill(loaded.model, list(prompts), _BATCH, 1):
+        ids = decode(loaded, reading, torch.tensor(batch), cap, greedy)
+        for i, own in zip(batch, ids, strict=True):
+            texts[i] = loaded.processor.tokenizer.decode(own, skip_special_tokens=True)
+    return texts
+
+
+def text_shares(loaded: Loaded, texts: int = TEXTS, seed: int = 99) -> tuple[tuple[float, int], tuple[float, int]]:
+    """Operands fetched and steps right, in per cent with their numbers, in texts of names that no lesson had.
+
+    What is given is the beginning of the model's own reply; it goes on from there.
+    """
+    rng = np.random.default_rng(seed)
+    lessons = [text_lesson("steps", rng, HELD_OUT_NAMES) for _ in range(texts)]
+    prompts = []
+    for lesson in lessons:
+        chat = [{"role": "user", "content": [{"type": "text", "text": lesson.user}]}]
+        asked = encode_prompt(loaded.model, loaded.processor, chat, None)
+        given = torch.tensor(loaded.processor.tokenizer(lesson.given)["input_ids"])
+        positions = asked.next_position + torch.arange(len(given)).expand(3, -1)
+        prompts.append(
+            replace(
+                asked,
+                ids_P=torch.cat([asked.ids_P, given]),
+                positions_3P=torch.cat([asked.positions_3P, positions], 1),
+                next_position=asked.next_position + len(given),
+            )
+        )
+    said = _said(loaded, prompts, 220)
+    checked = [check_steps(read_chain(lesson.given + text)) for lesson, text in zip(lessons, said, strict=True)]
+    copied = [same for own, _ in checked for same in own]
+    steps = [right for _, own in checked for right in own]
+    # A step that was not written in full is a step that is wrong.
+    asked_for = sum(lesson.reply.count("from ") for lesson in lessons)
+    missing = max(0, asked_for - len(steps))
+    shares = [*steps, *[False] * missing]
+    return (100 * float(np.mean(copied or [False])), len(copied)), (100 * float(np.mean(shares)), len(shares))
