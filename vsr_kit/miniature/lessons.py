@@ -70,7 +70,7 @@ def grounding_loss(
     known = target_MV.any(1)
     rows, places, target_MV = rows[known], places[known], target_MV[known]
     total, count = shown_NVC.new_zeros(()), 0
-    for query, key in (WATCH.seen[layer] for layer in LAYERS):
+    for query, key in (WATCH.seen[layer] for layer in LAYERS if layer in WATCH.seen):
         group = query.shape[1] // key.shape[1]
         q_MKd = query[:, ::group][rows, :, places]
         k_MKPd = key[:, :, : len(visual_P)][rows][:, :, visual_P]
