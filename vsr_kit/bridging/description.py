@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from vsr_kit.bridging.chains import Place, place_text, rounded
 from vsr_kit.rooms import Room, room_position
@@ -89,3 +91,14 @@ def walls_text(walls_m: tuple[float, float]) -> str:
 def size_text(size_m: tuple[float, float, float]) -> str:
     """`1.2 by 0.5 by 0.4 meters`"""
     return " by ".join(f"{side:.1f}" for side in size_m) + " meters"
+
+
+def imagined(room: Room, rng: np.random.Generator) -> Room:
+    """The same names in a room that is not there: places, sizes and walls drawn anew. For chains without grounding."""
+    boxes = []
+    for box in room.boxes:
+        spot = np.asarray(room.shell.center) + (rng.random(3) - 0.5) * np.asarray(room.shell.size)
+        size = tuple(float(s * f) for s, f in zip(box.size, np.exp(rng.normal(0, 0.4, 3)), strict=True))
+        boxes.append(replace(box, center=tuple(spot.tolist()), size=size))
+    walls = tuple(float(s * f) for s, f in zip(room.shell.size, np.exp(rng.normal(0, 0.3, 3)), strict=True))
+    return replace(room, boxes=tuple(boxes), shell=replace(room.shell, size=walls))

@@ -22,14 +22,14 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from vsr_kit.bridging.description import describe
+from vsr_kit.bridging.description import describe, imagined
 from vsr_kit.bridging.reasoner import Reasoned, Style, reason
 from vsr_kit.files import write_json
 from vsr_kit.locks import held
 from vsr_kit.miniature.batches import Copying, Grounding, LessonEncoder, lesson_loss
 from vsr_kit.miniature.copying import token_texts
 from vsr_kit.miniature.folder import CHECKPOINTS, RECIPE, as_recorded, check, checkpoint_folders
-from vsr_kit.miniature.lessons import Lesson, category_of_token, draw_rows, imagined, sight_lessons
+from vsr_kit.miniature.lessons import Lesson, category_of_token, draw_rows, sight_lessons
 from vsr_kit.miniature.sight import LEAST_PIXELS, ClipStore, sight_labels
 from vsr_kit.miniature.stages import optimise_cpu_ops, rank, run_stage, world
 from vsr_kit.miniature.text_lessons import text_lesson

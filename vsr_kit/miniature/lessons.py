@@ -16,11 +16,12 @@ Left out: grounding of numbers, places or directions; route planning and appeara
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
+from vsr_kit.bridging.description import imagined
 from vsr_kit.prompts import target_completion, user_text
 from vsr_kit.questions import make_questions, task_of
 from vsr_kit.rooms import CATEGORIES, Box, Room, room_position
@@ -160,17 +161,6 @@ def chain_text(room: Room, row: dict) -> str:
 
 def _quarter(east: float, north: float) -> str:
     return f"{'north' if north >= 0 else 'south'}-{'east' if east >= 0 else 'west'}"
-
-
-def imagined(room: Room, rng: np.random.Generator) -> Room:
-    """The same names in a room that is not there: places, sizes and walls drawn anew. For chains without grounding."""
-    boxes = []
-    for box in room.boxes:
-        spot = np.asarray(room.shell.center) + (rng.random(3) - 0.5) * np.asarray(room.shell.size)
-        size = tuple(float(s * f) for s, f in zip(box.size, np.exp(rng.normal(0, 0.4, 3)), strict=True))
-        boxes.append(replace(box, center=tuple(spot.tolist()), size=size))
-    walls = tuple(float(s * f) for s, f in zip(room.shell.size, np.exp(rng.normal(0, 0.3, 3)), strict=True))
-    return replace(room, boxes=tuple(boxes), shell=replace(room.shell, size=walls))
 
 
 class AnswerPool:
