@@ -78,6 +78,11 @@ evaluation/                 scores
   intervals                 95 % intervals over rooms and seeds
   baselines                 most frequent answer, wrong clip
   passk                     best of k
+bridging/                   chains of thought made from a description, as Vision-R1 makes them
+  chains                    the language of chains that compute: written and read
+  description               what is in a room, as text
+  reasoner                  a rule reasoner that never sees the clip
+  quality                   are places right, is arithmetic right, does the answer follow?
 training/                   grpo, sft and dpo by trl
   run                       train: the one call
   methods                   GRPO, SFT, DPO
@@ -96,9 +101,11 @@ training/                   grpo, sft and dpo by trl
 claims/                     the form of a claim
   rules                     a verdict's rule: gain, no_gain, most_runs, ...
   measures                  from a study's answers to named findings
+  chain_measures            does thinking pay, is longer worse, what does a knob do to it
   recipe                    Variant, Condition, Recipe
 recipes/                    one file a paper; add() for your own
   vsgrpo                    runs, claims and table of vsGRPO
+  vision_r1                 runs, claims and tables of Vision-R1
   kit_questions             what the papers do not test
 plots/                      the figures of the notebooks
   rooms                     floor plans and clip strips
@@ -125,6 +132,9 @@ miniature/                  how the shipped model was made
   lessons                   its lessons, as text
   sight                     the vision tower's lessons
   batches                   many lessons about one clip
+  cold_start                from the miniature to one whose chains compute
+  text_lessons              the cold start's lessons without a clip
+  copying                   attention is shown what to copy
   folder                    its work folder
 study/                      the study: runs, answers, verdicts
   study                     Study: everything a study folder can be asked
@@ -146,6 +156,7 @@ study/                      the study: runs, answers, verdicts
   reward_analysis           zero-variance groups, constant answers
   staleness                 whether earlier results still count
   acceptance                whether a new miniature may ship
+  cold_start_acceptance     the same for a cold start
 pages/                      html without a network
   site                      the course as a site
   html                      a notebook as a page

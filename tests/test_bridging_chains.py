@@ -14,10 +14,10 @@ from vsr_kit.bridging.chains import (
     distance_of,
     place_text,
     rounded,
+    stated_in,
     step_text,
     sum_text,
     turn_of,
-    values_in,
 )
 from vsr_kit.bridging.quality import conclusion
 from vsr_kit.data import make_rows, split_rooms
@@ -73,8 +73,10 @@ def test_nothing_is_minus_zero_and_bearings_are_compass_bearings():
 
 def test_values_are_found_with_their_names():
     text = f"<think>tv west 3.8, tv north 3.7. {STEP}."
-    found = [(name, axis, text[begin:end]) for name, axis, begin, end in values_in(text)]
-    assert found == [
+    found = [(own.name, own.axis, text[slice(*own.value)]) for own in stated_in(text)]
+    assert [own for own in found if own[1] is None] == [("tv", None, ""), ("side table", None, "")]
+    assert all(text[own.name_at :].startswith(own.name) for own in stated_in(text))
+    assert [own for own in found if own[1] is not None] == [
         ("tv", 0, "west 3.8"),
         ("tv", 1, "north 3.7"),
         ("tv", 0, "west 3.8"),

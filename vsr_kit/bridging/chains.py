@@ -32,6 +32,7 @@ _STEP = re.compile(
     rf"(east|west) ({_METRES}), ({_NAME}) (north|south) ({_METRES}) to ({_NAME}) (north|south) ({_METRES}) is "
     rf"(north|south) ({_METRES})(?:, distance ({_METRES}))?(?:, degrees (\d+))?"
 )
+_HEADER = re.compile(rf"from ({_NAME}) to ({_NAME}):")
 _TURN = re.compile(r"turn (left|right) (\d+)")
 _CLOSEST = re.compile(rf"closest ({_NAME})(?=[.,;<]|$)")
 _SUM = re.compile(rf"({_METRES}(?: plus {_METRES})+) is ({_METRES})")
@@ -185,11 +186,31 @@ def _read_step(found: re.Match) -> Step:
     )
 
 
-def values_in(text: str) -> list[tuple[str, int, int, int]]:
-    """Every named coordinate of a text, those inside steps too: (name, axis, where its side begins, where it ends).
+@dataclass(frozen=True)
+class Stated:
+    """Where a text names an object, and the coordinate that follows, as places in the text.
 
-    Used to find out which characters repeat a value that was stated before.
+    Attributes:
+        name: the object.
+        name_at: where its name begins; it ends `len(name)` further.
+        axis: 0 for east and west, 1 for north and south; None where no coordinate follows.
+        value: where the side begins and where the number ends.
     """
-    return [
-        (found[1], 0 if found[2] in SIDES[0] else 1, found.start(2), found.end(3)) for found in _VALUE.finditer(text)
+
+    name: str
+    name_at: int
+    axis: int | None = None
+    value: tuple[int, int] = (0, 0)
+
+
+def stated_in(text: str) -> list[Stated]:
+    """Every named coordinate of a text, those inside steps too, and the names that steps are announced with, in order.
+
+    Used to find out which characters repeat what was stated before.
+    """
+    found = [
+        Stated(own[1], own.start(1), 0 if own[2] in SIDES[0] else 1, (own.start(2), own.end(3)))
+        for own in _VALUE.finditer(text)
     ]
+    found += [Stated(own[k], own.start(k)) for own in _HEADER.finditer(text) for k in (1, 2)]
+    return sorted(found, key=lambda own: own.name_at)

@@ -23,6 +23,7 @@ from vsr_kit.evaluation.intervals import (
     interval,
     intervals,
     replication_interval,
+    unpaired_difference,
 )
 from vsr_kit.evaluation.passk import best_of_k, best_of_k_curve, best_of_k_table, pass_at_k
 from vsr_kit.evaluation.predictions import mismatched_clips, predict, sample_group
@@ -67,5 +68,6 @@ __all__ = [
     "score_row",
     "tabulate",
     "training_questions",
+    "unpaired_difference",
     "wrong_clip_pairing",
 ]

@@ -125,6 +125,22 @@ def difference(
     return _pick(differences(a_sets, b_sets, harness, resamples, seed, same_seeds), task)
 
 
+def unpaired_difference(
+    a_sets: Predictions | Sequence[Predictions],
+    b_sets: Predictions | Sequence[Predictions],
+    harness: str = "lenient",
+    task: str = "overall",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """The interval of a minus b where the two answered different questions about the same rooms, such as halves.
+
+    Rooms are drawn once for both. Counts of questions and rooms are those of a. Arguments as in `difference`.
+    """
+    terms = [_Term(1.0, _scored(a_sets, harness), 0), _Term(-1.0, _scored(b_sets, harness), 0)]
+    return _pick(_bootstrap(terms, resamples, seed), task)
+
+
 def gap_change(
     after: tuple[Sequence[Predictions], Sequence[Predictions]],
     before: tuple[Sequence[Predictions], Sequence[Predictions]],

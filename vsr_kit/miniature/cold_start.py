@@ -88,10 +88,10 @@ class ColdStartRecipe:
     grounded_share: float = 1.0
     style: Style = LONG_WINDED
     right_from: float = 0.5
-    recall: ColdStage = ColdStage(steps=150, learning_rate=2e-3, texts={"recall": 64})
-    steps: ColdStage = ColdStage(steps=500, learning_rate=2e-3, texts={"recall": 8, "steps": 32, "question": 16})
+    recall: ColdStage = ColdStage(steps=140, learning_rate=2e-3, texts={"recall": 64})
+    steps: ColdStage = ColdStage(steps=450, learning_rate=2e-3, texts={"recall": 8, "steps": 32, "question": 16})
     chains: ColdStage = ColdStage(
-        steps=300,
+        steps=280,
         learning_rate=1e-3,
         texts={"recall": 4, "steps": 12, "question": 8},
         clips_per_step=12,

@@ -5,22 +5,25 @@ second from the first takes two steps of attention, and from text alone a small 
 the two is worth nothing without the other (Olsson et al., "In-context learning and induction heads", 2022). A text of
 this form shows which token repeats which, so both can be taught directly, as words are taught to look at the clip:
 
-    bind   the tokens of a value look back at the name before it: side and digits learn whose they are;
+    bind   the tokens of a value look back at the name before it, so that side and digits learn whose they are, and a
+           name's later tokens at the one before;
     fetch  where a value is about to be repeated, the token before each of its tokens looks at the same token of an
            earlier statement, so that what is to be said can be read off there.
 
 Two heads each, one for each key-value head, in two neighbouring layers above those that look at the clip.
-Left out: copying of anything but named coordinates.
+Left out: copying of anything but names and their coordinates.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import torch
 
-from vsr_kit.bridging.chains import values_in
+from vsr_kit.bridging.chains import stated_in
 
 BIND_LAYER, FETCH_LAYER = 2, 3
 
@@ -30,7 +33,7 @@ class Pointers:
     """Which token of a text is to look at which, as positions in it.
 
     Attributes:
-        bind: (looking, looked at): a value's token and the last token of its name.
+        bind: (looking, looked at): a value's token and the last token of its name, a name's token and the one before.
         fetch: (looking, looked at): the token before a repeated one, and the places where it was said before.
     """
 
@@ -47,36 +50,42 @@ def token_texts(tokenizer, vocab_size: int) -> list[str]:
 
 
 def pointers_in(ids: Sequence[int], texts: Sequence[str], learnt_from: int = 0) -> Pointers:
-    """Find the values of a text, and which of them repeat an earlier one.
+    """Find the names and values of a text, and which of them repeat an earlier one.
 
     Args:
         ids: tokens of a text.
         texts: from `token_texts`.
         learnt_from: nothing before this position is predicted, so nothing there has to be fetched.
     """
-    pieces = [texts[i] for i in ids]
-    ends, whole = [], 0
-    for piece in pieces:
-        whole += len(piece)
-        ends.append(whole)
+    ends = list(accumulate(len(texts[i]) for i in ids))
     bind: list[tuple[int, int]] = []
     fetch: list[tuple[int, tuple[int, ...]]] = []
-    said: dict[tuple[str, int, str], list[list[int]]] = {}
-    text, place = "".join(pieces), 0
-    for name, axis, begin, end in values_in(text):
-        while ends[place] <= begin:
-            place += 1
-        tokens = [place]
-        while ends[tokens[-1]] < end:
-            tokens.append(tokens[-1] + 1)
-        bind += [(token, tokens[0] - 1) for token in tokens]
-        key = name, axis, text[begin:end]
-        earlier = [other for other in said.get(key, ()) if len(other) == len(tokens)]
-        if earlier:
-            sources = (tuple(other[k] for other in earlier) for k in range(len(tokens)))
-            fetch += [(t - 1, own) for t, own in zip(tokens, sources, strict=True) if t >= learnt_from]
+    said: dict[tuple, list[list[int]]] = {}
+
+    def repeated(key: tuple, tokens: list[int], first: int) -> None:
+        """Point each token from number `first` on at the same token of every earlier statement that reads alike."""
+        spelt = [ids[t] for t in tokens[first:]]
+        earlier = [other for other in said.get(key, ()) if [ids[t] for t in other[first:]] == spelt]
+        for k in range(first, len(tokens)):
+            if earlier and tokens[k] >= learnt_from:
+                fetch.append((tokens[k] - 1, tuple(other[k] for other in earlier)))
         said.setdefault(key, []).append(tokens)
+
+    text = "".join(texts[i] for i in ids)
+    for own in stated_in(text):
+        name = _tokens(ends, own.name_at, own.name_at + len(own.name))
+        bind += [(after, before) for before, after in pairwise(name)]
+        repeated((own.name,), name, first=1)  # which name comes next is a choice, how it goes on is not
+        if own.axis is not None:
+            value = _tokens(ends, *own.value)
+            bind += [(token, name[-1]) for token in value]
+            repeated((own.name, own.axis, text[slice(*own.value)]), value, first=0)
     return Pointers(tuple(bind), tuple(fetch))
+
+
+def _tokens(ends: Sequence[int], begin: int, end: int) -> list[int]:
+    """The tokens that hold the characters from `begin` to `end`."""
+    return list(range(bisect_right(ends, begin), bisect_left(ends, end) + 1))
 
 
 def copying_loss(

@@ -3,8 +3,8 @@
 The miniature saw no text but its own lessons, and nothing there ever asked it to look a value up in what was said, or
 to calculate. Here it does both, in the very form in which chains will be written: *recall* says given places again in
 another order, *steps* says steps between them, and *question* answers a spatial question from them. Numbers are drawn
-afresh each time, so none can be known by heart, and names come from a longer list than rooms have, so that looking up
-is learnt for names and not for 24 words. HELD_OUT_NAMES stay out of training, for the test.
+afresh each time, so none can be known by heart. Names are those of rooms, of a longer list, or made up on the spot, so
+that looking up is learnt for names and not for some words. HELD_OUT_NAMES stay out of training, for the test.
 Left out: sizes, counts and the room's own size, which are read off the clip and need no calculation.
 """
 
@@ -31,7 +31,8 @@ OTHER_NAMES = tuple(
     "whiteboard, yoga mat".split(", ")
 )
 HELD_OUT_NAMES = tuple("wardrobe, toaster, globe, side table, helmet, drum, puppet, mug, aquarium, jacket".split(", "))
-_ROOM_WORDS = 0.6  # share of lessons that name nothing but what rooms have
+_ROOM_WORDS, _MADE_UP = 0.5, 0.25  # shares of lessons that name nothing but what rooms have, or what nothing is called
+_SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
 _RECALLS, _STEPS = 6, 3
 _EXTENT_M = (1.0, 5.0)  # places lie in a square, whose half side is drawn
 _TURN_MARGIN_DEG = 12
@@ -50,8 +51,16 @@ def text_lesson(
         style: of the chains of *question*; terse by default.
     """
     if names is None:
-        names = CATEGORIES if rng.random() < _ROOM_WORDS else (*CATEGORIES, *OTHER_NAMES)
+        drawn = rng.random()
+        names = CATEGORIES if drawn < _ROOM_WORDS else (*CATEGORIES, *OTHER_NAMES)
+        names = [_made_up(rng) for _ in range(6)] if drawn > 1 - _MADE_UP else names
     return {"recall": _recall, "steps": _steps, "question": _question}[kind](rng, names, style)
+
+
+def _made_up(rng: np.random.Generator) -> str:
+    """A name such as `kadilo` or `mu tirem`, of one or two words."""
+    lengths = [int(rng.integers(1, 4)) for _ in range(int(rng.integers(1, 3)))]
+    return " ".join("".join(_SYLLABLES[i] for i in rng.integers(len(_SYLLABLES), size=n)) for n in lengths)
 
 
 def _places(rng: np.random.Generator, names: Sequence[str], count: int) -> dict[str, tuple[float, float]]:

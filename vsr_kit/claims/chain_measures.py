@@ -1,0 +1,100 @@
+"""Measures of claims about chains: whether thinking pays, whether longer is worse, and what a knob does to it.
+
+They read what `measures` reads, an `Evidence`, and return the same findings.
+Left out: the quality of chains, which is described (`bridging.quality`) and decides no claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from vsr_kit.claims.measures import Evidence
+from vsr_kit.claims.rules import Finding, Measure
+from vsr_kit.evaluation import Interval, difference, score, unpaired_difference
+
+
+def thinking_minus_glance(name: str, model: str, questions: str, how: Mapping) -> Measure:
+    """A checkpoint asked to think minus the same checkpoint asked for a short answer, mean over the tasks asked.
+
+    Args:
+        name: of the finding.
+        model: `base`, or a shipped checkpoint's name.
+        questions: name of the question set.
+        how: cap and prompt_set, as `Evidence.base` takes them.
+    """
+
+    def measure(evidence: Evidence) -> dict[str, Finding]:
+        think, glance = (evidence.base(mode, questions=questions, model=model, **how) for mode in ("think", "vanilla"))
+        return {name: difference(think, glance, task="overall")}
+
+    return measure
+
+
+def longer_minus_shorter(name: str, model: str, questions: str, how: Mapping) -> Measure:
+    """Thinking answers of a checkpoint: the shorter half of each question type minus the longer half, mean over tasks.
+
+    Types differ in length and in difficulty by themselves, so halves are taken within each. Arguments as
+    `thinking_minus_glance`.
+    """
+
+    def measure(evidence: Evidence) -> dict[str, Finding]:
+        rows = evidence.texts("think", questions=questions, model=model, **how)
+        shorter, longer = halves_by_length(rows)
+        return {name: unpaired_difference(score(shorter, "lenient"), score(longer, "lenient"), task="overall")}
+
+    return measure
+
+
+def halves_by_length(rows: Sequence[Mapping]) -> tuple[list[Mapping], list[Mapping]]:
+    """Rows whose `prediction` is shorter than the median of their question type, and the others, in characters."""
+    lengths: dict[str, list[int]] = {}
+    for row in rows:
+        lengths.setdefault(row["question_type"], []).append(len(row["prediction"]))
+    middle = {kind: float(np.median(own)) for kind, own in lengths.items()}
+    shorter = [row for row in rows if len(row["prediction"]) < middle[row["question_type"]]]
+    longer = [row for row in rows if len(row["prediction"]) >= middle[row["question_type"]]]
+    return shorter, longer
+
+
+def share_slope(name: str, variants: Mapping[float, str], questions: str, how: Mapping) -> Measure:
+    """How think minus vanilla grows with a share: a straight line through the variants, one slope for each seed.
+
+    Args:
+        name: of the finding.
+        variants: the share in per cent to the variant trained with it.
+        questions, how: as `thinking_minus_glance`.
+
+    The finding is the mean slope in points from 0 to 100 per cent, with Student's interval over the seeds.
+    """
+
+    def measure(evidence: Evidence) -> dict[str, Finding]:
+        gains = [
+            [100 * (think.overall - glance.overall) for think, glance in zip(*both, strict=True)]
+            for both in (
+                (evidence.trained(of, questions=questions), evidence.trained(of, questions=questions, mode="vanilla"))
+                for of in variants.values()
+            )
+        ]
+        seeds = min(map(len, gains))
+        slopes = [100 * np.polyfit(list(variants), [own[seed] for own in gains], 1)[0] for seed in range(seeds)]
+        asked = evidence.trained(next(iter(variants.values())), questions=questions)[0]
+        return {name: over_seeds(slopes, asked.n, len(set(asked.rooms)))}
+
+    return measure
+
+
+def over_seeds(values: Sequence[float], n: int, rooms: int) -> Interval:
+    """The mean of one value a seed with Student's interval, which stands for both intervals: no rooms are drawn.
+
+    Raises:
+        ValueError: fewer than two seeds, which have no spread.
+    """
+    from scipy.special import stdtrit
+
+    if len(values) < 2:
+        raise ValueError(f"{len(values)} seed has no spread: train at least 2")
+    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
+    reach = float(stdtrit(len(values) - 1, 0.975)) * spread / len(values) ** 0.5
+    return Interval(mean, mean - reach, mean + reach, n, rooms, (len(values),), (mean - reach, mean + reach))
