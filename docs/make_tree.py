@@ -78,11 +78,21 @@ evaluation/                 scores
   intervals                 95 % intervals over rooms and seeds
   baselines                 most frequent answer, wrong clip
   passk                     best of k
-bridging/                   chains of thought made from a description, as Vision-R1 makes them
+bridging/                   chains of thought written for rows, as Vision-R1 makes them
   chains                    the language of chains that compute: written and read
   description               what is in a room, as text
   reasoner                  a rule reasoner that never sees the clip
   quality                   are places right, is arithmetic right, does the answer follow?
+  pipeline                  bridge: pseudo-CoT, description, chain, filter, resumable
+  stage_prompts             what the writers of the three stages are asked
+  asking                    what a writer is asked, and what it wrote
+  writers                   what a writer is; rules, the default
+  endpoint                  any OpenAI-compatible server
+  local                     a model on this machine
+  answer_cache              answers on disk: nothing is asked twice
+  costs                     an estimate before, a budget that is kept
+  filters                   the rules by which chains are dropped
+  stage_files               journals of the stages
 training/                   grpo, sft and dpo by trl
   run                       train: the one call
   methods                   GRPO, SFT, DPO
@@ -166,6 +176,7 @@ cli/                        the command vsr
   data                      build, score
   models                    pretrain, eval, train, report
   training                  the work of `vsr train`
+  bridging                  bridge
   study                     claims, reproduce
   resume                    --resume
   terminal                  control characters escaped

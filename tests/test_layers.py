@@ -29,7 +29,8 @@ generation
 losses
 kl
 evaluation: scorers intervals baselines passk predictions evaluate
-bridging: chains description reasoner quality
+bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
+ stage_files pipeline
 training: collapse profiles joints video_mixin callbacks grpo_trainer references stages joint_trainer \\
  supervised_trainers starting methods resuming run
 claims: rules recipe measures
@@ -41,7 +42,7 @@ miniature: folder sight lessons copying recipe batches stages training text_less
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
  training_runs travel real_rooms runner judge summary acceptance cold_start_acceptance study
 pages: html report site
-cli: terminal resume course data training models study __init__ __main__
+cli: terminal resume course data training models bridging study __init__ __main__
 """
 
 
@@ -62,7 +63,7 @@ HEAVY |= {"nbclient", "nbconvert", "jupyter_client", "pandas", "pyarrow", "matpl
 # These import without torch, and without anything else that takes its time.
 LIGHT = ["paths", "validation", "files", "locks", "rooms", "videos", "questions", "data", "prompts", "rewards", "runs"]
 LIGHT += ["evaluation", "training.collapse", "training.profiles", "training.methods", "claims", "recipes", "study"]
-LIGHT += ["pages.site", "cli"]
+LIGHT += ["bridging", "pages.site", "cli"]
 BESIDE = PACKAGE.parent / "benchmarks"  # imports the package; nothing imports it
 
 FILES = sorted(PACKAGE.rglob("*.py"))

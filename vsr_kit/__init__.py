@@ -7,7 +7,8 @@ The packages, in import order; a module imports only from those above it:
     prompts, data, rewards                    what a model is asked and how it is read; rows, splits, folders; rewards
     models, runs                              Qwen2-VL checkpoints and clip features; run folders
     sharing, generation                       prefix sharing: prefill, rollouts, log-probabilities; asking a model
-    losses, kl, evaluation, training          GRPO's and DPO's arithmetic; scores, intervals; TRL's trainers with video
+    losses, kl, evaluation                    GRPO's and DPO's arithmetic; scores, intervals
+    bridging, training                        chains of thought written for rows; TRL's trainers with video
     claims, recipes                           verdict rules; the papers' claims and the kit's own
     plots, widgets, exercises                 figures, widgets and checked exercises of the course
     miniature, study                          how the shipped model was made; its training runs and their verdicts
@@ -62,7 +63,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=(
         "paths validation files locks rooms videos questions prompts data rewards models runs sharing generation "
-        "losses kl evaluation training claims recipes plots widgets exercises miniature study pages cli"
+        "losses kl evaluation bridging training claims recipes plots widgets exercises miniature study pages cli"
     ).split(),
     submod_attrs={
         "paths": ["data_samples", "smoke"],
