@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -15,7 +15,7 @@ class ChatServer:
         requests: bodies in the order of arrival, as JSON.
         headers: of each request.
         answer: f(body) -> text, or the whole `message`; exchange it at will.
-        plan: what the next requests meet instead of an answer: a status, "hang", or a whole reply; None is an answer.
+        plan: what the next requests meet instead of an answer: a status, "hang" (1.5 s), or a whole reply.
         seconds: that every answer takes.
         most_at_once: the most requests that were ever under way together.
         usage: what every answer reports; None reports nothing.
@@ -74,17 +74,13 @@ def _handler(server: ChatServer):
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             meets = server.meet(body, dict(self.headers))
-            try:
-                time.sleep(server.seconds)
-                self._meet(body, meets)
-            finally:
-                server.leave()
+            time.sleep(1.5 if meets == "hang" else server.seconds)
+            server.leave()  # before the reply, after which the next may arrive at once
+            with suppress(ConnectionError):  # whoever asked did not wait
+                self._meet(body, None if meets == "hang" else meets)
 
         def _meet(self, body, meets):
-            if meets == "hang":
-                time.sleep(1.5)
-                self.close_connection = True
-            elif isinstance(meets, int):
+            if isinstance(meets, int):
                 said = f"Bearer {self.headers.get('Authorization')} \x1b[31mfails\x1b[0m"
                 self._reply(meets, {"error": {"message": said}})
             elif meets is not None:

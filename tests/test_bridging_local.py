@@ -62,9 +62,10 @@ def test_a_model_that_reads_writes_what_transformers_generates(text_path):
     expected = tokenizer.decode(ids, skip_special_tokens=True).strip()
     model = LocalModel(text_path, max_tokens=9)
     assert expected and model.write(chat) == expected
-    assert next(model.write_many([say("How many chair(s)?"), say("left")])).text == expected
-    several = LocalModel(text_path, max_tokens=9, batch_size=2)
-    assert next(several.write_many([say("How many chair(s)?"), say("left")])).text == expected
+    asked = [say("How many chair(s)?"), say("left")]
+    one_by_one = [written.text for written in model.write_many(asked)]
+    assert one_by_one[0] == expected
+    assert [w.text for w in LocalModel(text_path, max_tokens=9, batch_size=2).write_many(asked)] == one_by_one
 
 
 def test_a_model_that_reads_refuses_clips(text_path):

@@ -262,6 +262,8 @@ def test_rules_need_nothing_and_their_chains_follow_from_row_and_seed_alone(tmp_
         {line["id"]: line["text"] for line in lines(tmp_path / name / "chain.jsonl")} for name in "abc"
     )
     assert first == reverse != other
+    again = ["wait, again" in text for id_, text in first.items() if "abs_distance" in id_]
+    assert any(again) and not all(again), "rows draw on their own"
 
 
 def test_rules_describe_what_the_clip_shows(tmp_path):
@@ -321,7 +323,7 @@ def test_an_endpoint_writes_all_stages_and_a_second_run_asks_nothing(server, tmp
     assert [len(images_of(body)) for body in server.requests if body["model"] == "reasons"] == [0] * len(ROWS)
     assert [len(images_of(body)) for body in server.requests if body["model"] == "sees"] == [2] * 2 * len(ROWS)
     again = asked(server, tmp_path / "a")
-    asked(server, tmp_path / "b", cache=tmp_path / "a" / "answers")
+    asked(server, tmp_path / "b", cache=tmp_path / "a" / "answers", confirm=lambda cost: cost.calls == 0)
     assert server.calls == 3 * len(ROWS) and again.kept == done.kept
     assert results(tmp_path / "a") == results(tmp_path / "b")
 
@@ -377,6 +379,7 @@ def test_a_row_that_is_refused_is_dropped_but_not_every_row(server, tmp_path):
     server.seconds = 0.05
     with pytest.raises(ValueError, match="refuses each of the first 3 rows") as caught:
         asked(server, tmp_path / "b", endpoint={"concurrency": 1})
+    time.sleep(0.4)
     assert "\x1b" not in str(caught.value) and server.calls <= 5 < len(ROWS), "the rest is not asked"
     server.seconds = 0
     server.plan = []

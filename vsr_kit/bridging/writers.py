@@ -14,7 +14,7 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from typing import Any, Protocol
 
 import numpy as np
@@ -91,9 +91,7 @@ class Rules:
 
     def identity(self) -> dict:
         """The style and the seed."""
-        style: Any = self.style
-        style = asdict(style) if is_dataclass(style) and not isinstance(style, type) else repr(style)
-        return {"writer": "rules", "style": style, "seed": self.seed}
+        return {"writer": "rules", "style": asdict(self.style), "seed": self.seed}
 
     def write(self, messages: list[dict], images: np.ndarray | None = None) -> str:
         """Rules read no chats: ask with `write_many` and prompts that name their stage."""
