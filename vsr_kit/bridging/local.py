@@ -105,7 +105,7 @@ class LocalModel:
     def _write(self, prompts: Sequence[Prompt], keys: Sequence[str]) -> list[Written]:
         if self._model is None:
             self._model = self._load()
-        seeds = [zlib.crc32(f"{self.seed}/{key}".encode()) for key in keys]
+        seeds = [zlib.crc32(key.encode()) for key in keys]  # a key knows the seed, by `identity`
         held = [_special(prompt, self._model.special) for prompt in prompts]
         asked = [i for i, token in enumerate(held) if token is None]
         texts = self._model.write([prompts[i] for i in asked], [seeds[i] for i in asked]) if asked else []

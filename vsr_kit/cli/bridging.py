@@ -156,7 +156,7 @@ def _run(material: dict, out: Path, writers: tuple, budget, tolerance: float, ye
 
     def agreed(cost) -> bool:
         typer.echo(cost.told())
-        return not cost.calls or cost.most_money == 0 or yes or typer.confirm("ask?")
+        return cost.most_money == 0 or yes or typer.confirm("ask?")
 
     rows, clips = material.pop("rows"), material.pop("clips")
     how: dict[str, Any] = {"describer": writers[0], "reasoner": writers[1], "budget": budget, "tolerance": tolerance}
