@@ -44,6 +44,7 @@ rewards/                    what a completion earns
   detectors                 signs of reward hacking: counted, never paid
   cheats                    completions that earn without an answer
   trl_functions             rewards as TRL takes them
+  hard                      Vision-R1's reward: format and answer, or nothing
 models/                     Qwen2-VL checkpoints
   loading                   load_model: miniature, hub or folder; nf4, LoRA
   vision                    a clip is encoded here: frames, vision tower, video tokens

@@ -21,6 +21,13 @@ class Band:
     mean: float = 0.0
 
 
+@dataclass(frozen=True)
+class Both(Band):
+    """One with Student's interval beside the bootstrap's."""
+
+    student: tuple[float, float] | None = None
+
+
 ABOVE, BELOW, AROUND = Band(0.1, 2), Band(-2, -0.1), Band(-1, 1)
 TOUCHES_FROM_ABOVE, TOUCHES_FROM_BELOW = Band(0, 2), Band(-2, 0)
 
@@ -53,6 +60,32 @@ def test_a_gain_must_be_above_zero_everywhere(a, b, wanted):
 )
 def test_no_gain_holds_unless_one_is_above_zero(a, b, wanted):
     assert rules.no_gain("a", "b")({"a": a, "b": b}) == wanted
+
+
+@pytest.mark.parametrize(
+    "student, wanted, not_above, below_one",
+    [
+        ((0.1, 3.0), YES, NO, claims.HOLDS_LIMIT),
+        ((-0.1, 3.1), OPEN, YES, claims.HOLDS_LIMIT),
+        ((-3.0, 0.0), NO, YES, YES),
+        ((1.0, 3.0), YES, NO, NO),
+        (None, YES, NO, claims.HOLDS_LIMIT),  # no side has several seeds: the bootstrap's decides
+    ],
+)
+def test_students_interval_decides_where_a_rule_says_so(student, wanted, not_above, below_one):
+    found = {"a": Both(0.5, 2, student=student)}
+    assert rules.gain("a", by="student")(found) == wanted
+    assert rules.no_gain("a", by="student")(found) == not_above
+    assert rules.below("a", 1.0, by="student")(found) == below_one
+    for rule in (rules.gain("a"), rules.gain("a", by="bootstrap")):
+        assert rule(found) == YES
+    assert (rules.no_gain("a")(found), rules.below("a", 1.0)(found)) == (NO, claims.HOLDS_LIMIT)
+
+
+def test_a_rule_by_another_interval_is_refused():
+    for make in (rules.gain, rules.no_gain, lambda name, by: rules.below(name, 1.0, by)):
+        with pytest.raises(ValueError, match="by is 'wald': choose one of bootstrap, student"):
+            make("a", by="wald")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from vsr_kit.cli import app, main
+from vsr_kit.paths import SHIPPED
 from vsr_kit.runs import RunFolder, run_folders
+from vsr_kit.runs.provenance import checkpoint_hash
 from vsr_kit.training.run import Cost, Trained
 
 ROW = {"dataset": "made", "scene_name": "a", "options": None, "question": "?"}
@@ -196,6 +198,19 @@ def test_train_takes_the_profile_its_changes_and_rooms_of_the_training_split(tra
     assert (
         "seconds a step: 2\ntokens a second: 5e+03\npeak memory, GB: 3\ngroups of equal rewards, %: 25" in done.output
     )
+
+
+def test_a_shipped_checkpoint_is_asked_and_trained_by_its_name(stub, trainer, runs, monkeypatch, tiny_path):
+    monkeypatch.setitem(SHIPPED, "mini-cold-start", str(tiny_path))
+    assert vsr("eval", *SMALL, "--model", "mini-cold-start").exit_code == 0
+    assert vsr("train", "--rooms", 2, "--model", "mini-cold-start").exit_code == 0
+    assert stub["loads"] == [("mini-cold-start", None, None)] and trainer[0]["profile"].model == "mini-cold-start"
+    asked, trained = runs()
+    for run in (asked, trained):
+        assert run.versions["checkpoint"]["sha256"] == checkpoint_hash(tiny_path)
+    monkeypatch.setitem(SHIPPED, "mini-cold-start", "nothing-there")
+    refused = vsr("train", "--rooms", 2, "--model", "mini-cold-start")
+    assert isinstance(refused.exception, FileNotFoundError) and len(runs()) == 2  # before there is a folder
 
 
 def test_train_takes_a_method_extra_rewards_and_detectors(trainer, runs):

@@ -8,6 +8,7 @@ from vsr_kit.claims.recipe import BENCH_SET, Condition
 from vsr_kit.prompts import MODES, target_completion
 from vsr_kit.rewards import CHEATS
 from vsr_kit.rewards.detectors import (
+    COUNTS,
     DETECTORS,
     empty_thought,
     make_detectors,
@@ -15,6 +16,7 @@ from vsr_kit.rewards.detectors import (
     repeated_words,
     reward_columns,
     shares,
+    thinking_words,
 )
 from vsr_kit.study import read_answers
 
@@ -147,6 +149,42 @@ def test_in_vanilla_mode_nothing_applies():
     assert make_detectors("vanilla") == [] == make_detectors("vanilla", ["empty_thought"])
     assert shares([EMPTY], "vanilla") == {}
     assert not any(found(text, "vanilla") for found in DETECTORS.values() for text in (EMPTY, REPEATED * 2, PADDED))
+
+
+WAITING = "<think>Wait, 4 chairs. Hmm ... CHECK again: however, four.</think> <answer>wait</answer> Wait."
+
+
+@pytest.mark.parametrize(
+    "text, mode, count",
+    [
+        (WAITING, "think", 5),  # of the thought alone, whatever the case
+        (WAITING, "observe", 0),
+        (WAITING, "vanilla", 0),
+        ("<think>start again. start again.</think><answer>4</answer>", "think", 2),
+        ("<think>recheck</think><think>Mistake; alternatively", "think", 3),  # all blocks, one never closed
+        ("<think>Checks, waiting: a double-check, hmmm.</think>", "think", 0),  # other words
+        (GOLD, "think", 0),
+        ("", "think", 0),
+    ],
+)
+def test_thinking_words_are_counted(text, mode, count):
+    assert thinking_words(text, mode) == count
+
+
+def test_counts_are_logged_beside_detectors_and_are_no_shares_and_no_rewards():
+    assert COUNTS.keys() == {"thinking_words"} and not COUNTS.keys() & DETECTORS.keys()
+    (counted, _) = make_detectors("think", ["thinking_words", "empty_thought"])
+    assert counted.__name__ == "thinking_words" and counted(completions=[WAITING, GOLD]) == [5.0, 0.0]
+    assert [detector.__name__ for detector in make_detectors("think")] == list(DETECTORS)
+    assert shares([WAITING], "think").keys() == DETECTORS.keys()
+    assert reward_columns({"accuracy_reward": 1.0, "thinking_words": 5.0, "empty_thought": 0.0}) == {
+        "accuracy_reward": 1.0
+    }
+    with pytest.raises(ValueError, match="'waits'.*repeated_words, thinking_words, as a list"):
+        make_detectors("think", ["waits"])
+    with pytest.raises(ValueError, match="'cot'.*vanilla, think, observe"):
+        thinking_words("", "cot")
+    assert type(thinking_words(WAITING * 2_000, "think")) is int
 
 
 def test_shares():

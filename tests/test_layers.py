@@ -21,7 +21,7 @@ videos: files rendering filming
 questions: types held_out geometric own_types
 prompts: markup number_words templates numbers wording candidates parsing
 data: checking clips rows datasets
-rewards: terms cheats trl_functions detectors
+rewards: terms cheats trl_functions hard detectors
 models: adapters checkpoint_files vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading folder
 sharing: meter packing reference attention prefill rollouts scoring compare

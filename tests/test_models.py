@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,8 +17,13 @@ from peft import LoraConfig
 from transformers.utils import logging as progress
 
 from tests.tiny import tiny_clip, tiny_messages
-from vsr_kit.models import Loaded, choose_threads, load_model, loading, lora_config, pick_dtype
+from vsr_kit.models import SHIPPED, Loaded, choose_threads, load_model, lora_config, mini_path, pick_dtype
 from vsr_kit.models.vision import chat_inputs, core_model
+from vsr_kit.paths import checkpoint_of, data_samples
+from vsr_kit.runs.provenance import checkpoint_hash
+from vsr_kit.training.methods import GRPO
+from vsr_kit.training.profiles import get_profile
+from vsr_kit.training.resuming import identity_of
 
 LINEARS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 
@@ -230,10 +236,30 @@ def test_weights_are_read_from_safetensors_only(tiny_path, tmp_path):
 
 
 def test_the_miniature_is_found_where_samples_are_shipped(monkeypatch, tiny_path):
-    monkeypatch.setattr(loading, "data_samples", lambda *parts: tiny_path if parts == ("mini-qwen2-vl",) else None)
+    assert mini_path() == data_samples("mini-qwen2-vl")
+    monkeypatch.setitem(SHIPPED, "mini", str(tiny_path))
     loaded = load_model("mini", device="cpu", quiet=True)
     assert loaded.name == "mini"
     assert loaded.description.startswith("mini: ")
+
+
+def test_every_shipped_checkpoint_is_loaded_by_its_name_and_a_missing_one_is_named(monkeypatch, tiny_path, tmp_path):
+    assert list(SHIPPED) == ["mini", "mini-cold-start"]
+    monkeypatch.setitem(SHIPPED, "mini-cold-start", str(tiny_path))
+    loaded = load_model("mini-cold-start", device="cpu", quiet=True)
+    assert loaded.name == "mini-cold-start" and loaded.description.startswith("mini-cold-start: ")
+    assert checkpoint_of("mini-cold-start") == tiny_path and checkpoint_of("Qwen/some") == "Qwen/some"
+    monkeypatch.setitem(SHIPPED, "mini-cold-start", "nothing-there")
+    for call in (load_model, checkpoint_of):
+        with pytest.raises(FileNotFoundError, match="'mini-cold-start' is not in this copy of the kit: .*'mini'"):
+            call("mini-cold-start")
+
+
+def test_a_training_starts_from_a_shipped_checkpoint_by_its_name(monkeypatch, tiny_path):
+    monkeypatch.setitem(SHIPPED, "mini-cold-start", str(tiny_path))
+    profile = replace(get_profile("mini"), model="mini-cold-start")
+    made_of = identity_of(profile, GRPO(), [], {}, 0, None, {})
+    assert made_of["base sha256"] == checkpoint_hash(tiny_path) != checkpoint_hash(mini_path())
 
 
 def test_the_default_lora_covers_the_language_model_only(tiny_path):

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -356,6 +357,27 @@ def test_seeds_that_disagree_make_students_interval_say_otherwise(whole):
     assert band.student[0] < 0 < band.low and found.by_student == claims.UNDECIDED
     assert f"; Student's {band.student[0]:+.1f} to" in str(found)
     assert found.limits == "by Student's intervals undecided" and found.words.endswith(f"; {found.limits}")
+
+
+def test_a_rule_made_for_students_interval_says_where_the_bootstraps_would_differ(whole):
+    """The same three seeds, judged by either interval: each verdict tells what the other one would say."""
+    on = [Condition("test-vsi-bench", f"dpo-rollouts-seed{seed}") for seed in (1, 2, 3)]
+    for condition, right in zip(on, (6, 7, 12), strict=True):
+        say(whole, condition, first_rooms(right))
+    known = recipes.claim("corrupted-answers-hold-dpo-back")
+    found = known.measure(Evidence(whole))
+    for condition in on:
+        say(whole, condition, first_rooms(RIGHT["dpo-rollouts"]))
+    new = replace(known, decide=claims.gain(*found, by="student"), rule=claims.GAIN_BY_STUDENT)
+    old, told = (results.Verdict(claim, found, claim.decide(found)) for claim in (known, new))
+    assert (old.verdict, old.by_student, old.by_bootstrap) == (claims.REPRODUCED, claims.UNDECIDED, claims.REPRODUCED)
+    assert (told.verdict, told.by_student, told.by_bootstrap) == (
+        claims.UNDECIDED,
+        claims.UNDECIDED,
+        claims.REPRODUCED,
+    )
+    assert told.limits == "by the bootstrap's intervals reproduced"
+    assert old.limits == "by Student's intervals undecided"
 
 
 def test_the_line_of_a_difference_names_the_seeds_of_both_sides(whole):

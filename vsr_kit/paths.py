@@ -39,6 +39,28 @@ def data_samples(*parts: str) -> Path:
     return _find("data_samples", parts)
 
 
+# The checkpoints that ship with the kit: what models, profiles and recipes call them, and their folders.
+SHIPPED = {"mini": "mini-qwen2-vl", "mini-cold-start": "mini-cold-start"}
+
+
+def checkpoint_of(name: str | Path) -> str | Path:
+    """The folder of a shipped checkpoint by its name; any other name, a hub id or a folder, as it is.
+
+    Raises:
+        FileNotFoundError: a checkpoint of `SHIPPED` whose files are not there.
+    """
+    if str(name) not in SHIPPED:
+        return name
+    try:
+        return data_samples(SHIPPED[str(name)])
+    except FileNotFoundError as error:
+        others = ", ".join(repr(other) for other in SHIPPED if other != str(name))
+        raise FileNotFoundError(
+            f"the checkpoint {str(name)!r} is not in this copy of the kit: {error}; get the whole repository or wheel, "
+            f"or take another of the kit's: {others}"
+        ) from error
+
+
 def notebooks_folder() -> Path:
     """The folder that holds the course's notebooks."""
     return _find("notebooks", ())

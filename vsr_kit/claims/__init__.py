@@ -8,6 +8,7 @@ Left out: data. The rules were written before any result.
 from vsr_kit.claims.rules import (
     BUILT_IN,
     GAIN,
+    GAIN_BY_STUDENT,
     HOLDS_LIMIT,
     MOST_RUNS,
     NOT_REPRODUCED,
@@ -33,6 +34,7 @@ from vsr_kit.claims.rules import (
 __all__ = [
     "BUILT_IN",
     "GAIN",
+    "GAIN_BY_STUDENT",
     "HOLDS_LIMIT",
     "MOST_RUNS",
     "NOT_REPRODUCED",

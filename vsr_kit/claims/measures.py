@@ -25,11 +25,14 @@ _RISE = 0.9
 class Evidence(Protocol):
     """What measures read of a study; `study.evidence.Evidence` is one."""
 
-    def base(self, mode: str = "vanilla", clip: str = "own", questions: str | None = None) -> list[dict]:
-        """The untrained model's answers: rows with `prediction`."""
+    def base(self, mode: str = "vanilla", clip: str = "own", questions: str | None = None, **how) -> list[dict]:
+        """An untrained model's answers: rows with `prediction`; `how` has `model`, `cap` and `prompt_set`."""
 
     def trained(self, of: str, clip: str = "own", questions: str | None = None) -> list[list[dict]]:
         """The answers of a variant's runs, one list a seed, each asked in its own mode."""
+
+    def sides(self, after: str, before: str, questions: str | None = None, **how) -> tuple:
+        """The answers of both sides of a difference; `how` has the `mode`, `cap` and `prompt_set` of untrained ones."""
 
     def test_set(self, of: str) -> str:
         """The question set by which a variant is judged."""
@@ -44,29 +47,62 @@ class Evidence(Protocol):
         """What perfect centre-to-centre distances score where closest points are asked, from geometry alone."""
 
 
-def minus(name: str, after: str, before: str, task: str = "trained", questions: str | None = None) -> Measure:
-    """The difference between two variants, or a variant and the `base`, each asked in its own mode, in points.
+def minus(
+    name: str,
+    after: str,
+    before: str,
+    task: str = "trained",
+    questions: str | None = None,
+    *,
+    mode: str | None = None,
+    cap: int | None = None,
+    prompt_set: str | None = None,
+) -> Measure:
+    """The difference between two models, paired by question, in points: variants, each asked as it says, or untrained.
+
+    Against a model that was not trained here, which has no seeds, the interval is over the rooms and the seeds of the
+    other side; Student's too, from the variance between these seeds and that between rooms.
 
     Args:
         name: of the finding.
-        after, before: variants by name; `before` may be `base`, asked in vanilla mode.
+        after, before: variants, `base` or shipped checkpoints, by name.
         task: a VSI-Bench task, or `trained` for the mean of the six trained ones.
-        questions: name of the question set; by default that by which `after` is judged.
+        questions: name of the question set; by default that by which `after` is judged, or `before` where `after` is
+            untrained.
+        mode, cap, prompt_set: of untrained models. By default a checkpoint is asked as the variant on the other side,
+            and so is the base where that variant has prompts or a cap of its own; else both as the study asks, in
+            vanilla mode.
     """
 
     def measure(evidence: Evidence) -> dict[str, Finding]:
-        about = questions or evidence.test_set(after)
-        other = evidence.base(questions=about) if before == "base" else evidence.trained(before, questions=about)
-        return {name: difference(evidence.trained(after, questions=about), other, task=task)}
+        own, other = evidence.sides(after, before, questions, mode=mode, cap=cap, prompt_set=prompt_set)
+        return {name: difference(own, other, task=task)}
 
     return measure
 
 
-def prompts_minus(before: str, *modes: str, task: str = "trained") -> Measure:
-    """The untrained model asked in some modes minus the same model asked in another, one finding a mode."""
+def prompts_minus(
+    before: str,
+    *modes: str,
+    task: str = "trained",
+    questions: str | None = None,
+    model: str = "base",
+    cap: int | None = None,
+    prompt_set: str = "eval",
+) -> Measure:
+    """An untrained model asked in some modes minus the same model asked in another, one finding a mode.
+
+    Args:
+        before, modes: vanilla, think or observe.
+        task, questions: as `minus` takes them.
+        model: `base`, or the name of a shipped checkpoint.
+        cap, prompt_set: of all modes, as a `Condition` has them.
+    """
 
     def measure(evidence: Evidence) -> dict[str, Finding]:
-        return {mode: difference(evidence.base(mode), evidence.base(before), task=task) for mode in modes}
+        told = {m: evidence.base(m, "own", questions, model=model, cap=cap, prompt_set=prompt_set) for m in modes}
+        other = evidence.base(before, "own", questions, model=model, cap=cap, prompt_set=prompt_set)
+        return {mode: difference(own, other, task=task) for mode, own in told.items()}
 
     return measure
 

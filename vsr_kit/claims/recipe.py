@@ -1,6 +1,7 @@
 """What a recipe is made of: the runs it trains, the passes over questions that they are asked, and its claims.
 
 A `Condition` is one pass over one set of questions. A `Variant` is one way to train; a run is a variant with a seed.
+Untrained are the base, which is the miniature, and the other checkpoints that ship with the kit (`paths.SHIPPED`).
 A `Recipe` is a paper's method or a question of this kit's, in one file of `vsr_kit.recipes` or in a file of your own:
 its variants, its claims with rule and measure, what it asks of the untrained model, and the paper's table.
 Left out: anything that has run. Where answers are kept is the business of `vsr_kit.study`.
@@ -14,15 +15,18 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from vsr_kit.claims.rules import Claim
-from vsr_kit.prompts import MODES
+from vsr_kit.paths import SHIPPED
+from vsr_kit.prompts import MODES, USES
 from vsr_kit.training.methods import Method, make_method
 from vsr_kit.training.profiles import Profile, get_profile
+from vsr_kit.validation import one_of, whole
 
 SEEDS = (1, 2, 3, 4, 5)  # of the headline
 THREE_SEEDS = SEEDS[:3]  # of all else
 TUNING_SEED = 0  # left out of every result
 SAMPLES = 8  # draws of a sampled pass
 BENCH_SET, WORDS_SET, HELD_OUT_SET, ORDER_SET = "test-vsi-bench", "test-vsi-100k", "test-held-out", "test-order"
+UNTRAINED = ("base", *SHIPPED)  # models that are asked as they are
 WATCHED = ("empty_thought", "repeated_tags", "repeated_words")  # detectors that are logged wherever a mode has tags
 
 
@@ -32,10 +36,12 @@ class Condition:
 
     Attributes:
         questions: name of the question set.
-        model: `base`, or the name of a training run.
-        mode: vanilla, think or observe; always with the paper's evaluation prompt.
+        model: `base`, the name of a shipped checkpoint that is asked untrained, or the name of a training run.
+        mode: vanilla, think or observe.
         samples: 0 decodes greedily, else so many draws at temperature 1.
         clip: `own`, `wrong` or `none`.
+        cap: of an answer in tokens; None is TOKEN_CAP, the study's one cap for every mode.
+        prompt_set: the paper's `eval` prompts, or those of its training, `train`, which ask for tags.
     """
 
     questions: str
@@ -43,12 +49,29 @@ class Condition:
     mode: str = "vanilla"
     samples: int = 0
     clip: str = "own"
+    cap: int | None = None
+    prompt_set: str = "eval"
+
+    def __post_init__(self) -> None:
+        _check_asking(f"a pass over {self.questions!r}", self.cap, self.prompt_set)
 
     @property
     def name(self) -> str:
         """File name of the answers."""
         decode = f"sampled{self.samples}" if self.samples else "greedy"
-        return f"{self.questions}--{self.model}--{self.mode}--{decode}--{self.clip}"
+        return f"{self.questions}--{self.model}--{self.mode}--{decode}--{self.clip}{self.asked_otherwise}"
+
+    @property
+    def asked_otherwise(self) -> str:
+        """How the asking differs from the study's own, as names end: `--train--cap512`; empty where it does not."""
+        prompts = "" if self.prompt_set == "eval" else f"--{self.prompt_set}"
+        return prompts + ("" if self.cap is None else f"--cap{self.cap}")
+
+
+def _check_asking(what: str, cap: int | None, prompt_set: str) -> None:
+    if cap is not None:
+        whole(f"the cap of {what}", cap, remedy="leave it out for the study's own")
+    one_of(f"the prompt_set of {what}", prompt_set, USES)
 
 
 @dataclass(frozen=True)
@@ -66,6 +89,7 @@ class Variant:
         seeds: one run each.
         learning_rate: the tuned one; the profile's if None. A rate among `changes` comes before it.
         how: a method object of your own, such as `GRPO(advantages=…)`, in place of the names; its mode must be `mode`.
+        cap, prompt_set: of every pass over the trained model, as a `Condition` has them.
     """
 
     name: str
@@ -80,6 +104,8 @@ class Variant:
     seeds: tuple[int, ...] = THREE_SEEDS
     learning_rate: float | None = None
     how: Method | None = None
+    cap: int | None = None
+    prompt_set: str = "eval"
 
     def __post_init__(self) -> None:
         _check_variant(self)
@@ -118,14 +144,19 @@ class Variant:
 
     def conditions(self, seed: int) -> list[Condition]:
         """What a seed's model is asked."""
-        return [Condition(q, self.run_name(seed), mode, clip=clip) for q, mode, clip in self.asked]
+        return [self.condition(self.run_name(seed), *asked) for asked in self.asked]
+
+    def condition(self, run: str, questions: str, mode: str | None = None, clip: str = "own") -> Condition:
+        """One greedy pass over a run, by its name, with the variant's prompts and cap; in its own mode by default."""
+        return Condition(questions, run, mode or self.mode, clip=clip, cap=self.cap, prompt_set=self.prompt_set)
 
 
 def _check_variant(variant: Variant) -> None:
     """Complain about what can be known of a variant before anything runs."""
     named = f"variant {variant.name!r}"
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", variant.name) or variant.name == "base":
-        raise ValueError(f"{named}: a name has letters, digits, dots and dashes, and `base` is the untrained model's")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", variant.name) or variant.name in UNTRAINED:
+        rule = "a name has letters, digits, dots and dashes, and `base` is the untrained model's"
+        raise ValueError(f"{named}: {rule}, as are {', '.join(SHIPPED)}")
     known = [field.name for field in fields(Profile)]
     if strange := [name for name in variant.changes if name not in known]:
         raise ValueError(
@@ -140,6 +171,7 @@ def _check_variant(variant: Variant) -> None:
             )
     if variant.how is not None and (variant.method != "grpo" or variant.extra_rewards):
         raise ValueError(f"{named} has a method object and names beside it: leave method and extra_rewards to `how`")
+    _check_asking(named, variant.cap, variant.prompt_set)
 
 
 def asked_in(*modes: str, held_out: bool = False, wrong: bool = False, words: bool = False) -> tuple:
@@ -166,7 +198,7 @@ class Recipe:
         about: one sentence.
         variants: every training run, written before any of them ran.
         claims: each with its rule and its measure, written before the runs.
-        base: what the untrained model is asked.
+        base: what untrained models are asked: `base`, and shipped checkpoints by their names.
         tuned: the learning rate of each `tuned_as`, found on validation rooms.
         question_sets: makers of question sets that `study.question_sets` does not know, by name; each takes no argument
             and returns something with `name`, `rows` and `clips`.

@@ -3,6 +3,12 @@
 A rule looks at named findings, each a paired difference with its interval or a count of runs, and returns one of
 VERDICTS. *Built in* means that the miniature's own recipe decides the outcome, *not testable here* that another scale
 is needed; neither is a polite word for failure.
+
+An interval is the bootstrap's, or Student's for a rule made with `by="student"`. The bootstrap of three or five seeds
+is too narrow (see `vsr_kit.evaluation.intervals`), so Student's interval decides claims that are new; those that were
+judged by the bootstrap before this was known keep their rule. Student's is there where a side of a difference has
+several runs: against a checkpoint that was not trained here it is over that side's seeds and the rooms. Where none has,
+as between two such checkpoints, rooms alone vary, which the bootstrap draws well, and its interval decides.
 Left out: measuring; findings come from `vsr_kit.study`.
 """
 
@@ -13,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from vsr_kit.evaluation import Interval
+from vsr_kit.validation import one_of
 
 REPRODUCED = "reproduced"
 NOT_REPRODUCED = "not reproduced"
@@ -23,6 +30,9 @@ BUILT_IN = "built in"
 NOT_TESTABLE = "not testable here"
 # The words of the two commonest rules, `gain` and `most_runs` in code.
 GAIN = "Reproduced if the difference's interval is above zero, not reproduced if at or below, else undecided."
+GAIN_BY_STUDENT = (
+    "Reproduced if Student's interval of the difference is above zero, not reproduced if at or below, else undecided."
+)
 MOST_RUNS = "Reproduced if at least two thirds of the runs show it, not reproduced if none does, else undecided."
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, HOLDS_LIMIT, SOME_RUNS, BUILT_IN, NOT_TESTABLE)
 
@@ -53,11 +63,13 @@ class Claim:
         decide: the same rule in code; takes the named findings, returns a verdict.
         measure: the measurement in code; takes a study's evidence, returns the named findings. None: nothing can.
         caveat: what the miniature cannot tell, or what its recipe builds in.
-        needs: the variants whose runs are the evidence, beside the base's answers, by name.
+        needs: the variants whose runs are the evidence, beside untrained models' answers, by name.
         scale: what it would take where the miniature cannot answer; empty where it can.
         only: which part of what it says the rule decides, where that is not all of it; a verdict tells it.
         elsewhere: whether the same is measured on real rooms, where a study asked about them, beside the verdict.
         geometry_only: whether it is asked of released geometry without a model; its findings are scores in per cent.
+        untrained: shipped checkpoints whose answers are evidence beside the runs, by name; `mini`, the base, where a
+            claim has neither.
     """
 
     name: str
@@ -73,6 +85,7 @@ class Claim:
     measure: Measure | None = None
     elsewhere: bool = False
     geometry_only: bool = False
+    untrained: tuple[str, ...] = ()
 
 
 def _interval(found: Mapping[str, Finding], name: str) -> Interval:
@@ -85,30 +98,45 @@ def _count(found: Mapping[str, Finding], name: str) -> Count:
     return cast(Count, found[name])
 
 
+BOOTSTRAP, STUDENT = "bootstrap", "student"
+
+
+def _ends(found: Mapping[str, Finding], name: str, by: str) -> tuple[float, float]:
+    """Low and high of an interval: the bootstrap's, or Student's where there is one."""
+    band = _interval(found, name)
+    return band.student if by == STUDENT and band.student is not None else (band.low, band.high)
+
+
 def gain_rule(low: float, high: float) -> str:
     """Reproduced if an interval is above zero, not reproduced if it is at or below, else undecided."""
     return REPRODUCED if low > 0 else NOT_REPRODUCED if high <= 0 else "undecided"
 
 
-def gain(*names: str) -> Rule:
-    """Reproduced if every difference is above zero with its interval, not if one is at or below, else undecided."""
+def gain(*names: str, by: str = BOOTSTRAP) -> Rule:
+    """Reproduced if every difference is above zero with its interval, not if one is at or below, else undecided.
+
+    by: whose interval, `bootstrap` or `student`.
+    """
+    one_of("by", by, (BOOTSTRAP, STUDENT))
 
     def decide(found: Mapping[str, Finding]) -> str:
-        verdicts = {gain_rule(_interval(found, name).low, _interval(found, name).high) for name in names}
+        verdicts = {gain_rule(*_ends(found, name, by)) for name in names}
         return REPRODUCED if verdicts == {REPRODUCED} else NOT_REPRODUCED if NOT_REPRODUCED in verdicts else UNDECIDED
 
     return decide
 
 
-def no_gain(*names: str) -> Rule:
+def no_gain(*names: str, by: str = BOOTSTRAP) -> Rule:
     """Reproduced unless a difference is above zero with its whole interval.
 
     The rule of claims that something does *not* help: with less data it passes more easily, never undecided. What the
-    data do exclude is a gain above the interval's upper end.
+    data do exclude is a gain above the interval's upper end. A wider interval passes it more easily, too: `by` as in
+    `gain`.
     """
+    one_of("by", by, (BOOTSTRAP, STUDENT))
 
     def decide(found: Mapping[str, Finding]) -> str:
-        return NOT_REPRODUCED if any(_interval(found, name).low > 0 for name in names) else REPRODUCED
+        return NOT_REPRODUCED if any(_ends(found, name, by)[0] > 0 for name in names) else REPRODUCED
 
     return decide
 
@@ -128,12 +156,16 @@ def most_runs(name: str, never: str | None = None) -> Rule:
     return decide
 
 
-def below(name: str, limit: float) -> Rule:
-    """Reproduced if the whole interval lies below a limit, not if it lies at or above it, else undecided."""
+def below(name: str, limit: float, by: str = BOOTSTRAP) -> Rule:
+    """Reproduced if the whole interval lies below a limit, not if it lies at or above it, else undecided.
+
+    by: as in `gain`.
+    """
+    one_of("by", by, (BOOTSTRAP, STUDENT))
 
     def decide(found: Mapping[str, Finding]) -> str:
-        band = _interval(found, name)
-        return REPRODUCED if band.high < limit else NOT_REPRODUCED if band.low >= limit else HOLDS_LIMIT
+        low, high = _ends(found, name, by)
+        return REPRODUCED if high < limit else NOT_REPRODUCED if low >= limit else HOLDS_LIMIT
 
     return decide
 

@@ -20,6 +20,7 @@ import typer
 from vsr_kit import validation
 from vsr_kit.cli.data import Harness, Phrasing
 from vsr_kit.cli.resume import is_over, needed, refuse_changes, settings_of, typed
+from vsr_kit.paths import checkpoint_of
 from vsr_kit.runs import RunFolder, check_name, runs_root
 from vsr_kit.runs.attempts import FINISHED, UNFINISHED
 from vsr_kit.runs.provenance import checkpoint_identity
@@ -41,7 +42,9 @@ class ClipChoice(StrEnum):
     none = "none"
 
 
-Model = Annotated[str, typer.Option(help="`mini`, a hub id such as Qwen/Qwen2-VL-2B-Instruct, or a folder.")]
+Model = Annotated[
+    str, typer.Option(help="`mini`, `mini-cold-start`, a hub id such as Qwen/Qwen2-VL-2B-Instruct, or a folder.")
+]
 Quantize = Annotated[str, typer.Option(help="`nf4` loads in 4 bits; `none` does not.")]
 Rooms = Annotated[str, typer.Option(help="A number of procedural rooms, a geometry file, or a folder of `vsr build`.")]
 Seed = Annotated[int, typer.Option(help="Fixes rooms, questions and draws.")]
@@ -291,11 +294,11 @@ def _ask_and_tell(loaded, checkpoint, rows, shown, run, settings: dict, seed: in
 
 def load(settings: dict):
     """The model of the settings, and what its run records as the checkpoint: a folder, or a hub id."""
-    from vsr_kit.models.loading import load_model, mini_path
+    from vsr_kit.models.loading import load_model
 
     quantize = None if settings["quantize"] == "none" else settings["quantize"]
     loaded = load_model(settings["model"], quantize, adapter=adapter_folder(settings["adapter"]))
-    return loaded, mini_path() if settings["model"] == "mini" else settings["model"]
+    return loaded, checkpoint_of(settings["model"])
 
 
 def adapter_folder(adapter: str | None) -> Path | str | None:

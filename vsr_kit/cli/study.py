@@ -78,7 +78,7 @@ def _claiming_tell(known, verdict, damaged: str | None, recipes: str) -> None:
 
     unjudged = NOT_JUDGED.upper() if damaged else NOT_RUN.upper() + not_run(known).removeprefix(NOT_RUN)
     typer.echo(str(verdict).split("\n")[-1] if verdict else f"{known.name}: {unjudged}")
-    more = "" if known.needs else " --geometry arkitscenes_meta_info_val.json"  # no runs: asked of released geometry
+    more = " --geometry arkitscenes_meta_info_val.json" if known.geometry_only else ""
     missing = [damaged or f"run it with: vsr reproduce --only {known.name}{more}{recipes}"]
     measured = str(verdict).split("\n")[:-1] if verdict else missing
     for line in (known.says, *measured, f"source: {known.source}", f"mind: {known.caveat}"):

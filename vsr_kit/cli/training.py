@@ -17,6 +17,7 @@ import typer
 
 from vsr_kit import validation
 from vsr_kit.cli.resume import BROKEN_STATUS, is_over, needed, profile_of, refuse_changes, settings_of
+from vsr_kit.paths import checkpoint_of
 from vsr_kit.runs import RunFolder, check_name, runs_root
 from vsr_kit.runs.attempts import INTERRUPTED
 from vsr_kit.training.methods import GRPO, check_numbers, make_method
@@ -158,11 +159,9 @@ def _close(run, trained) -> None:
 
 def _new_folder(name: str, config: dict, seed: int, model: str):
     """A new folder, made by the main process; None in the others."""
-    from vsr_kit.models.loading import mini_path
-
     if not _main_process():
         return None
-    return RunFolder.create(name, config, seed=seed, checkpoint=mini_path() if model == "mini" else model)
+    return RunFolder.create(name, config, seed=seed, checkpoint=checkpoint_of(model))
 
 
 def _shared(run):

@@ -45,7 +45,9 @@ class Interval:
         rooms: they are about.
         seeds: how many runs each side has, 1 for a model that was not trained here; a pair whose runs are the same
             networks counts as one side.
-        student: low and high of Student's interval over seeds and rooms, None where no side has several seeds.
+        student: low and high of Student's interval over seeds and rooms, None where no side has several seeds. A side
+            without seeds, such as a checkpoint that was not trained here, adds no variance of its own: it has one
+            score for each question, against which every seed of the other side is held.
         datasets: that the rooms come from.
     """
 

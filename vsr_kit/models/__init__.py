@@ -22,11 +22,13 @@ from vsr_kit.models.loading import (
     pick_dtype,
     without_renaming_warnings,
 )
+from vsr_kit.paths import SHIPPED
 
 __all__ = [
     "LORA_TARGETS",
     "MINI",
     "QUANTIZATIONS",
+    "SHIPPED",
     "Loaded",
     "choose_threads",
     "describe",

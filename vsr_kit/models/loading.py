@@ -1,4 +1,4 @@
-"""Loading a model: the miniature, a hub id or a folder, in full precision or 4 bits, with or without LoRA.
+"""Loading a model: one of the kit's own, a hub id or a folder, in full precision or 4 bits, with or without LoRA.
 
 Every model of the kit is a Qwen2-VL checkpoint in the ordinary format, and one function loads all of them. Device and
 precision follow from the machine: fp32 on CPU and MPS, bf16 on GPUs that have it, fp32 on those that do not (Qwen2-VL
@@ -37,7 +37,7 @@ from vsr_kit.models.checkpoint_files import (
     folder_of,
 )
 from vsr_kit.models.vision import core_model, load_processor
-from vsr_kit.paths import data_samples
+from vsr_kit.paths import checkpoint_of
 
 MINI = "mini"
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
@@ -63,7 +63,7 @@ class Loaded:
 
 def mini_path() -> Path:
     """Folder of the embedded miniature, in a checkout or inside an installed wheel."""
-    return data_samples("mini-qwen2-vl")
+    return Path(checkpoint_of(MINI))
 
 
 def lora_config(rank: int = 16, alpha: int = 32, dropout: float = 0.0) -> LoraConfig:
@@ -112,7 +112,8 @@ def load_model(
     """Load a Qwen2-VL and its processor; prints one line of what it loaded.
 
     Args:
-        name: `mini`, a hub id such as `Qwen/Qwen2-VL-2B-Instruct`, or a checkpoint folder.
+        name: `mini` or another of `paths.SHIPPED`, a hub id such as `Qwen/Qwen2-VL-2B-Instruct`, or a checkpoint
+            folder.
         quantize: None, or `nf4` for 4-bit weights in the language model's linears.
         lora: True for `lora_config()`, or one of your own: a fresh adapter to train.
         adapter: folder or hub id of a trained adapter, loaded frozen.
@@ -124,7 +125,8 @@ def load_model(
         ValueError: unknown quantisation, 4 bits on MPS, both `lora` and `adapter`, a checkpoint of another kind, or one
             that is not whole or not finite (see checkpoint_files.py), an adapter that is not, or not this model's
             (adapters.py).
-        FileNotFoundError: nothing to load under that name; says what to download, or to use the miniature.
+        FileNotFoundError: nothing to load under that name, or the files of a shipped checkpoint are missing; says what
+            to download, or to use the miniature.
     """
     if quantize not in QUANTIZATIONS:
         raise ValueError(f"quantize is {quantize!r}: choose None or 'nf4'")
@@ -136,7 +138,7 @@ def load_model(
     dtype = dtype or pick_dtype(place)
     if place.type == "cpu":
         choose_threads()
-    folder = mini_path() if str(name) == MINI else folder_of(name)
+    folder = folder_of(checkpoint_of(name))
     adapter_folder = folder_of(adapter, "adapter") if adapter else None  # before the weights, which take their time
     model = _load_weights(folder, quantize, place, dtype)
     processor = _load_processor(folder, model)

@@ -17,11 +17,13 @@ from typing import Any
 
 from vsr_kit.claims import Claim
 from vsr_kit.claims.recipe import TUNING_SEED, Condition, Recipe, Variant
+from vsr_kit.paths import SHIPPED
 from vsr_kit.recipes import kit_questions, vsgrpo
 
 RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in (vsgrpo, kit_questions))
 CLAIMS: tuple[Claim, ...] = tuple(claim for recipe in RECIPES for claim in recipe.claims)
 VARIANTS: tuple[Variant, ...] = tuple(variant for recipe in RECIPES for variant in recipe.variants)
+MINI = "mini"  # the base of every study
 LEARNING_RATES = (6.25e-5, 2.5e-4, 1e-3)  # the grid of the tuning
 TUNING_STEPS = 120
 _added: dict[str, tuple[Recipe, str | None]] = {}  # by name, with the file it came from
@@ -146,6 +148,18 @@ def claim(name: str) -> Claim:
 def variant(name: str) -> Variant:
     """Look a variant up by name, of a recipe or of the tuning."""
     return _found("variant", name, (*all_variants(), *tuning_variants()), all_variants())
+
+
+def model_of(name: str) -> str:
+    """The checkpoint behind what a condition calls its model: of the base, a shipped checkpoint, or a training run.
+
+    A run that no known recipe has is taken for one of the miniature.
+    """
+    if name in SHIPPED:
+        return name
+    of = name.rpartition("-seed")[0]
+    own = next((known for known in (*all_variants(), *tuning_variants()) if known.name == of), None)
+    return MINI if own is None else own.profile.model
 
 
 def _found(what: str, name: str, among: Iterable, shown: Iterable):

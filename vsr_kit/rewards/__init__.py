@@ -3,15 +3,17 @@
 The paper pays accuracy (a match for words; |p-g| / min(p,g) for numbers) and, where it asks for tags, format. It does
 not say how an error becomes a reward: max(0, 1 - error) is the kit's reading. terms.py has these, three other rewards
 for numbers, and two extra terms against empty thoughts: one of length, which the paper tried and does not describe, and
-one of thought, which is the kit's. cheats.py lists completions that earn a reward without an answer, or lose one
-despite an answer; detectors.py counts such completions during training; trl_functions.py wraps all of them for TRL.
+one of thought, which is the kit's. hard.py has Vision-R1's reward, all or nothing. cheats.py lists completions that
+earn a reward without an answer, or lose one despite an answer; detectors.py counts such completions, and thinking
+words, during training; trl_functions.py wraps all of them for TRL.
 Every reward is a pure function of one completion and one row; the ground truth itself earns 1.0 on every row, in every
 mode.
 Left out: reward models.
 """
 
 from vsr_kit.rewards.cheats import CHEATS, Cheat
-from vsr_kit.rewards.detectors import DETECTORS
+from vsr_kit.rewards.detectors import COUNTS, DETECTORS, THINKING_WORDS
+from vsr_kit.rewards.hard import RIGHT_WITHIN, hard_reward, right_answer
 from vsr_kit.rewards.terms import (
     EXTRA_REWARDS,
     LENGTH_TARGET,
@@ -38,12 +40,15 @@ from vsr_kit.rewards.trl_functions import RewardFunction, group_reward, make_rew
 
 __all__ = [
     "CHEATS",
+    "COUNTS",
     "DETECTORS",
     "EXTRA_REWARDS",
     "LENGTH_TARGET",
     "MRA_TOLERANCES",
     "NUMERIC_REWARDS",
+    "RIGHT_WITHIN",
     "TAGGED_MODES",
+    "THINKING_WORDS",
     "THOUGHT_TARGET",
     "Cheat",
     "RewardFunction",
@@ -52,12 +57,14 @@ __all__ = [
     "exact",
     "format_reward",
     "group_reward",
+    "hard_reward",
     "has_words",
     "length_reward",
     "make_reward_funcs",
     "mra",
     "one_minus_relative_error",
     "paper_numeric",
+    "right_answer",
     "tag_counts",
     "tag_names",
     "text_reward",

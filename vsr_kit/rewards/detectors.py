@@ -3,6 +3,10 @@
 The paper reports two ways in which its rollouts degenerated: empty thoughts, and empty tags repeated to collect a
 length reward. Each detector finds one such sign in the text alone, without knowing the reward. As reward functions of
 weight 0 they appear in TRL's log (`rewards/<name>/mean`) and train nothing, so a run's curves show when a sign appears.
+
+`thinking_words` is no such sign: it counts the words with which a thought turns back on itself. It stands in a table of
+its own, COUNTS: its mean in the log is how many there are in a completion, and no share.
+
 Left out: unreadable answers, for which a row is needed (`parse_answer` gives the reason), and false thoughts, for which
 the room is needed.
 """
@@ -42,6 +46,20 @@ def repeated_words(text: str, mode: str) -> bool:
     return len(thought_words) >= PADDED_WORDS and len(set(thought_words)) < DIFFERENT_SHARE * len(thought_words)
 
 
+# Vision-R1 (arXiv 2503.06749) counts such words in chains as signs of questioning and reflection: "Wait", "Hmm",
+# "However", "Alternatively", "Check", "Mistake". The kit adds "again" (as in "start again") and "recheck".
+THINKING_WORDS = frozenset("wait hmm however alternatively check mistake again recheck".split())
+
+
+def thinking_words(text: str, mode: str) -> int:
+    """How many words of the thought, all its blocks together, are among `THINKING_WORDS`, whatever their case.
+
+    A count and not a share of the words: it is compared over the steps of a run, and a share would fall where a chain
+    only gets longer. Other forms of a word ("checks") are other words.
+    """
+    return sum(word in THINKING_WORDS for word in words(" ".join(thoughts(text, mode))))
+
+
 DETECTORS: dict[str, Callable[[str, str], bool]] = {
     "empty_thought": empty_thought,
     "repeated_tags": repeated_tags,
@@ -49,16 +67,19 @@ DETECTORS: dict[str, Callable[[str, str], bool]] = {
 }
 """By name: (completion, mode) to whether the sign is there; never in vanilla mode. ValueError for an unknown mode."""
 
+COUNTS: dict[str, Callable[[str, str], int]] = {"thinking_words": thinking_words}
+"""By name: (completion, mode) to how many there are; 0 in vanilla mode. ValueError for an unknown mode."""
+
 
 def make_detectors(mode: str, names: Iterable[str] | None = None) -> list[RewardFunction]:
-    """Make detectors as `trl.GRPOTrainer(reward_funcs=…)` takes them, named as they are in `DETECTORS`.
+    """Make detectors as `trl.GRPOTrainer(reward_funcs=…)` takes them, named as in `DETECTORS` and `COUNTS`.
 
     Args:
         mode: in vanilla mode no detector applies, and the list is empty.
-        names: which of `DETECTORS`; by default all.
+        names: which of `DETECTORS` and `COUNTS`; by default all of `DETECTORS`.
 
     Returns:
-        Functions that return 1.0 (there) or 0.0 for each completion. Give each the weight 0.0 in
+        Functions that return 1.0 (there) or 0.0, or a count, for each completion. Give each the weight 0.0 in
         `GRPOConfig(reward_weights=…)`, or finding a sign is rewarded.
 
     Raises:
@@ -66,9 +87,10 @@ def make_detectors(mode: str, names: Iterable[str] | None = None) -> list[Reward
     """
     check_mode(mode)
     chosen = list(DETECTORS if names is None else names)
-    if unknown := [name for name in chosen if name not in DETECTORS]:
-        raise ValueError(f"unknown detector {unknown[0]!r}: choose from {', '.join(DETECTORS)}, as a list")
-    return [text_reward(DETECTORS[name], mode) for name in chosen] if mode in TAGGED_MODES else []
+    known: dict[str, Callable[[str, str], bool | int]] = {**DETECTORS, **COUNTS}
+    if unknown := [name for name in chosen if name not in known]:
+        raise ValueError(f"unknown detector {unknown[0]!r}: choose from {', '.join(known)}, as a list")
+    return [text_reward(known[name], mode) for name in chosen] if mode in TAGGED_MODES else []
 
 
 def shares(texts: Iterable[str], mode: str) -> dict[str, float]:
@@ -97,7 +119,7 @@ def reward_columns(row: Mapping) -> dict[str, float]:
     So a reward of yours is in every figure and report under the name of its function, with nothing to register.
     """
     numbers = {k: v for k, v in row.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
-    return {k: float(v) for k, v in numbers.items() if k not in NO_REWARDS and k not in DETECTORS}
+    return {k: float(v) for k, v in numbers.items() if k not in NO_REWARDS | DETECTORS.keys() | COUNTS.keys()}
 
 
 def reward_of_key(key: str) -> str | None:

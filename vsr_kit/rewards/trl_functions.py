@@ -44,7 +44,7 @@ def make_reward_funcs(mode: str, numeric: str = "paper", extra: Sequence[str] = 
     _check_extra(mode, extra)
 
     def accuracy(completions: Sequence, **columns) -> list[float]:
-        rows = _rows(len(completions), columns)
+        rows = rows_of_batch(len(completions), columns)
         return [accuracy_reward(read_completion(c), row, numeric) for c, row in zip(completions, rows, strict=True)]
 
     accuracy.__name__ = "accuracy_reward"  # TRL logs by this name
@@ -84,7 +84,7 @@ def group_reward(fn: Callable, reference: bool = False) -> RewardFunction:
         for name in ("group", *(("reference_logps",) if reference else ())):
             if name not in columns:
                 raise ValueError(f"column {name!r} is missing: give {fn.__name__} to training by GRPO(rewards=...)")
-        rows, found = _rows(len(completions), columns), []
+        rows, found = rows_of_batch(len(completions), columns), []
         for _, places in groupby(range(len(completions)), key=lambda i: columns["group"][i]):
             own = list(places)
             more = {"reference_logps": [columns["reference_logps"][i] for i in own]} if reference else {}
@@ -124,8 +124,12 @@ def _check_extra(mode: str, extra: Sequence[str]) -> None:
         )
 
 
-def _rows(count: int, columns: Mapping) -> list[dict]:
-    """The rows of a batch, from its columns; what is not one value a completion (TRL's own arguments) is left alone."""
+def rows_of_batch(count: int, columns: Mapping) -> list[dict]:
+    """The rows of a batch, from its columns; what is not one value a completion (TRL's own arguments) is left alone.
+
+    Raises:
+        ValueError: the columns lack `question_type` or `ground_truth`.
+    """
     if missing := [name for name in ("question_type", "ground_truth") if name not in columns]:
         raise ValueError(f"column {missing[0]!r} is missing: rewards need the rows' fields; keep them in the data set")
     own = {k: v for k, v in columns.items() if isinstance(v, (list, tuple)) and len(v) == count}

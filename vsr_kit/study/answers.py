@@ -260,6 +260,8 @@ def variant_answers(
 ) -> list:
     """What a variant's runs, or some of them, answered, one list for each; in their own mode unless told otherwise.
 
+    They are those to the variant's prompts and at its cap.
+
     `read` gives a condition's answers: `condition_answers` rows, `scored` a table, which is not made twice.
 
     Raises:
@@ -268,7 +270,7 @@ def variant_answers(
     runs = trained_runs(folder, of) if runs is None else runs
     if not runs:
         raise FileNotFoundError(f"{study_folder(folder)} holds no answers of {of}; vsr reproduce makes them")
-    return [read(Condition(questions, run, mode or variant(of).mode, clip=clip), folder) for run in runs]
+    return [read(variant(of).condition(run, questions, mode, clip), folder) for run in runs]
 
 
 def trained_answers(
@@ -367,11 +369,13 @@ def answer_pairs(
 ) -> list[dict]:
     """Base and a variant's first run on the same questions, side by side as `plots.traces` takes them.
 
-    Both are asked in the variant's mode. The first questions of each type are taken: not chosen by how they came out.
+    Both are asked in the variant's mode, with its prompts and at its cap. The first questions of each type are
+    taken: not chosen by how they came out.
     """
-    run, mode = trained_runs(folder, of)[0], variant(of).mode
-    after = {row["id"]: row for row in condition_answers(Condition(BENCH_SET, run, mode), folder)}
-    firsts = first_of_types(condition_answers(Condition(BENCH_SET, mode=mode), folder), per_type, types)
+    run = trained_runs(folder, of)[0]
+    before, own = (condition_answers(variant(of).condition(name, BENCH_SET), folder) for name in ("base", run))
+    after = {row["id"]: row for row in own}
+    firsts = first_of_types(before, per_type, types)
     return [shown for row in firsts for shown in (earned(row, "base"), earned(after[row["id"]], run))]
 
 

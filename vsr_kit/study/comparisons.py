@@ -117,7 +117,7 @@ def clip_gaps(variants: Sequence[str], folder: Path | str | None = None) -> dict
     found = {}
     for name in variants:
         runs = trained_runs(folder, name)
-        if runs and all(answered(Condition(BENCH_SET, run, variant(name).mode, clip="wrong"), folder) for run in runs):
+        if runs and all(answered(variant(name).condition(run, BENCH_SET, clip="wrong"), folder) for run in runs):
             own, wrong = (variant_answers(name, folder, clip=clip, read=scored) for clip in ("own", "wrong"))
             gap = drop_repeated_mean(differences(own, wrong, same_seeds=True))
             found[name] = gap, drop_repeated_mean(Answers(base, base_wrong, own, wrong).gap_growth)
@@ -157,11 +157,11 @@ def held_out_table(variants: Sequence[str], folder: Path | str | None = None) ->
         there = {task: [condition_answers(c, folder)] for task, c in sets.items() if answered(c, folder)}
         table[f"base, {mode}"] = _bands(there)
     for name in variants:
-        runs, mode = trained_runs(folder, name), variant(name).mode
+        runs = trained_runs(folder, name)
         there = {
             task: variant_answers(name, folder, questions)
             for task, questions in ASKED_IN.items()
-            if runs and all(answered(Condition(questions, run, mode), folder) for run in runs)
+            if runs and all(answered(variant(name).condition(run, questions), folder) for run in runs)
         }
         table |= {name: _bands(there)} if there else {}
     return table

@@ -1,10 +1,11 @@
 """Conditions and their answer files: which model was asked which questions, how, and with which clip.
 
-A condition is one pass over one set of questions: a model (the base or a trained run), a prompt mode, a decoding, and
-the clip shown (the room's own, another room's, or none). Its answers go into one small file under `answers/`, and
-manifest.jsonl records how they were made. A condition whose file exists is not asked again, so a killed study continues
-where it stopped. The manifest's entry is written before the answers appear, so that no answers lack an entry: after a
-kill between the two, a name has two entries, of which the last counts, or one entry without answers, which is ignored.
+A condition is one pass over one set of questions: a model (the base, another shipped checkpoint, or a trained run), a
+prompt, a cap, a decoding, and the clip shown (the room's own, another room's, or none). Its answers go into one small
+file under `answers/`, and manifest.jsonl records how they were made. A condition whose file exists is not asked again,
+so a killed study continues where it stopped. The manifest's entry is written before the answers appear, so that no
+answers lack an entry: after a kill between the two, a name has two entries, of which the last counts, or one entry
+without answers, which is ignored.
 Left out: scores. Every table and verdict is computed from these files.
 """
 
@@ -26,7 +27,8 @@ from vsr_kit.data import first_of_types
 from vsr_kit.evaluation.predictions import TOKEN_CAP, shown_clips
 from vsr_kit.files import Damaged, file_hash, read_gzip_lines, reading, replace
 from vsr_kit.files import read_lines as read_journal
-from vsr_kit.paths import data_samples
+from vsr_kit.paths import checkpoint_of, data_samples
+from vsr_kit.recipes import MINI, model_of
 from vsr_kit.runs import git_at_start
 from vsr_kit.runs.provenance import checkpoint_identity, hardware, identity_differs
 from vsr_kit.study.question_sets import QuestionSet
@@ -58,8 +60,8 @@ def answer(
         rows,
         clips,
         mode=condition.mode,
-        prompt_set="eval",
-        max_new_tokens=TOKEN_CAP,
+        prompt_set=condition.prompt_set,
+        max_new_tokens=cap_of(condition),
         temperature=1.0 if condition.samples else 0.0,
         num_samples=max(1, condition.samples),
         seed=17,
@@ -69,12 +71,16 @@ def answer(
         {"id": row["id"], "said": [g.text for g in group], "cut": [g.truncated for g in group]}
         for row, group in zip(rows, generations, strict=True)
     ]
-    _note(
-        folder, {**asdict(condition), "name": condition.name, "rows": len(rows), "seconds": round(seconds, 1)}, loaded
-    )
+    entry = {**asdict(condition), "name": condition.name, "rows": len(rows), "seconds": round(seconds, 1)}
+    _note(folder, entry | {"token_cap": cap_of(condition), "base": base_identity(model_of(condition.model))}, loaded)
     write_lines(path, lines)
     log(f"{condition.name}: {len(rows)} questions in {seconds:.0f} s")
     return path
+
+
+def cap_of(condition: Condition) -> int:
+    """The cap of a condition's answers in tokens."""
+    return TOKEN_CAP if condition.cap is None else condition.cap
 
 
 def sampled_subset(rows: list[dict]) -> list[dict]:
@@ -114,9 +120,7 @@ def sweep(folder: Path) -> None:
 def _note(folder: Path, entry: dict, loaded) -> None:
     """Append how a condition's answers were made."""
     made = {
-        "token_cap": TOKEN_CAP,
         "loaded": loaded.description.replace(f"{folder}{os.sep}", ""),  # an adapter's place within the study
-        "base": base_identity(),
         "git": git_at_start(),
         "hardware": hardware(),
     }
@@ -124,10 +128,19 @@ def _note(folder: Path, entry: dict, loaded) -> None:
         manifest.write(json.dumps({**entry, **made}) + "\n")
 
 
+def base_identity(model: str = MINI) -> dict:
+    """Name and hash of the checkpoint that a profile calls `model`, the miniature by default.
+
+    Raises:
+        FileNotFoundError: it ships with the kit, and its files are not there.
+    """
+    return _identity(checkpoint_of(model))
+
+
 @cache
-def base_identity() -> dict:
-    """Name and hash of the miniature, whose weights are read once a process."""
-    return checkpoint_identity(data_samples("mini-qwen2-vl"))
+def _identity(checkpoint: Path | str) -> dict:
+    """Weights are read once a process."""
+    return checkpoint_identity(checkpoint)
 
 
 def manifest_entries(folder: Path) -> dict[str, dict]:
@@ -145,9 +158,9 @@ def why_stale(condition: Condition, folder: Path, entries: dict[str, dict]) -> s
     remedy = f"give another --out, or remove {path} to have it asked again"
     if entry is None:
         return f"{path} has no entry in {folder / 'manifest.jsonl'}, so how it was made is not known; {remedy}"
-    if (then := entry.get("token_cap")) != TOKEN_CAP:
-        return f"{path}: token_cap was {then} and is {TOKEN_CAP} today; {remedy}"
-    told = identity_differs(entry.get("base"), base_identity())
+    if (then := entry.get("token_cap")) != (today := cap_of(condition)):
+        return f"{path}: token_cap was {then} and is {today} today; {remedy}"
+    told = identity_differs(entry.get("base"), base_identity(model_of(condition.model)))
     return told and f"{path}: base {told}; {remedy}"
 
 

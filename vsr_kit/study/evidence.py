@@ -8,12 +8,12 @@ Left out: rules and verdicts (judge.py), and scores (`Study`, study.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsr_kit.claims.recipe import BENCH_SET, Condition
+from vsr_kit.claims.recipe import BENCH_SET, UNTRAINED, Condition
 from vsr_kit.evaluation import Interval, score
 from vsr_kit.recipes import variant
 from vsr_kit.study import answers
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REAL_SETS = ("arkitscenes-benchmark", "scannetpp-benchmark")
+_RECORDED = ("questions", "model", "mode", "samples", "clip")  # by every manifest; the others came later
 COLUMNS: tuple[str, ...] = (
     *("variant", "seed", "mode", "clip", "questions", "draw"),
     *("id", "scene_name", "question_type", "ground_truth", "prediction", "score", "read", "truncated"),
@@ -65,16 +66,83 @@ class Evidence:
 
     def test_set(self, of: str) -> str:
         """The question set by which a variant is judged here: the one that was named, else the variant's own."""
-        return self._asked or variant(of).test_set
+        return self._asked or (BENCH_SET if of in UNTRAINED else variant(of).test_set)
 
     def runs(self, of: str) -> tuple[str, ...]:
         """Names of a variant's runs, by seed, that answered every pass over the test questions."""
         found = answers.trained_runs(self.folder, of)
         return found if self.only is None else tuple(name for name in found if name in self.only)
 
-    def base(self, mode: str = "vanilla", clip: str = "own", questions: str | None = None):
-        """The untrained model's greedy answers: a table of scores, or in `Study` rows with `prediction`."""
-        return self.read(Condition(questions or self.questions, mode=mode, clip=clip), self.folder)
+    def base(
+        self,
+        mode: str = "vanilla",
+        clip: str = "own",
+        questions: str | None = None,
+        *,
+        model: str = "base",
+        cap: int | None = None,
+        prompt_set: str = "eval",
+    ):
+        """An untrained model's greedy answers: a table of scores, or in `Study` rows with `prediction`.
+
+        Args:
+            mode, clip, cap, prompt_set: how it was asked, as a `Condition` has them.
+            questions: name of the question set; this one's by default.
+            model: `base`, or the name of a shipped checkpoint.
+
+        Raises:
+            FileNotFoundError: it was not asked so.
+        """
+        about = questions or self.questions
+        return self.read(Condition(about, model, mode, clip=clip, cap=cap, prompt_set=prompt_set), self.folder)
+
+    def sides(
+        self,
+        after: str,
+        before: str,
+        questions: str | None = None,
+        *,
+        clip: str = "own",
+        mode: str | None = None,
+        cap: int | None = None,
+        prompt_set: str | None = None,
+    ) -> tuple:
+        """The greedy answers of both sides of a difference to the same questions.
+
+        A variant's are those of its runs, one list a seed, asked as it says. An untrained model's (`base`, a shipped
+        checkpoint) are one set: it is asked in the mode, with the prompts and at the cap of the variant on the other
+        side, and as the study asks, in vanilla mode, where there is none. The base is asked as the study asks beside
+        every variant without prompts or a cap of its own, whatever its mode.
+
+        Args:
+            after, before: names of variants or untrained models.
+            questions: name of the question set; by default that by which `after` is judged, or `before` where `after`
+                is untrained.
+            clip: that was shown.
+            mode, cap, prompt_set: of untrained models, where they are to be others.
+
+        Raises:
+            FileNotFoundError: if the folder lacks these answers.
+        """
+        about = questions or self.test_set(before if after in UNTRAINED else after)
+        told = {"mode": mode, "cap": cap, "prompt_set": prompt_set}
+        others = {name: value for name, value in told.items() if value is not None}
+
+        def side(of: str, other: str):
+            if of not in UNTRAINED:
+                return self.trained(of, clip, about)
+            return self.base(clip=clip, questions=about, model=of, **self._asked_beside(of, other) | others)
+
+        return side(after, before), side(before, after)
+
+    def _asked_beside(self, of: str, other: str) -> dict:
+        """How an untrained model is asked that is held against another model."""
+        if other in UNTRAINED:
+            return {}
+        known = variant(other)
+        as_the_study = known.cap is None and known.prompt_set == "eval"
+        asked = {"mode": known.mode, "cap": known.cap, "prompt_set": known.prompt_set}
+        return {} if of == "base" and as_the_study else asked
 
     def trained(self, of: str, clip: str = "own", questions: str | None = None, mode: str | None = None) -> list:
         """The greedy answers of a variant's runs, one list a seed; in its own mode unless another is named.
@@ -122,7 +190,9 @@ class Evidence:
     def answers(self) -> pd.DataFrame:
         """Every answer of the study, one row an answer, with the columns `COLUMNS`.
 
-        `variant` is `base` for the untrained model, whose seed is 0; `draw` counts the draws of a sampled pass and is
+        `variant` is the name of the model where that is untrained (`base`, a shipped checkpoint), with seed 0. `mode`
+        tells prompts and cap, too, where these are not the study's own: `think--train--cap512`; so no two ways of
+        asking are taken for one. `draw` counts the draws of a sampled pass and is
         -1 for greedy decoding; `score` is the lenient reader's, 0 to 1, and `read` whether it could read the answer.
         """
         import pandas as pd
@@ -132,16 +202,17 @@ class Evidence:
 
     def _conditions(self) -> list[Condition]:
         """The passes whose answers are there, in the manifest's order."""
-        fields = ("questions", "model", "mode", "samples", "clip")
         entries = manifest_entries(self.folder).values()
-        found = [Condition(**{f: entry[f] for f in fields}) for entry in entries if all(f in entry for f in fields)]
+        known = [{f.name: entry[f.name] for f in fields(Condition) if f.name in entry} for entry in entries]
+        found = [Condition(**own) for own in known if own.keys() >= set(_RECORDED)]
         return [condition for condition in found if answers.answered(condition, self.folder)]
 
     def _table(self, condition: Condition) -> Iterable[tuple]:
         of, _, seed = condition.model.rpartition("-seed")
         if not seed.isdigit():
             of, seed = condition.model, "0"
-        about = (of, int(seed), condition.mode, condition.clip, condition.questions)
+        mode = condition.mode + condition.asked_otherwise
+        about = (of, int(seed), mode, condition.clip, condition.questions)
         drawn = read_samples(condition, self.folder) if condition.samples else [self._greedy(condition)]
         for draw, rows in enumerate(drawn, start=0 if condition.samples else -1):
             for row, own in zip(rows, score(rows, "lenient").scores, strict=True):

@@ -1,10 +1,11 @@
 """Verdicts: the differences that a claim names are measured, and the claim's own rule decides.
 
 `vsr_kit.claims` was written before any run and knows no data; evidence.py knows which answers and curves a claim's
-names mean; this module combines the two. Differences are in points. Rules use bootstrap intervals, as was fixed before
-the runs; since those are too narrow with few seeds, the same rule is applied a second time with Student's intervals,
-and a verdict that changes says so. A verdict on fewer runs than its claim asks for is marked as preliminary, and every
-verdict names the model and the rooms on which it was measured.
+names mean; this module combines the two. Differences are in points. The claims of the shipped study are decided by
+bootstrap intervals, as was fixed before the runs; since those are too narrow with few seeds, the same rule is applied a
+second time with Student's intervals, and a verdict that changes says so. A claim whose rule is made for Student's
+intervals says where the bootstrap's would have changed it. A verdict on fewer runs than its claim asks for is marked as
+preliminary, and every verdict names the model and the rooms on which it was measured.
 Left out: storing verdicts.
 """
 
@@ -34,7 +35,7 @@ class Verdict:
 
     Attributes:
         found: what was measured, by name.
-        verdict: by the claim's rule, from the bootstrap's intervals.
+        verdict: by the claim's rule, from the intervals that it names, the bootstrap's or Student's.
         runs: for each variant that the claim needs, how many runs are there and how many it asks for.
         elsewhere: the same on real rooms, where they were asked about; one line each, and no part of the rule.
     """
@@ -49,6 +50,11 @@ class Verdict:
     def by_student(self) -> str:
         """What the same rule says where seeds vary and Student's intervals take the bootstrap's place."""
         return self.claim.decide({name: _student(finding) for name, finding in self.found.items()})
+
+    @property
+    def by_bootstrap(self) -> str:
+        """What the same rule says where Student's intervals are left out."""
+        return self.claim.decide({name: _bootstrap(finding) for name, finding in self.found.items()})
 
     @property
     def missing(self) -> str:
@@ -66,6 +72,8 @@ class Verdict:
         parts = [f"asked was {self.claim.only}"] if self.claim.only else []
         if self.by_student != self.verdict:
             parts.append(f"by Student's intervals {self.by_student.split(':')[0]}")
+        if self.by_bootstrap != self.verdict:
+            parts.append(f"by the bootstrap's intervals {self.by_bootstrap.split(':')[0]}")
         return "; ".join([*parts, f"preliminary: {self.missing}"] if self.missing else parts)
 
     @property
@@ -179,6 +187,10 @@ def _basis(found: Interval) -> str:
     several = [str(count) for count in found.seeds if count > 1]
     seeds = f", {several[0] if len(set(several)) == 1 else ' and '.join(several)} seeds" if several else ""
     return f"{found.n} questions, {rooms_in_words([found])}{seeds}"
+
+
+def _bootstrap(finding: Finding) -> Finding:
+    return finding if isinstance(finding, Count) else replace(finding, student=None)
 
 
 def _student(finding: Finding) -> Finding:

@@ -19,7 +19,7 @@ from vsr_kit.recipes import variant
 from vsr_kit.study.answers import condition_answers
 from vsr_kit.study.question_sets import ROOMS
 
-MODELS = {"mini": "the miniature (3.3M parameters)"}
+MODELS = {"mini": "the miniature (3.3M parameters)", "mini-cold-start": "the miniature after its cold start"}
 NO_MODEL = "geometry alone"
 DATASETS = {"procedural": "procedural", "arkitscenes": "ARKitScenes", "scannet": "ScanNet", "scannetpp": "ScanNet++"}
 
@@ -75,7 +75,7 @@ def rooms_asked(folder: Path | str | None = None) -> str:
 
 
 def _model(claim: Claim) -> str:
-    models = {variant(name).profile.model for name in claim.needs} or {"mini"}
+    models = {variant(name).profile.model for name in claim.needs} | set(claim.untrained) or {"mini"}
     return " and ".join(MODELS.get(name, name) for name in sorted(models))
 
 

@@ -24,8 +24,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from vsr_kit.claims.recipe import TUNING_SEED, Condition, Variant
+from vsr_kit.evaluation.predictions import TOKEN_CAP
 from vsr_kit.files import drop_torn_line, read_lines, replace, seal
 from vsr_kit.locks import Lock
+from vsr_kit.paths import checkpoint_of
 from vsr_kit.recipes import (
     add,
     added_files,
@@ -33,18 +35,19 @@ from vsr_kit.recipes import (
     all_variants,
     base_conditions,
     claim,
+    model_of,
     recipes,
     tuning_variants,
     variant,
 )
 from vsr_kit.rooms import read_geometry
 from vsr_kit.runs import git_at_start
-from vsr_kit.study.conditions import answer, answers_path, pairs_path, save_questions, sweep
+from vsr_kit.study.conditions import answer, answers_path, cap_of, pairs_path, save_questions, sweep
 from vsr_kit.study.controls import Geometry, files_by_dataset, real_conditions, real_set
 from vsr_kit.study.labels import distance_pairs, write_pairs
 from vsr_kit.study.question_sets import QuestionSet
 from vsr_kit.study.staleness import check_not_stale
-from vsr_kit.study.training_runs import load_run, train_variant
+from vsr_kit.study.training_runs import load_run, load_untrained, train_variant
 
 TUNING = "tuning"
 UNFINISHED = "unfinished"  # in a study's folder: runs under way
@@ -138,7 +141,7 @@ def _unit(known: Variant, seed: int) -> Unit:
 
 
 def _pass_seconds(condition: Condition) -> float:
-    return _PASS if condition.mode == "vanilla" else _CHAIN_PASS
+    return _PASS if condition.mode == "vanilla" else _CHAIN_PASS * cap_of(condition) / TOKEN_CAP
 
 
 def conditions_of(unit: Unit, geometry: Geometry | None = None) -> list[Condition]:
@@ -168,23 +171,21 @@ def _set(name: str, geometry: Geometry | None) -> QuestionSet:
 
 def run_unit(unit: Unit, folder: Path, scratch: Path, geometry: Geometry | None = None) -> float:
     """Do a unit; returns the seconds it took."""
-    from vsr_kit.models.loading import load_model
-
     began = time.monotonic()
     asked = [c for c in conditions_of(unit, geometry) if not answers_path(c, folder).exists()]  # what is there stays
     for name in dict.fromkeys(condition.questions for condition in asked):  # before training: they may differ
         save_questions(_set(name, geometry), folder)
     if unit.variant is None:
-        loaded = load_model("mini", quantize="nf4", quiet=True)
         for dataset, path in files_by_dataset(geometry).items():
             _measure(path, pairs_path(folder, dataset))
     else:
         known = variant(unit.variant)
         if not (folder / unit.name / "summary.json").exists():
             train_variant(known, unit.seed, _set(known.questions, None), folder, scratch)
-        loaded = load_run(unit.name, folder)
-    for condition in asked:
-        answer(condition, _set(condition.questions, geometry), loaded, folder)
+    for model in dict.fromkeys(condition.model for condition in asked):  # one after another: each is loaded once
+        loaded = load_untrained(model) if unit.variant is None else load_run(model, folder)
+        for condition in (c for c in asked if c.model == model):
+            answer(condition, _set(condition.questions, geometry), loaded, folder)
     return time.monotonic() - began
 
 
@@ -232,12 +233,15 @@ def check_plan(
     Raises:
         ValueError: for fewer workers than 1, a geometry file that is not there or is none or that nothing is asked
             about, and for anything in the folder that was made otherwise than these units would make it today.
+        FileNotFoundError: a checkpoint that units train or ask ships with the kit, and is not there.
     """
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}: must be at least 1; leave it out for one a core")
     rooms = {dataset: read_geometry(path).rooms for dataset, path in files_by_dataset(geometry).items()}
     runs = [(variant(unit.variant), unit.seed) for unit in units if unit.variant is not None]
     conditions = [condition for unit in units for condition in conditions_of(unit, geometry)]
+    for model in dict.fromkeys(model_of(condition.model) for condition in conditions):
+        checkpoint_of(model)
     check_not_stale(runs, conditions, folder, folder / UNFINISHED, rooms)
 
 

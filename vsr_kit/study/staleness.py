@@ -127,7 +127,8 @@ def _records_differ(run: Path, variant: Variant, seed: int, folder: Path) -> Ite
     then = {k: v for k, v in config["config"].items() if k != "rows"} | {"seed": config["seed"]}  # see check_rows
     if told := first_difference(then, settings_of(variant) | {"seed": seed}):
         yield f"{settings}: {told}; {_remedy(run, folder)}"
-    if told := identity_differs(read_json(made, {"checkpoint?": dict}).get("checkpoint"), base_identity()):
+    today = base_identity(variant.profile.model)
+    if told := identity_differs(read_json(made, {"checkpoint?": dict}).get("checkpoint"), today):
         yield f"{made}: the checkpoint's {told}; {_remedy(run, folder)}"
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from vsr_kit.claims.recipe import Condition, Variant
+from vsr_kit.claims.recipe import UNTRAINED, Condition, Variant
 from vsr_kit.evaluation import Interval, differences, intervals
+from vsr_kit.paths import SHIPPED
 from vsr_kit.recipes import variant
 from vsr_kit.study import answers, comparisons
 from vsr_kit.study.answers import Bands, BeforeAfter
@@ -31,33 +32,44 @@ class Study(Evidence):
 
     read: Callable = staticmethod(answers.condition_answers)
 
-    def answers_of(self, of: str, clip: str = "own", mode: str | None = None) -> list[list[dict]]:
-        """The answers of a variant's runs, one list a seed (of `base`, one list), in its own mode by default."""
-        return [self.base(mode or "vanilla", clip)] if of == "base" else self.trained(of, clip, mode=mode)
+    def answers_of(self, of: str, clip: str = "own", mode: str | None = None, **how) -> list[list[dict]]:
+        """The answers of a variant's runs, one list a seed, in its own mode by default.
+
+        Of `base` and of a shipped checkpoint it is one list, in vanilla mode by default; `how` may have their `cap` and
+        `prompt_set`.
+        """
+        if of in UNTRAINED:
+            return [self.base(mode or "vanilla", clip, model=of, **how)]
+        return self.trained(of, clip, mode=mode)
 
     def has(self, of: str) -> bool:
-        """Whether there are runs of a variant that answered the test questions; of `base`, its answers."""
+        """Whether there are runs of a variant that answered the test questions; of an untrained model, its answers."""
+        if of in SHIPPED:  # asked in whatever way
+            return any((self.folder / "answers").glob(f"{self.questions}--{of}--*"))
         return answers.answered(Condition(self.questions), self.folder) if of == "base" else bool(self.runs(of))
 
-    def scores(self, names: str | Sequence[str], *, clip: str = "own", mode: str | None = None) -> dict[str, Bands]:
-        """Scores by task in per cent with 95 % intervals, of one variant or several, `base` among them.
+    def scores(
+        self, names: str | Sequence[str], *, clip: str = "own", mode: str | None = None, **how
+    ) -> dict[str, Bands]:
+        """Scores by task in per cent with 95 % intervals, of one variant or several, untrained models among them.
 
-        Variants without runs in the folder are left out.
+        Variants without runs in the folder are left out. `how` may have the `cap` and the `prompt_set` with which
+        untrained models were asked; a variant's runs are asked with its own.
         """
         names = [names] if isinstance(names, str) else names
         there = [of for of in names if self.has(of)]
-        return {of: answers.drop_repeated_mean(intervals(self.answers_of(of, clip, mode))) for of in there}
+        return {of: answers.drop_repeated_mean(intervals(self.answers_of(of, clip, mode, **how))) for of in there}
 
     def difference(self, after: str, before: str = "base", *, task: str = "trained", clip: str = "own") -> Interval:
         """One variant minus another in points, paired by question; `task` is a VSI-Bench task or `trained`."""
         return self.differences(after, before, clip=clip)[task]
 
     def differences(self, after: str, before: str = "base", *, clip: str = "own") -> Bands:
-        """One variant minus another by task, in points, paired by question, each asked in its own mode."""
-        about = self.test_set(after)
-        own = self.trained(after, clip, about)
-        other = [self.base(clip=clip, questions=about)] if before == "base" else self.trained(before, clip, about)
-        return differences(own, other[0] if before == "base" else other)
+        """One variant minus another by task, in points, paired by question, each asked in its own mode.
+
+        Either may be an untrained model, which is asked as `Evidence.sides` says.
+        """
+        return differences(*self.sides(after, before, clip=clip))
 
     # -- the base with its three prompts -------------------------------------------------------------------------------
 

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vsr_kit.claims.recipe import Variant
-from vsr_kit.files import append_lines, replace, seal, unseal, write_json, write_parquet
-from vsr_kit.paths import data_samples
+from vsr_kit.files import append_lines, read_json, replace, seal, unseal, write_json, write_parquet
+from vsr_kit.paths import checkpoint_of
+from vsr_kit.recipes import MINI, model_of
 from vsr_kit.runs import RunFolder
 from vsr_kit.runs.attempts import INTERRUPTED
 from vsr_kit.study.question_sets import QuestionSet
@@ -86,7 +87,7 @@ def _run_folder(variant: Variant, seed: int, questions: QuestionSet, scratch: Pa
         begins_again = RunFolder.open(config.parent).last_checkpoint() is None
         return RunFolder.resume(config.parent, from_step=0 if begins_again else None), True
     settings = settings_of(variant) | {"rows": len(questions.rows)}
-    checkpoint = data_samples("mini-qwen2-vl")
+    checkpoint = checkpoint_of(variant.profile.model)
     return RunFolder.create(name, settings, seed=seed, root=scratch, checkpoint=checkpoint), False
 
 
@@ -122,7 +123,15 @@ def _small(row: dict) -> dict:
 
 
 def load_run(name: str, folder: Path):
-    """The miniature with the adapter of a run in a study's folder, nf4 as it was trained."""
+    """A run in a study's folder: the checkpoint it recorded with its adapter, nf4 as it was trained."""
     from vsr_kit.models.loading import load_model
 
-    return load_model("mini", quantize="nf4", adapter=folder / name / "adapter", quiet=True)
+    model = read_json(folder / name / "config.json", {"config": dict})["config"].get("model", MINI)
+    return load_model(model, quantize="nf4", adapter=folder / name / "adapter", quiet=True)
+
+
+def load_untrained(name: str):
+    """The base, or a shipped checkpoint by its name, as a study asks it: nf4, as the trained ones are."""
+    from vsr_kit.models.loading import load_model
+
+    return load_model(model_of(name), quantize="nf4", quiet=True)

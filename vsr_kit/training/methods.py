@@ -106,7 +106,7 @@ class GRPO(Method):
     Attributes:
         mode: vanilla, think or observe.
         extra_rewards: names of `rewards.EXTRA_REWARDS` paid besides accuracy and format.
-        detectors: names of `detectors.DETECTORS` that are logged with each step and pay nothing.
+        detectors: names of `detectors.DETECTORS` or `COUNTS` that are logged with each step and pay nothing.
         rewards: functions of your own paid besides, as TRL takes them, or made by `rewards.group_reward`.
         advantages: f(rewards_BG) -> advantages_BG, tensors (B, G) of the groups of all processes that count; nan is a
             completion that nothing rewarded. None for TRL's own, which `scale_rewards` names.

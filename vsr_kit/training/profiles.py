@@ -39,7 +39,7 @@ class Profile:
 
     Attributes:
         name: what the command line and the run folder call it.
-        model: `mini`, a hub id, or a folder.
+        model: `mini` or another shipped checkpoint (`models.SHIPPED`), a hub id, or a folder.
         quantize: `nf4` or None.
         lora_rank, lora_alpha: of the adapter on the language model's linears.
         num_generations: G, completions of each question.

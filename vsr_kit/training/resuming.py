@@ -20,7 +20,7 @@ import numpy as np
 from transformers import TrainerState
 
 from vsr_kit.files import read_json
-from vsr_kit.models.loading import mini_path
+from vsr_kit.paths import checkpoint_of
 from vsr_kit.runs.attempts import UNFINISHED
 from vsr_kit.runs.checkpoints import check_trainer_checkpoint
 from vsr_kit.runs.identity import clips_identity, rows_identity, same_run
@@ -110,7 +110,7 @@ def identity_of(
     joints = method.joints() | dict(origin)  # by themselves, so that one that was left out later is seen
     settings |= {name: value for name, value in method.settings().items() if name not in joints} | {"joints": joints}
     settings |= {"seed": seed, "steps": profile.steps if steps is None else steps} | dict(overrides)
-    base = checkpoint_identity(mini_path() if profile.model == "mini" else profile.model)
+    base = checkpoint_identity(checkpoint_of(profile.model))
     own = {"base sha256": base["sha256"], "processes": int(os.environ.get("WORLD_SIZE") or 1)}
     return {**settings, **rows_identity(rows), **clips_identity(clips, [row["scene_name"] for row in rows]), **own}
 
