@@ -50,7 +50,7 @@ def minus(name: str, after: str, before: str, task: str = "trained", questions: 
     Args:
         name: of the finding.
         after, before: variants by name; `before` may be `base`, asked in vanilla mode.
-        task: a VSI-Bench task, or `trained` for the mean of the six trained ones.
+        task: one task, `trained` for the mean of the six trained ones, or `multi_step` for that of multi-step types.
         questions: name of the question set; by default that by which `after` is judged.
     """
 
