@@ -8,8 +8,10 @@ from dataclasses import replace
 from itertools import combinations, pairwise
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.test_scorers import row_of
+from vsr_kit.cli import app
 from vsr_kit.data import check_row, make_rows, split_rooms
 from vsr_kit.evaluation import differences, intervals, load_questions, score
 from vsr_kit.plots.style import task_name
@@ -24,6 +26,7 @@ from vsr_kit.questions import (
     answer_from,
     limit_m,
     make_questions,
+    named_types,
     remove_type,
 )
 from vsr_kit.questions.geometric import truth_in
@@ -368,6 +371,60 @@ def test_no_default_set_holds_a_multi_step_question_or_draws_anything_for_one():
         together = make_rows(rooms, phrasing, types=(*named, *MULTI_STEP_TYPES))
         assert [row for row in together if row["question_type"] not in MULTI_STEP_TYPES] == rows
     assert not {row["question_type"] for row in load_questions(2).rows} & set(MULTI_STEP_TYPES)
+
+
+def test_types_are_named_alone_or_by_a_group():
+    assert named_types([]) is None
+    assert named_types(["multi-step", WALK]) == MULTI_STEP_TYPES
+    assert named_types(["object_counting", "held-out"]) == ("object_counting", "route_planning", "obj_appearance_order")
+    with pytest.raises(ValueError, match="types has 'walks', which is neither .*: choose from trained, held-out"):
+        named_types(["walks"])
+
+
+def vsr(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_build_asks_multi_step_types_where_they_are_named(tmp_path):
+    plain, named = tmp_path / "plain", tmp_path / "named"
+    assert vsr("build", "--rooms", 2, "--out", plain).exit_code == 0
+    assert (
+        vsr("build", "--rooms", 2, "--out", named, "--types", "multi-step", "--types", "object_counting").exit_code == 0
+    )
+
+    def kinds(folder):
+        return {json.loads(line)["question_type"] for line in (folder / "questions.jsonl").read_text().splitlines()}
+
+    assert not kinds(plain) & set(MULTI_STEP_TYPES)
+    assert kinds(named) == {*MULTI_STEP_TYPES, "object_counting"}
+    assert "types" not in json.loads((plain / "build.json").read_text())["settings"]
+    assert json.loads((named / "build.json").read_text())["settings"]["types"] == [*MULTI_STEP_TYPES, "object_counting"]
+    refused = vsr("build", "--rooms", 2, "--out", tmp_path / "none", "--types", "walks")
+    assert refused.exit_code and "neither a question type nor a group" in str(refused.exception)
+
+
+def test_training_takes_multi_step_types_and_refuses_held_out_ones():
+    from vsr_kit.cli.training import _types
+    from vsr_kit.questions import TRAINED_TYPES
+
+    assert _types({}) == _types({"types": []}) == TRAINED_TYPES
+    assert _types({"types": ["multi-step"]}) == MULTI_STEP_TYPES
+    with pytest.raises(ValueError, match="types has route_planning: these are held out"):
+        _types({"types": ["object_counting", "route_planning"]})
+    refused = vsr("train", "--types", "held-out", "--steps", 1).exception
+    assert "these are held out of all training; leave them out" in str(refused)
+
+
+def test_the_table_of_scores_ends_with_the_means_there_are(capsys):
+    from vsr_kit.cli.data import show_scores
+
+    show_scores(score(answered(("object_counting", 1), (WALK, 0), (COMPARE, 1)), "lenient"))
+    lines = capsys.readouterr().out.splitlines()
+    (overall,) = [line for line in lines if "overall: mean of tasks" in line]
+    (steps,) = [line for line in lines if "multi_step: mean of tasks" in line]
+    assert re.findall(r"[\d.]+", overall) == ["100.0", "1"] and re.findall(r"[\d.]+", steps) == ["50.0", "2"]
+    show_scores(score(answered((WALK, 1)), "lenient"))
+    assert "overall" not in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------------------- beside the rest
