@@ -26,6 +26,7 @@ questions/                  vsi-bench's ten question types
   geometric                 questions and true answers of eight types, from geometry
   held_out                  route planning and appearance order
   own_types                 add a question type of your own
+  multi_step                four types of several steps, asked where they are named
 prompts/                    what a model is asked, and how its answer is read
   templates                 vanilla, think and observe prompts
   parsing                   parse_answer: the lenient reader

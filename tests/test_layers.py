@@ -18,7 +18,7 @@ files
 locks
 rooms: geometry generator files
 videos: files rendering filming
-questions: types held_out geometric own_types
+questions: types held_out geometric own_types multi_step
 prompts: markup number_words templates numbers wording candidates parsing
 data: checking clips rows datasets
 rewards: terms cheats trl_functions hard detectors

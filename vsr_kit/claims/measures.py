@@ -66,7 +66,7 @@ def minus(
     Args:
         name: of the finding.
         after, before: variants, `base` or shipped checkpoints, by name.
-        task: a VSI-Bench task, or `trained` for the mean of the six trained ones.
+        task: one task, `trained` for the mean of the six trained ones, or `multi_step` for that of multi-step types.
         questions: name of the question set; by default that by which `after` is judged, or `before` where `after` is
             untrained.
         mode, cap, prompt_set: of untrained models. By default a checkpoint is asked as the variant on the other side,

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vsr_kit.evaluation.scorers import ScoreTable, score
-from vsr_kit.questions import QUESTION_TYPES, TASKS, TRAINED_TASKS, task_of
+from vsr_kit.questions import MULTI_STEP_TYPES, QUESTION_TYPES, TASKS, TRAINED_TASKS, task_of
 
 RESAMPLES = 1000
 
@@ -69,7 +69,7 @@ class Interval:
 def intervals(
     sets: Predictions | Sequence[Predictions], harness: str = "lenient", resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Interval]:
-    """Intervals of `overall`, `trained` and every task present.
+    """Intervals of `overall`, `trained`, `multi_step` and every task present; `overall` leaves multi-step types out.
 
     Args:
         sets: one set of predictions, or one for each seed.
@@ -87,7 +87,7 @@ def interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """The interval of one task, or of `overall` or `trained`; arguments as in `intervals`."""
+    """The interval of one task, or of `overall`, `trained` or `multi_step`; arguments as in `intervals`."""
     return _pick(intervals(sets, harness, resamples, seed), task)
 
 
@@ -211,6 +211,8 @@ def _bootstrap(terms: Sequence[_Term], resamples: int, seed: int) -> dict[str, I
     rng = np.random.default_rng(seed)
     rooms = sorted({room for term in terms for table in term.tables for room in table.rooms})
     rooms_BR = _draws(rng, len(rooms), resamples)
+    occurring = {kind for term in terms for table in term.tables for kind in table.question_types}
+    columns = _Columns(tuple(kind for kind in MULTI_STEP_TYPES if kind in occurring))
     seeds_BS: dict[tuple[int, int], np.ndarray] = {}
     sides_SC: dict[tuple[int, int], np.ndarray | float] = {}  # what each seed of a group adds to the sum
     total_BC: np.ndarray | float = 0.0
@@ -220,12 +222,13 @@ def _bootstrap(terms: Sequence[_Term], resamples: int, seed: int) -> dict[str, I
         draw = (term.group, count)
         if draw not in seeds_BS:
             seeds_BS[draw] = _draws(rng, count, resamples) / count
-        scores_SBC = term.sign * _columns(term.tables, rooms, rooms_BR)
+        scores_SBC = term.sign * _scores(term.tables, rooms, rooms_BR, columns)
         total_BC = total_BC + _weighted(scores_SBC, seeds_BS[draw].T[..., None])
         of_rooms_BC = of_rooms_BC + _weighted(scores_SBC, np.ones((count, 1, 1)))
         sides_SC[draw] = sides_SC.get(draw, 0.0) + scores_SBC[:, 0]
     reach_C = _student(np.asarray(of_rooms_BC), list(sides_SC.values()), terms[0].tables[0])
-    return _percentiles(np.asarray(total_BC), reach_C, terms[0].tables[0], tuple(count for _, count in seeds_BS))
+    seeds = tuple(count for _, count in seeds_BS)
+    return _percentiles(np.asarray(total_BC), reach_C, terms[0].tables[0], seeds, columns.names)
 
 
 def _student(of_rooms_BC: np.ndarray, sides_SC: Sequence[np.ndarray], table: ScoreTable) -> np.ndarray | None:
@@ -254,10 +257,35 @@ def _draws(rng: np.random.Generator, count: int, resamples: int) -> np.ndarray:
     return np.vstack([np.ones(count), rng.multinomial(count, np.full(count, 1 / count), resamples)])
 
 
-def _columns(tables: list[ScoreTable], rooms: list, rooms_BR: np.ndarray) -> np.ndarray:
-    """Every resample's scores (S, B, C), one column for each task, then trained and overall; nan where none is."""
-    place, kind_at = {room: i for i, room in enumerate(rooms)}, {kind: i for i, kind in enumerate(QUESTION_TYPES)}
-    sums = np.zeros((len(tables), len(rooms), len(QUESTION_TYPES)))
+@dataclass(frozen=True)
+class _Columns:
+    """What is averaged: VSI-Bench's tasks and those of one's own, multi-step types where they occur, then means.
+
+    Without multi-step types the arrays have the shapes they had before there were any, and sums the same last digit.
+    """
+
+    multi_step: tuple[str, ...]
+
+    @property
+    def kinds(self) -> list[str]:
+        """The question types."""
+        return [kind for kind in QUESTION_TYPES if kind not in MULTI_STEP_TYPES or kind in self.multi_step]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks that `overall` takes in."""
+        return [task for task in TASKS if task not in MULTI_STEP_TYPES]
+
+    @property
+    def names(self) -> list[str]:
+        """Of all columns, in order."""
+        return [*self.tasks, *self.multi_step, "trained", "overall", "multi_step"]
+
+
+def _scores(tables: list[ScoreTable], rooms: list, rooms_BR: np.ndarray, columns: _Columns) -> np.ndarray:
+    """Every resample's scores (S, B, C) by `columns.names`; nan where none is."""
+    place, kind_at = {room: i for i, room in enumerate(rooms)}, {kind: i for i, kind in enumerate(columns.kinds)}
+    sums = np.zeros((len(tables), len(rooms), len(kind_at)))
     counts = np.zeros_like(sums)
     for number, table in enumerate(tables):
         at = [place[room] for room in table.rooms], [kind_at[kind] for kind in table.question_types]
@@ -265,13 +293,12 @@ def _columns(tables: list[ScoreTable], rooms: list, rooms_BR: np.ndarray) -> np.
         np.add.at(counts[number], at, 1)
     with np.errstate(invalid="ignore"):
         types_SBT = (rooms_BR @ sums) / (rooms_BR @ counts)
-    tasks_SBK = np.stack([_mean(types_SBT[..., _types_of(task)]) for task in TASKS], -1)
-    trained = [TASKS.index(task) for task in TRAINED_TASKS]
-    return np.concatenate([tasks_SBK, _mean(tasks_SBK[..., trained])[..., None], _mean(tasks_SBK)[..., None]], axis=-1)
-
-
-def _types_of(task: str) -> list[int]:
-    return [i for i, kind in enumerate(QUESTION_TYPES) if task_of(kind) == task]
+    of_task = {task: [i for kind, i in kind_at.items() if task_of(kind) == task] for task in columns.tasks}
+    tasks_SBK = np.stack([_mean(types_SBT[..., types]) for types in of_task.values()], -1)
+    trained = [columns.tasks.index(task) for task in TRAINED_TASKS]
+    steps_SBM = types_SBT[..., [kind_at[kind] for kind in columns.multi_step]]
+    means_SBC = np.stack([_mean(tasks_SBK[..., trained]), _mean(tasks_SBK), _mean(steps_SBM)], -1)
+    return np.concatenate([tasks_SBK, steps_SBM, means_SBC], axis=-1)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -289,16 +316,17 @@ def _weighted(scores_SBC: np.ndarray, weights_SB1: np.ndarray) -> np.ndarray:
 
 
 def _percentiles(
-    total_BC: np.ndarray, reach_C: np.ndarray | None, table: ScoreTable, seeds: tuple[int, ...]
+    total_BC: np.ndarray, reach_C: np.ndarray | None, table: ScoreTable, seeds: tuple[int, ...], names: list[str]
 ) -> dict[str, Interval]:
-    asked: dict[str, list] = {"overall": list(table.rooms), "trained": []}
+    asked: dict[str, list] = {"overall": [], "trained": [], "multi_step": []}
     for room, kind in zip(table.rooms, table.question_types, strict=True):
         asked.setdefault(task_of(kind), []).append(room)
+        asked["multi_step" if kind in MULTI_STEP_TYPES else "overall"].append(room)
         if task_of(kind) in TRAINED_TASKS:
             asked["trained"].append(room)
-    columns = {task: i for i, task in enumerate([*TASKS, "trained", "overall"])}
+    columns = {task: i for i, task in enumerate(names)}
     found = {}
-    for name in ("overall", "trained", *(task for task in TASKS if task in asked)):
+    for name in ("overall", "trained", "multi_step", *(task for task in TASKS if task in asked)):
         values, rooms = 100 * total_BC[:, columns[name]], asked[name]
         if rooms and not np.isnan(values[0]):
             low, high = np.nanpercentile(values, [2.5, 97.5])

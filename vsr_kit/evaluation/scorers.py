@@ -14,7 +14,8 @@ of two words is never right.
 
 The table has the mean of each question type, of each task, and over all tasks. The three levels of relative direction
 are one task, the mean of their means. Where a set of questions lacks some types or tasks, means are over those present;
-VSI-Bench's code stops there, since its own questions lack none.
+VSI-Bench's code stops there, since its own questions lack none. `overall` leaves the kit's multi-step types out, which
+are none of the benchmark's; they have a mean of their own, `multi_step`.
 
 Predictions are records with VSI-Bench's fields and `prediction`, as JSON lines or a table. They follow the rules of
 rows (`vsr_kit.data.checking`), and the first record that breaks one stops the reading: a score over the valid lines
@@ -29,7 +30,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -39,7 +40,7 @@ import numpy as np
 from vsr_kit.data import check_row, read_records, read_rows
 from vsr_kit.prompts import answer_choices, parse_answer, same_answer
 from vsr_kit.prompts.number_words import lmms_eval_number
-from vsr_kit.questions import NUMERIC_TYPES, QUESTION_TYPES, TASKS, TRAINED_TASKS, task_of
+from vsr_kit.questions import MULTI_STEP_TYPES, NUMERIC_TYPES, QUESTION_TYPES, TASKS, TRAINED_TASKS, task_of
 from vsr_kit.rewards import mra
 from vsr_kit.validation import shown
 
@@ -70,7 +71,7 @@ def score_row(row: Mapping, prediction: str, harness: str = "official") -> Score
     if harness not in HARNESSES:
         raise ValueError(f"unknown harness {harness!r}: choose one of {', '.join(HARNESSES)}")
     if row["question_type"] not in QUESTION_TYPES:
-        raise ValueError(f"unknown question_type {row['question_type']!r}: VSI-Bench has {', '.join(QUESTION_TYPES)}")
+        raise ValueError(f"unknown question_type {row['question_type']!r}: choose one of {', '.join(QUESTION_TYPES)}")
     return _SCORERS[harness](row, prediction)
 
 
@@ -200,15 +201,29 @@ class ScoreTable:
         return {task: float(np.mean(levels[task])) for task in TASKS if task in levels}
 
     @property
-    def overall(self) -> float:
-        """The mean of the tasks that occur, 0 to 1."""
-        return float(np.mean(list(self.tasks.values())))
+    def overall(self) -> float | None:
+        """The mean of the tasks that occur, 0 to 1, multi-step ones left out; None if there are no others."""
+        return self._mean([task for task in self.tasks if task not in MULTI_STEP_TYPES])
 
     @property
     def trained(self) -> float | None:
         """The mean of those of the six trained tasks that occur, 0 to 1; None if none does."""
-        present = [value for task, value in self.tasks.items() if task in TRAINED_TASKS]
+        return self._mean(TRAINED_TASKS)
+
+    @property
+    def multi_step(self) -> float | None:
+        """The mean of those of the four multi-step types that occur, 0 to 1; None if none does."""
+        return self._mean(MULTI_STEP_TYPES)
+
+    def _mean(self, of: Collection[str]) -> float | None:
+        present = [value for task, value in self.tasks.items() if task in of]
         return float(np.mean(present)) if present else None
+
+    @property
+    def means(self) -> dict[str, float]:
+        """`overall` and `multi_step`, 0 to 1: those that these rows have."""
+        found = {"overall": self.overall, "multi_step": self.multi_step}
+        return {name: value for name, value in found.items() if value is not None}
 
     @property
     def parse_rate(self) -> float:
@@ -216,8 +231,8 @@ class ScoreTable:
         return float(np.mean([score.parsed for score in self.scores]))
 
     def percent(self) -> dict[str, float]:
-        """`overall` and every task that occurs, in per cent."""
-        return {"overall": 100 * self.overall} | {task: 100 * value for task, value in self.tasks.items()}
+        """`overall`, `multi_step` and every task, in per cent: those that these rows have."""
+        return {name: 100 * value for name, value in (self.means | self.tasks).items()}
 
     def to_dict(self) -> dict:
         """Everything, ready for JSON: `percent()`, then the trained tasks' mean, counts, and each question type."""

@@ -144,7 +144,8 @@ def _open(title, source, tasks, rows, references, keys, note, right_px=24) -> Fi
     """The canvas all of these share: tasks from top to bottom, per cent across, the reference marks."""
     found = {name: row for name, row in references.items() if row}
     counts = {t: read_score(row[t])[3] for row in rows.values() for t in tasks if t in row}
-    names = [f"<b>{task_name(t)}</b>" if t in ("overall", "trained") else plain(task_name(t)) for t in tasks]
+    means = ("overall", "trained", "multi_step")
+    names = [f"<b>{task_name(t)}</b>" if t in means else plain(task_name(t)) for t in tasks]
     names = [f"{name}, n = {counts[t]}" if counts.get(t) else name for name, t in zip(names, tasks, strict=True)]
     left = 24 + max(text_width(bare(name), 13) for name in names)
     alt = _scores_alt(rows, {text: found[k] for k, _, _, _, text in _REFERENCES if k in found}, tasks)

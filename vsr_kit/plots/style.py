@@ -32,6 +32,7 @@ MODE_COLORS = {"vanilla": BLUE, "think": ORANGE, "observe": GREEN}
 TASK_NAMES = {
     "overall": "Overall",
     "trained": "Trained tasks",
+    "multi_step": "Multi-step types",
     "object_counting": "Object count",
     "object_abs_distance": "Absolute distance",
     "object_size_estimation": "Object size",
@@ -43,6 +44,10 @@ TASK_NAMES = {
     "object_rel_direction_hard": "Direction, hard",
     "route_planning": "Route plan",
     "obj_appearance_order": "Appearance order",
+    "object_compare_distances": "Two distances",
+    "object_nearest_size": "Size of the nearest",
+    "object_walk_length": "Length of a walk",
+    "object_count_within": "Count within",
 }
 
 

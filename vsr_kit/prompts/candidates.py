@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -37,6 +37,7 @@ _SIDES = {
     "object_rel_direction_medium": ("left", "right", "back"),
     "object_rel_direction_hard": ("front-left", "front-right", "back-left", "back-right"),
 }
+_OF_PAIRS = ("object_compare_distances",)
 _SEPARATOR = r"[\W_]+"
 # between the items of a list; numbers of a list stand before its items
 _NEXT = (
@@ -61,10 +62,11 @@ _OR = re.compile(r"\b(?:or|maybe|perhaps|possibly|and)\b|[/|~→]", re.IGNORECAS
 
 @dataclass(frozen=True)
 class Choice:
-    """One option: the label it is recorded by (a letter, or the word itself without letters), and its text."""
+    """One option: the label it is recorded by (a letter, or the word itself without letters), its text, other names."""
 
     label: str
     text: str
+    also: tuple[str, ...] = ()
 
 
 def answer_choices(row: Mapping) -> tuple[Choice, ...]:
@@ -78,9 +80,17 @@ def answer_choices(row: Mapping) -> tuple[Choice, ...]:
     if row["question_type"] in NUMERIC_TYPES:
         return ()
     if has_options(row):
-        return tuple(_lettered(str(option), i) for i, option in enumerate(row["options"]))
-    words = _SIDES.get(row["question_type"]) or _named(row)
-    return tuple(Choice(same_words(word), word.strip()) for word in words)
+        found = [_lettered(str(option), i) for i, option in enumerate(row["options"])]
+    else:
+        words = _SIDES.get(row["question_type"]) or _named(row)
+        found = [Choice(same_words(word), word.strip()) for word in words]
+    return tuple(map(_either_way, found) if row["question_type"] in _OF_PAIRS else found)
+
+
+def _either_way(choice: Choice) -> Choice:
+    """A pair is the same in either order, however its two names are joined."""
+    one, _, other = choice.text.partition(" and ")
+    return replace(choice, also=(f"{one}, {other}", f"{other}, {one}")) if one and other else choice
 
 
 def same_words(text: str) -> str:
@@ -150,7 +160,7 @@ def _may_name(text: str, choices: tuple[Choice, ...]) -> bool:
 @lru_cache(maxsize=4096)
 def _words(choices: tuple[Choice, ...]) -> tuple[tuple[str, ...], ...]:
     """The words that a text must hold to name each choice; directions have other names."""
-    words = (same_words(choice.text).split() for choice in choices)
+    words = (same_words(text).split() for choice in choices for text in (choice.text, *choice.also))
     return tuple(tuple(word for word in own if word.isascii() and word not in _DIRECTIONS) for own in words)
 
 
@@ -188,7 +198,8 @@ def _spelled(text: str) -> str:
 def _text_pattern(choices: tuple[Choice, ...]) -> re.Pattern:
     """A pattern of the options' texts, longest first."""
     texts = sorted(((same_words(c.text), i) for i, c in enumerate(choices)), key=lambda text: -len(text[0]))
-    spelled = [rf"(?P<text{i}>{_spelled(choices[i].text)})" for text, i in texts if text]
+    either = ["|".join(map(_spelled, (choice.text, *choice.also))) for choice in choices]
+    spelled = [rf"(?P<text{i}>{either[i]})" for text, i in texts if text]
     if choices and all(text.count(" ") == 1 and set(text.split()) <= set(_DIRECTIONS) for text, _ in texts):
         spelled.append(rf"(?P<side>{'|'.join(_DIRECTIONS.values())})")
     return re.compile(rf"(?i:(?<![\w-])(?:{'|'.join(spelled)})(?:e?s)?(?![\w-]))" if spelled else r"(?!)")

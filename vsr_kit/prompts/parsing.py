@@ -14,6 +14,10 @@ answer.
    cent, the numbers of a list, what is denied or compared with, remarks in brackets. The remaining ones must agree
    (candidates.py): hedges ("3 or maybe 4", "2~3", "A, B", "B) the text of A") and bounds ("at least 3") are ambiguous.
 
+Two types that are not VSI-Bench's need a rule each. Where the farther pair is asked for, "farther" says what "closer"
+says elsewhere, so the two change places in the text. And where objects within a limit are counted, a number of metres
+is the limit.
+
 The ground truth is never looked at. No text raises an error: failures come back as a reason, so that parse failures and
 wrong answers can be counted separately. Time grows linearly with the length of a text: only the last `LONGEST_TEXT`
 characters of a completion are read, as if the last tag before them stood at their beginning, and of these the
@@ -61,6 +65,12 @@ _OTHER_TURN = re.compile(
     r"(?:\n\s{0,8}(?:user|human|question|assistant|system|q)\s?:|<\|(?:im_end|im_start|endoftext)\|>)", re.IGNORECASE
 )
 _SO_STATED = re.compile(r"\W|\b(?:so|the|final|correct|my|and|then|that|or|therefore|thus|is|a|best)\b", re.IGNORECASE)
+_OF_FARTHER, _WITHIN_LIMIT = "object_compare_distances", "object_count_within"
+_COMPARED = re.compile(
+    r"\b(?:(?P<far>farther|further|longer|larger|greater|farthest|furthest|longest|largest|greatest)|"
+    r"(?P<near>closer|nearer|shorter|smaller|closest|nearest|shortest|smallest))\b",
+    re.IGNORECASE,
+)
 _BARE_FILLER = re.compile(r"\W|\b(?:the|to|an?|option|about|approximately|around|roughly)\b", re.IGNORECASE)
 
 
@@ -119,7 +129,7 @@ def _read_once(segment: str, source: str, before: str | None, question_type: str
 
 def _read(segment: str, source: str, before: str | None, row: Mapping) -> Parsed:
     kind, nothing = _asked(row)
-    readable = plain(segment)
+    readable = _readable(segment, row)
     readable = readable[-LONGEST_ANSWER:] if source == "last_candidate" else readable[:LONGEST_ANSWER]
     mentions = _find(readable, row, kind)
     if not mentions:
@@ -145,7 +155,7 @@ def _asked(row: Mapping) -> tuple[str, str]:
     """What a row asks for, and the reason if it is not found."""
     question_type = row["question_type"]
     if question_type not in QUESTION_TYPES:
-        raise ValueError(f"unknown question_type {question_type!r}: VSI-Bench has {', '.join(QUESTION_TYPES)}")
+        raise ValueError(f"unknown question_type {question_type!r}: choose one of {', '.join(QUESTION_TYPES)}")
     if question_type in NUMERIC_TYPES:
         return "number", NOT_A_NUMBER
     return "letter" if has_options(row) else "word", NOT_AN_OPTION
@@ -153,9 +163,23 @@ def _asked(row: Mapping) -> tuple[str, str]:
 
 def _find(text: str, row: Mapping, kind: str) -> list[Mention]:
     if kind == "number":
-        return find_quantities(text, row["question_type"])
+        found = find_quantities(text, row["question_type"])
+        counts = [mention for mention in found if mention.dimension is None]
+        return counts if counts and row["question_type"] == _WITHIN_LIMIT else found
     choices = answer_choices(row)
     return find_choices(text, choices) if choices else find_phrase(text)
+
+
+def _readable(text: str, row: Mapping) -> str:
+    """A text without markup, in which "closer" says of a choice that it is what is asked for."""
+    text = plain(text)
+    return _COMPARED.sub(_exchanged, text) if row["question_type"] == _OF_FARTHER else text
+
+
+def _exchanged(match: re.Match) -> str:
+    if match["far"]:
+        return "closest" if match["far"].lower().endswith("st") else "closer"
+    return "farthest" if match["near"].lower().endswith("st") else "farther"
 
 
 def _end_of(text: str) -> str:
@@ -215,7 +239,7 @@ def _before_statement(text: str) -> str | None:
 
 def _stated_before(before: str, answer: Mention, row: Mapping, kind: str) -> bool:
     """Whether the statement right before the last one states another answer ("The answer is 2. The answer is 3.")."""
-    between = plain(before)
+    between = _readable(before, row)
     mentions = _find(between, row, kind)
     values = {mention.value for mention in mentions}
     if len(values) != 1 or values == {answer.value}:

@@ -4,16 +4,19 @@ types.py has the types, wordings and rule sets, geometric.py the eight types tha
 the other two, and own_types.py adds types of your own. The eight come in two phrasings: VSI-Bench's (options with
 letters, closest points) and VSI-100k's (no options, centre to centre), on which vsGRPO trained. Route planning and
 appearance order exist only in VSI-Bench's phrasing and are held out of all training here, as they were in the paper.
+multi_step.py adds four types of the kit's own, which are asked only where they are named.
 Left out: human filtering; a question is dropped by a stated rule or not at all.
 """
 
 from vsr_kit.questions.geometric import make_questions
+from vsr_kit.questions.multi_step import answer_from, limit_m
 from vsr_kit.questions.own_types import add_type, remove_type
 from vsr_kit.questions.types import (
     BENCHMARK_RULES,
     CHOICE_TYPES,
     HELD_OUT_TYPES,
     LABELS,
+    MULTI_STEP_TYPES,
     NUMERIC_TYPES,
     PHRASINGS,
     QUESTION_TYPES,
@@ -22,9 +25,11 @@ from vsr_kit.questions.types import (
     TASKS,
     TRAINED_TASKS,
     TRAINED_TYPES,
+    TYPE_GROUPS,
     Question,
     Rules,
     get_rules,
+    named_types,
     rules_for,
     task_of,
 )
@@ -34,6 +39,7 @@ __all__ = [
     "CHOICE_TYPES",
     "HELD_OUT_TYPES",
     "LABELS",
+    "MULTI_STEP_TYPES",
     "NUMERIC_TYPES",
     "PHRASINGS",
     "QUESTION_TYPES",
@@ -42,11 +48,15 @@ __all__ = [
     "TASKS",
     "TRAINED_TASKS",
     "TRAINED_TYPES",
+    "TYPE_GROUPS",
     "Question",
     "Rules",
     "add_type",
+    "answer_from",
     "get_rules",
+    "limit_m",
     "make_questions",
+    "named_types",
     "remove_type",
     "rules_for",
     "task_of",

@@ -28,7 +28,10 @@ from itertools import combinations, permutations
 import numpy as np
 
 from vsr_kit.questions.types import (
+    DIRECTION_TYPES,
+    HELD_OUT_TYPES,
     LABELS,
+    MULTI_STEP_TYPES,
     PHRASINGS,
     QUESTION_TYPES,
     STUDY_RULES,
@@ -107,9 +110,10 @@ def make_questions(
 
     Args:
         room: the room.
-        phrasing: `vsi-bench` or `vsi-100k`; the latter has six types only.
+        phrasing: `vsi-bench` or `vsi-100k`; the latter has six of VSI-Bench's types only.
         seed: fixes the drawn options, their order, and the subset `max_per_type` keeps.
-        types: the types to ask, in order; all of the phrasing's by default. Appearance order needs `clip`.
+        types: the types to ask, in order; by default all of the phrasing's but the multi-step ones. Appearance order
+            needs `clip`.
         clip: leave out what this clip does not show.
         max_per_type: keep at most so many of each type, drawn at random.
         seen: indices of the boxes that may be asked about, where they are known without a clip.
@@ -133,14 +137,14 @@ def make_questions(
     templates = VSI_BENCH if phrasing == "vsi-bench" else VSI_100K
     for name in types or ():
         if name not in QUESTION_TYPES:
-            raise ValueError(f"unknown question_type {name!r}: VSI-Bench has {', '.join(QUESTION_TYPES)}")
+            raise ValueError(f"unknown question_type {name!r}: choose one of {', '.join(QUESTION_TYPES)}")
     rng = np.random.default_rng([seed, *room.name.encode()])
     if seen is None and clip is not None:
         seen = visible_objects(clip)
     rules = get_rules(rules, room.dataset)
     scene = _Scene(room, phrasing, clip, rng, seen, rules)
     questions = []
-    for name in types or templates:
+    for name in types or [name for name in templates if name not in MULTI_STEP_TYPES]:
         if name not in templates or (name == "obj_appearance_order" and clip is None):
             continue
         drafts = list(ASK[name](scene))
@@ -323,6 +327,9 @@ ASK = {
 }
 
 
+_KEPT = ("object_counting", *DIRECTION_TYPES, *HELD_OUT_TYPES)
+
+
 def truth_in(row: Mapping, room: Room) -> str | None:
     """The ground truth of a VSI-Bench row about `room`, whose categories must be called as in the row's `objects`.
 
@@ -332,6 +339,9 @@ def truth_in(row: Mapping, room: Room) -> str | None:
     Returns:
         The truth as the row would state it; None where the question has no clear answer any more by its rules: a pair
         that is too near, nearest options that are about as far.
+
+    Raises:
+        ValueError: for a type whose truth is not measured again here.
     """
     kind, named, rules = row["question_type"], row["objects"], get_rules(row.get("rules", STUDY_RULES), room.dataset)
     boxes: dict[str, list[Box]] = {}
@@ -344,8 +354,10 @@ def truth_in(row: Mapping, room: Room) -> str | None:
     if kind == "object_abs_distance":
         distance = _nearest(boxes[named[0]], boxes[named[1]])
         return f"{distance:.1f}" if distance >= rules.least_distance_m else None
-    if kind != "object_rel_distance":
+    if kind in _KEPT:
         return row["ground_truth"]
+    if kind != "object_rel_distance":
+        raise ValueError(f"question_type {kind!r} has no rule for changed rooms: leave its rows out")
     away = {name: _nearest(boxes[named[0]], boxes[name]) for name in named[1:]}
     first, second, *_ = sorted(away.values())
     if first < rules.least_nearest_m or second - first < rules.margin_m(room):

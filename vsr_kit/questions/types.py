@@ -19,6 +19,7 @@ dropped, and two of its objects stand at least 40 cm apart in plan.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from vsr_kit.rooms import Room
@@ -30,6 +31,13 @@ HELD_OUT_TYPES = ("route_planning", "obj_appearance_order")
 CHOICE_TYPES = ["object_rel_distance", *DIRECTION_TYPES, *HELD_OUT_TYPES]
 QUESTION_TYPES = [*NUMERIC_TYPES, *CHOICE_TYPES]
 TRAINED_TYPES = (*NUMERIC_TYPES, "object_rel_distance", *DIRECTION_TYPES)
+# The kit's own, added by multi_step.py: asked where they are named, never by default, and in no mean of VSI-Bench's.
+MULTI_STEP_TYPES = (
+    "object_compare_distances",
+    "object_nearest_size",
+    "object_walk_length",
+    "object_count_within",
+)
 TRAINED_TASKS = (*NUMERIC_TYPES, "object_rel_distance", "object_rel_direction")
 TASKS = [*TRAINED_TASKS, *HELD_OUT_TYPES]
 # What the numbers of a type are in: the dimension, and the unit's size in metres or square metres. Counts have none.
@@ -45,8 +53,30 @@ LABELS = ("closest", "centre")  # what the distance types measure: VSI-Bench's l
 def task_of(question_type: str) -> str:
     """The task a type belongs to: the three direction levels are one task, every other type is its own."""
     if question_type not in QUESTION_TYPES:
-        raise ValueError(f"unknown question_type {question_type!r}: VSI-Bench has {', '.join(QUESTION_TYPES)}")
+        raise ValueError(f"unknown question_type {question_type!r}: choose one of {', '.join(QUESTION_TYPES)}")
     return "object_rel_direction" if question_type in DIRECTION_TYPES else question_type
+
+
+# Names for several types at once, as the command line takes them.
+TYPE_GROUPS = {"trained": TRAINED_TYPES, "held-out": HELD_OUT_TYPES, "multi-step": MULTI_STEP_TYPES}
+
+
+def named_types(names: Iterable[str]) -> tuple[str, ...] | None:
+    """The types that some names stand for, each once: a type by its own name, several by one of `TYPE_GROUPS`.
+
+    Returns:
+        None where there is no name, which asks the default types wherever types are asked.
+
+    Raises:
+        ValueError: for a name that is neither.
+    """
+    found: list[str] = []
+    for name in names:
+        if name not in TYPE_GROUPS and name not in QUESTION_TYPES:
+            known = ", ".join((*TYPE_GROUPS, *QUESTION_TYPES))
+            raise ValueError(f"types has {name!r}, which is neither a question type nor a group: choose from {known}")
+        found += TYPE_GROUPS.get(name, (name,))
+    return tuple(dict.fromkeys(found)) or None
 
 
 @dataclass(frozen=True)

@@ -216,8 +216,12 @@ def stored_answers(name: str, answers: Mapping[str, str] | Iterable[Mapping]) ->
 def linked(row: Mapping, room: Room) -> list[tuple[str, str]]:
     """Pairs of objects a question relates: joined by a line in the plan, where each occurs once."""
     names, kind = list(row.get("objects") or ()), row["question_type"]
-    if kind == "object_rel_distance":
+    if kind in ("object_rel_distance", "object_nearest_size", "object_count_within"):
         pairs = [(names[0], other) for other in names[1:]]
+    elif kind == "object_compare_distances":
+        pairs = [tuple(names[:2]), tuple(names[2:])]
+    elif kind == "object_walk_length":
+        pairs = list(itertools.pairwise(names))
     elif kind == "route_planning":
         stops = [names[0], *names[2:]] if len(names) > 2 else []
         pairs = list(itertools.pairwise(stops))
