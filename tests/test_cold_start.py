@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +32,9 @@ def test_lessons_without_a_clip_are_right():
         for _ in range(30):
             lesson = text_lesson(kind, rng, style=Style(checks=0.3, restarts=0.3))
             copied, right = check_steps(read_chain(lesson.given + lesson.reply))
-            assert all(copied) and all(right) and (right or kind == "recall")
+            assert all(copied) and all(right) and (right or kind in ("recall", "sums"))
+            if kind == "sums":
+                continue
             assert read_chain(lesson.given).places  # what nobody could know is given, and nothing else
             assert not read_chain(lesson.given).steps
 
@@ -43,7 +46,7 @@ def encoded(mini, lesson):
 
 def test_a_lesson_without_a_clip_reads_as_the_chat_template_writes_it(mini):
     encoder = LessonEncoder(mini.model, mini.processor, None)
-    ((ids, prompt),) = encoder([Lesson("Where is each tv?", " tv west 1.0.", "tv west 1.0, tv north 2.0.")])
+    ((ids, prompt, _),) = encoder([Lesson("Where is each tv?", " tv west 1.0.", "tv west 1.0, tv north 2.0.")])
     chat = [{"role": "user", "content": [{"type": "text", "text": "Where is each tv?"}]}]
     text = mini.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     whole = mini.processor.tokenizer(text + "tv west 1.0, tv north 2.0. tv west 1.0.<|im_end|>")["input_ids"]
@@ -54,7 +57,7 @@ def test_a_lesson_without_a_clip_reads_as_the_chat_template_writes_it(mini):
 
 def test_pointers_point_from_a_repeated_value_to_the_stated_one(mini):
     given = "tv west 3.8, tv north 3.7. side table east 0.2, side table south 1.0."
-    ids, prompt = encoded(mini, Lesson("?", " side table east 0.2, side table south 1.9.", given))
+    ids, prompt, _ = encoded(mini, Lesson("?", " side table east 0.2, side table south 1.9.", given))
     texts = token_texts(mini.processor.tokenizer, mini.model.config.text_config.vocab_size)
     pointers = pointers_in(ids, texts, prompt)
     said = [(texts[ids[at + 1]], [texts[ids[to]] for to in targets]) for at, targets in pointers.fetch]
@@ -98,7 +101,7 @@ def test_attention_cannot_be_taught_to_look_ahead():
 def test_the_loss_of_a_lesson_without_a_clip_is_plain_cross_entropy(mini):
     encoder = LessonEncoder(mini.model, mini.processor, None)
     lesson = text_lesson("steps", np.random.default_rng(1))
-    ((ids, prompt),) = pairs = encoder([lesson])
+    ((ids, prompt, _),) = pairs = encoder([lesson])
     nothing = torch.zeros(1, 0, mini.model.config.text_config.hidden_size)
     with torch.no_grad():
         loss, _ = lesson_loss(mini.model, encoder.prefix, nothing, pairs, [0])
@@ -108,9 +111,27 @@ def test_the_loss_of_a_lesson_without_a_clip_is_plain_cross_entropy(mini):
     assert float(loss) == pytest.approx(float(plain), rel=1e-4)
 
 
+def test_of_sums_the_results_alone_are_learnt(mini):
+    encoder = LessonEncoder(mini.model, mini.processor, None)
+    lesson = text_lesson("sums", np.random.default_rng(3))
+    ((ids, prompt, passed_over),) = pairs = encoder([lesson])
+    texts = token_texts(mini.processor.tokenizer, mini.model.config.text_config.vocab_size)
+    learnt = "".join(texts[ids[at]] for at in range(prompt, len(ids)) if at not in passed_over)
+    results = re.findall(r"(?<=is )[a-z]+ [\d.]+\d|(?<=distance )[\d.]+\d|(?<=degrees )\d+", lesson.reply)
+    assert learnt.replace(" ", "") == "".join(results).replace(" ", "") and len(results) > 20
+    nothing = torch.zeros(1, 0, mini.model.config.text_config.hidden_size)
+    with torch.no_grad():
+        loss, _ = lesson_loss(mini.model, encoder.prefix, nothing, pairs, [0])
+        whole = torch.cat([encoder.prefix.ids_P, torch.tensor(ids)])[None]
+        logits = mini.model(input_ids=whole).logits[0, len(encoder.prefix.ids_P) - 1 : -1]
+        own = [at for at in range(prompt, len(ids)) if at not in passed_over]
+        plain = torch.nn.functional.cross_entropy(logits[own], torch.tensor(ids)[own])
+    assert float(loss) == pytest.approx(float(plain), rel=1e-4)
+
+
 SMALL = ColdStartRecipe(
     num_rooms=4,
-    recall=ColdStage(steps=2, learning_rate=1e-3, texts={"recall": 2}),
+    values=ColdStage(steps=2, learning_rate=1e-3, texts={"recall": 2, "sums": 1}),
     steps=ColdStage(steps=2, learning_rate=1e-3, texts={"steps": 1, "question": 1}),
     chains=ColdStage(
         steps=2,

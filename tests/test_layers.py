@@ -33,8 +33,8 @@ bridging: chains description reasoner quality stage_prompts asking costs answer_
  stage_files pipeline
 training: collapse profiles joints video_mixin callbacks grpo_trainer references stages joint_trainer \\
  supervised_trainers starting methods resuming run
-claims: rules recipe measures
-recipes: vsgrpo kit_questions
+claims: rules recipe measures chain_measures
+recipes: vsgrpo kit_questions vision_r1
 plots: style marks svg canvas rooms scores sharing training comparisons tables
 widgets: live player inspector
 exercises: cases course

@@ -214,3 +214,11 @@ def stated_in(text: str) -> list[Stated]:
     ]
     found += [Stated(own[k], own.start(k)) for own in _HEADER.finditer(text) for k in (1, 2)]
     return sorted(found, key=lambda own: own.name_at)
+
+
+_RESULT = re.compile(rf"(?<= is )(?:east|west|north|south) {_METRES}|(?<=, distance ){_METRES}|(?<=, degrees )\d+")
+
+
+def results_in(text: str) -> list[tuple[int, int]]:
+    """Where the results of steps stand in a text: differences, distances and bearings, as places in it."""
+    return [found.span() for found in _RESULT.finditer(text)]

@@ -34,6 +34,7 @@ STEP_RIGHT_M = 0.1  # a stated difference or distance this near to what follows 
 _SLACK = 1e-6
 _THREE = re.compile(r"(\d+\.\d) by (\d+\.\d) by (\d+\.\d) meters")
 _TWO = re.compile(r"The room is (\d+\.\d) by (\d+\.\d) meters")
+_FARTHER = re.compile(r"farther ([a-z\- ]+)\.")
 _ANSWER = re.compile(r"The answer is\b|<answer>", re.IGNORECASE)
 
 
@@ -104,9 +105,11 @@ def conclusion(thought: str, chain: Chain, row: Mapping) -> str | None:
     if kind == "object_abs_distance":
         told = [step.distance_m for step in chain.steps if step.distance_m is not None]
         return f"{told[-1]:.1f}" if told else None
-    if kind == "object_counting":
+    if kind == "object_walk_length":
+        return f"{chain.sums[-1][1]:.1f}" if chain.sums else None
+    if kind in ("object_counting", "object_count_within"):
         return str(chain.counts[-1]) if chain.counts else None
-    if kind == "object_size_estimation":
+    if kind in ("object_size_estimation", "object_nearest_size"):
         sides = _THREE.findall(thought)
         return f"{100 * max(map(float, sides[-1])):.0f}" if sides else None
     if kind == "room_size_estimation":
@@ -117,6 +120,9 @@ def conclusion(thought: str, chain: Chain, row: Mapping) -> str | None:
         found = min(away, key=lambda name: away[name] or 0.0) if set(row["objects"][1:]) <= set(away) else None
     elif kind in DIRECTION_TYPES and chain.turns:
         found = side_of(kind, -chain.turns[-1])
+    elif kind == "object_compare_distances":
+        farther = _FARTHER.findall(thought)
+        found = farther[-1] if farther else None
     return next((c.label for c in answer_choices(row) if found and c.text.lower() == found.lower()), None)
 
 

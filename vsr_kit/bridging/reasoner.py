@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,12 +22,14 @@ from vsr_kit.bridging.chains import (
     distance_of,
     place_text,
     step_text,
+    sum_text,
     turn_of,
     turn_text,
 )
 from vsr_kit.bridging.description import Description, size_text, walls_text
 from vsr_kit.prompts import answer_choices
 from vsr_kit.questions.geometric import side_of
+from vsr_kit.questions.multi_step import limit_m
 from vsr_kit.questions.types import DIRECTION_TYPES
 from vsr_kit.validation import real
 
@@ -197,6 +200,43 @@ def _direction(row: Mapping, description: Description, writer: _Writer) -> Solve
     return said + told, side_of(row["question_type"], degrees if side == "left" else -degrees)
 
 
+def _compare(row: Mapping, description: Description, writer: _Writer) -> Solved:
+    a, b, c, d = names = row["objects"]
+    if not writer.know(names):
+        return None
+    farther = (a, b) if writer.away(a, b) > writer.away(c, d) else (c, d)
+    told = [f"farther {' and '.join(farther)}."] if writer.style.steps else []
+    return writer.chain(names, [(a, b), (c, d)]) + told, " and ".join(farther)
+
+
+def _nearest_size(row: Mapping, description: Description, writer: _Writer) -> Solved:
+    found = _nearest(row, description, writer)
+    if found is None:
+        return None
+    said, nearest = found
+    size_m = description.named(nearest)[0].size_m
+    return [*said, f"The {nearest} is {size_text(size_m)}."], f"{100 * size_m[0]:.0f}"
+
+
+def _walk(row: Mapping, description: Description, writer: _Writer) -> Solved:
+    if not writer.know(row["objects"]):
+        return None
+    legs = list(pairwise(row["objects"]))
+    lengths = [writer.away(*leg) for leg in legs]
+    told = [f"{sum_text(lengths)}."] if writer.style.steps else []
+    return writer.chain(row["objects"], legs) + told, f"{sum(lengths):.1f}"
+
+
+def _within(row: Mapping, description: Description, writer: _Writer) -> Solved:
+    target, *others = row["objects"]
+    if not writer.know(row["objects"]):
+        return None
+    near = [name for name in others if writer.away(target, name) <= limit_m(row["question"])]
+    said = writer.chain(row["objects"], [(target, name) for name in others])
+    told = [f"within: {', '.join(near)}."] if near and writer.style.steps else []
+    return [*said, *told, *([f"count {len(near)}."] if writer.style.steps else [])], str(len(near))
+
+
 _SOLVERS: dict[str, Callable[[Mapping, Description, _Writer], Solved]] = {
     "object_counting": _count,
     "object_size_estimation": _size,
@@ -204,4 +244,8 @@ _SOLVERS: dict[str, Callable[[Mapping, Description, _Writer], Solved]] = {
     "object_abs_distance": _distance,
     "object_rel_distance": _nearest,
     **dict.fromkeys(DIRECTION_TYPES, _direction),
+    "object_compare_distances": _compare,
+    "object_nearest_size": _nearest_size,
+    "object_walk_length": _walk,
+    "object_count_within": _within,
 }

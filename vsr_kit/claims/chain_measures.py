@@ -1,4 +1,4 @@
-"""Measures of claims about chains: whether thinking pays, whether longer is worse, and what a knob does to it.
+"""Measures of claims about chains: whether longer is worse, and how a knob moves what thinking adds.
 
 They read what `measures` reads, an `Evidence`, and return the same findings.
 Left out: the quality of chains, which is described (`bridging.quality`) and decides no claim.
@@ -12,35 +12,23 @@ import numpy as np
 
 from vsr_kit.claims.measures import Evidence
 from vsr_kit.claims.rules import Finding, Measure
-from vsr_kit.evaluation import Interval, difference, score, unpaired_difference
+from vsr_kit.evaluation import Interval, score, unpaired_difference
 
 
-def thinking_minus_glance(name: str, model: str, questions: str, how: Mapping) -> Measure:
-    """A checkpoint asked to think minus the same checkpoint asked for a short answer, mean over the tasks asked.
+def shorter_minus_longer(name: str, model: str, questions: str, how: Mapping) -> Measure:
+    """Thinking answers of an untrained model: the shorter half of each question type minus the longer, over tasks.
+
+    Types differ in length and in difficulty by themselves, so halves are taken within each.
 
     Args:
         name: of the finding.
         model: `base`, or a shipped checkpoint's name.
         questions: name of the question set.
-        how: cap and prompt_set, as `Evidence.base` takes them.
+        how: cap and prompt_set, as a `Condition` has them.
     """
 
     def measure(evidence: Evidence) -> dict[str, Finding]:
-        think, glance = (evidence.base(mode, questions=questions, model=model, **how) for mode in ("think", "vanilla"))
-        return {name: difference(think, glance, task="overall")}
-
-    return measure
-
-
-def longer_minus_shorter(name: str, model: str, questions: str, how: Mapping) -> Measure:
-    """Thinking answers of a checkpoint: the shorter half of each question type minus the longer half, mean over tasks.
-
-    Types differ in length and in difficulty by themselves, so halves are taken within each. Arguments as
-    `thinking_minus_glance`.
-    """
-
-    def measure(evidence: Evidence) -> dict[str, Finding]:
-        rows = evidence.texts("think", questions=questions, model=model, **how)
+        rows = evidence.texts("think", questions, model, **how)
         shorter, longer = halves_by_length(rows)
         return {name: unpaired_difference(score(shorter, "lenient"), score(longer, "lenient"), task="overall")}
 
@@ -58,13 +46,13 @@ def halves_by_length(rows: Sequence[Mapping]) -> tuple[list[Mapping], list[Mappi
     return shorter, longer
 
 
-def share_slope(name: str, variants: Mapping[float, str], questions: str, how: Mapping) -> Measure:
+def share_slope(name: str, variants: Mapping[float, str], questions: str) -> Measure:
     """How think minus vanilla grows with a share: a straight line through the variants, one slope for each seed.
 
     Args:
         name: of the finding.
         variants: the share in per cent to the variant trained with it.
-        questions, how: as `thinking_minus_glance`.
+        questions: name of the question set.
 
     The finding is the mean slope in points from 0 to 100 per cent, with Student's interval over the seeds.
     """

@@ -28,8 +28,13 @@ class Evidence(Protocol):
     def base(self, mode: str = "vanilla", clip: str = "own", questions: str | None = None, **how) -> list[dict]:
         """An untrained model's answers: rows with `prediction`; `how` has `model`, `cap` and `prompt_set`."""
 
-    def trained(self, of: str, clip: str = "own", questions: str | None = None) -> list[list[dict]]:
-        """The answers of a variant's runs, one list a seed, each asked in its own mode."""
+    def texts(self, mode: str, questions: str, model: str = "base", **how) -> list[dict]:
+        """An untrained model's answers as rows with `prediction`, whatever `base` gives."""
+
+    def trained(
+        self, of: str, clip: str = "own", questions: str | None = None, mode: str | None = None
+    ) -> list[list[dict]]:
+        """The answers of a variant's runs, one list a seed, each asked in its own mode unless another is named."""
 
     def sides(self, after: str, before: str, questions: str | None = None, **how) -> tuple:
         """The answers of both sides of a difference; `how` has the `mode`, `cap` and `prompt_set` of untrained ones."""

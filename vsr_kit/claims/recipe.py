@@ -90,6 +90,8 @@ class Variant:
         learning_rate: the tuned one; the profile's if None. A rate among `changes` comes before it.
         how: a method object of your own, such as `GRPO(advantages=…)`, in place of the names; its mode must be `mode`.
         cap, prompt_set: of every pass over the trained model, as a `Condition` has them.
+        starts_from: another variant whose adapter of the same seed is gone on with, the shipped study's where the study
+            at hand has none; empty for a fresh adapter.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Variant:
     how: Method | None = None
     cap: int | None = None
     prompt_set: str = "eval"
+    starts_from: str = ""
 
     def __post_init__(self) -> None:
         _check_variant(self)
@@ -200,6 +203,7 @@ class Recipe:
         claims: each with its rule and its measure, written before the runs.
         base: what untrained models are asked: `base`, and shipped checkpoints by their names.
         tuned: the learning rate of each `tuned_as`, found on validation rooms.
+        tuned_on: name of the question set that the tuning is judged by.
         question_sets: makers of question sets that `study.question_sets` does not know, by name; each takes no argument
             and returns something with `name`, `rows` and `clips`.
         table: the paper's figures as printed: {row: {task: per cent}}.
@@ -211,6 +215,7 @@ class Recipe:
     claims: tuple[Claim, ...] = ()
     base: tuple[Condition, ...] = ()
     tuned: Mapping[str, float] = field(default_factory=dict)
+    tuned_on: str = "val-vsi-bench"
     question_sets: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     table: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 

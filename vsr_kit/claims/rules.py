@@ -141,6 +141,19 @@ def no_gain(*names: str, by: str = BOOTSTRAP) -> Rule:
     return decide
 
 
+def no_loss(name: str, by: str = BOOTSTRAP) -> Rule:
+    """Reproduced unless the whole interval lies below zero; `by` as in `gain`.
+
+    The rule of claims that something does *not* hurt: it passes more easily with less data, as `no_gain` does.
+    """
+    one_of("by", by, (BOOTSTRAP, STUDENT))
+
+    def decide(found: Mapping[str, Finding]) -> str:
+        return NOT_REPRODUCED if _ends(found, name, by)[1] < 0 else REPRODUCED
+
+    return decide
+
+
 def most_runs(name: str, never: str | None = None) -> Rule:
     """Reproduced if at least two thirds of the runs show it (and none that is counted under `never`).
 

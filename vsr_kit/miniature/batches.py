@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional as F
 from transformers import DynamicCache
 
+from vsr_kit.bridging.chains import results_in
 from vsr_kit.miniature.copying import BIND_LAYER, FETCH_LAYER, copying_loss, pointers_in
 from vsr_kit.miniature.lessons import LAYERS, WATCH, Lesson, grounding_loss
 from vsr_kit.models.vision import chat_ids, rope_positions
@@ -65,15 +67,42 @@ class LessonEncoder:
             self.before, self.after = f"<|im_start|>user{turn}".split(MARK)
         self.eos = "<|im_end|>"
 
-    def __call__(self, lessons: Sequence[Lesson]) -> list[tuple[list[int], int]]:
-        """Token ids of each lesson after the prefix, and how many of them are not to be learnt: prompt, what is given.
+    def __call__(self, lessons: Sequence[Lesson]) -> list[Encoded]:
+        """Token ids of each lesson after the prefix, and which of them are not to be learnt.
 
         What is given has to end where a word ends, and its reply to begin with the next, or tokens would differ.
         """
         tokenizer = self.processor.tokenizer
         asked = tokenizer([self.before + lesson.user + self.after + lesson.given for lesson in lessons])["input_ids"]
-        replies = tokenizer([lesson.reply + self.eos for lesson in lessons])["input_ids"]
-        return [(a + r, len(a)) for a, r in zip(asked, replies, strict=True)]
+        replies = tokenizer([lesson.reply + self.eos for lesson in lessons], return_offsets_mapping=True)
+        return [
+            Encoded(before + reply, len(before), _passed_over(lesson, offsets, len(before)))
+            for lesson, before, reply, offsets in zip(
+                lessons, asked, replies["input_ids"], replies["offset_mapping"], strict=True
+            )
+        ]
+
+
+class Encoded(NamedTuple):
+    """A lesson as tokens.
+
+    Attributes:
+        ids: after the prefix.
+        prompt: how many of them stand before what is learnt: the question, and what is given.
+        passed_over: positions behind these that are not learnt either.
+    """
+
+    ids: list[int]
+    prompt: int
+    passed_over: frozenset[int] = frozenset()
+
+
+def _passed_over(lesson: Lesson, offsets: Sequence[tuple[int, int]], prompt: int) -> frozenset[int]:
+    if not lesson.results_only:
+        return frozenset()
+    learnt = results_in(lesson.reply)
+    inside = (any(begin < end_at and end > begin_at for begin_at, end_at in learnt) for begin, end in offsets)
+    return frozenset(prompt + place for place, own in enumerate(inside) if not own)
 
 
 def _messages(user: str, clip: bool) -> list[dict]:
@@ -142,7 +171,7 @@ def lesson_loss(
             astray, count = _chunk_grounding(prefix, grounding, model, part, clips)
             looked, words = looked + astray, words + count
         if copying is not None:
-            pointers = [pointers_in(ids, copying.texts, prompt) for ids, prompt in part]
+            pointers = [pointers_in(ids, copying.texts, prompt) for ids, prompt, *_ in part]
             astray, count = copying_loss(WATCH.seen, pointers, len(prefix.ids_P))
             copied, values = copied + astray, values + count
         WATCH.seen.clear()
@@ -158,9 +187,9 @@ def lesson_loss(
 
 
 def _chunk_grounding(prefix: Prefix, grounding: Grounding, model, encoded, clip_of_row):
-    longest = max(len(ids) for ids, _ in encoded)
+    longest = max(len(ids) for ids, *_ in encoded)
     named = torch.full((len(encoded), longest), -1)
-    for row, (ids, _) in enumerate(encoded):
+    for row, (ids, *_) in enumerate(encoded):
         named[row, : len(ids)] = grounding.category_of_token[torch.tensor(ids)]
     return grounding_loss(named, grounding.shown_BVC[clip_of_row], prefix.ids_P == model.config.video_token_id)
 
@@ -178,12 +207,14 @@ def _read_clips(model, prefix: Prefix, features_BVD: torch.Tensor) -> list[tuple
 
 
 def _chunk_loss(model, prefix: Prefix, keys_values, encoded, clip_of_row) -> tuple[torch.Tensor, float]:
-    n, longest = len(encoded), max(len(ids) for ids, _ in encoded)
+    n, longest = len(encoded), max(len(ids) for ids, *_ in encoded)
     ids, labels = torch.zeros(n, longest, dtype=torch.long), torch.full((n, longest), -100)
-    for row, (row_ids, prompt) in enumerate(encoded):
+    for row, (row_ids, prompt, *rest) in enumerate(encoded):
         line = torch.tensor(row_ids)
         ids[row, : len(line)] = line
         labels[row, prompt - 1 : len(line) - 1] = line[prompt:]  # a token's label stands where it is predicted
+        for passed_over in rest:
+            labels[row, [place - 1 for place in sorted(passed_over)]] = -100
     index = torch.tensor(clip_of_row)
     cache = DynamicCache()
     for layer, (keys, values) in enumerate(keys_values):

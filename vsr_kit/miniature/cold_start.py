@@ -1,10 +1,11 @@
 """The cold start of Vision-R1 on the miniature: all of the language model learns to write chains that compute.
 
-The base says where things stand and cannot calculate with it. Its cold start has three stages. *recall* and *steps*
-have no clip: places are given as text, first only to be said again, then to be subtracted and measured, with the
-copying loss. *chains* stands behind clips: most questions are answered with chains that a describer and a rule reasoner
-wrote (`vsr_kit.bridging`), some in one glance, beside looks at the clip and lessons without one. The vision tower stays
-as it is, as in Vision-R1, whose own cold start is a full fine-tuning on 200 thousand chains.
+The base says where things stand and cannot calculate with it. Its cold start has three stages. *values* and *steps*
+have no clip: places are given as text and said again, with the copying loss, beside differences and distances of places
+that are there to be read; then places are fetched and calculated with. *chains* stands behind clips: most questions are
+answered with chains that a describer and a rule reasoner wrote (`vsr_kit.bridging`), some in one glance, beside looks
+at the clip and lessons without one. The vision tower stays as it is, as in Vision-R1, whose own cold start is a full
+fine-tuning on 200 thousand chains.
 
 What is built in: a chain's places are those of the room shown (of a stated share of chains), its arithmetic is right,
 and its answer follows from it. Chains whose answer misses the truth are left out, as Vision-R1 leaves them out.
@@ -81,19 +82,21 @@ class ColdStartRecipe:
 
     base: str = "mini"
     seed: int = 0
-    num_rooms: int = 4000
+    num_rooms: int = 2500
     rooms_seed: int = 2002
     num_frames: int = 8
     size_px: int = 112
     grounded_share: float = 1.0
     style: Style = LONG_WINDED
     right_from: float = 0.5
-    recall: ColdStage = ColdStage(steps=140, learning_rate=2e-3, texts={"recall": 64})
-    steps: ColdStage = ColdStage(steps=450, learning_rate=2e-3, texts={"recall": 8, "steps": 32, "question": 16})
+    values: ColdStage = ColdStage(steps=400, learning_rate=2e-3, texts={"recall": 32, "sums": 24})
+    steps: ColdStage = ColdStage(
+        steps=200, learning_rate=1.5e-3, texts={"recall": 4, "sums": 8, "steps": 24, "question": 12}
+    )
     chains: ColdStage = ColdStage(
-        steps=280,
+        steps=200,
         learning_rate=1e-3,
-        texts={"recall": 4, "steps": 12, "question": 8},
+        texts={"recall": 2, "sums": 4, "steps": 8, "question": 4},
         clips_per_step=12,
         chains_per_clip=5,
         glances_per_clip=2,
@@ -135,7 +138,7 @@ def cold_start(
             write_json(work / CHECKPOINTS, {"folders": folders})
         _wait()
         teacher = ColdStart(recipe, work, fuse)
-        teacher.teach("recall", recipe.recall)
+        teacher.teach("values", recipe.values)
         teacher.teach("steps", recipe.steps)
         teacher.film()
         teacher.teach("chains", recipe.chains)

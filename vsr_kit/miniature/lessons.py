@@ -91,11 +91,13 @@ class Lesson:
         user: what is asked.
         reply: what is to be said.
         given: the reply's beginning, which is there to be read and not learnt, such as places that nobody could know.
+        results_only: of the reply, learn the results of steps alone (`bridging.chains.results_in`).
     """
 
     user: str
     reply: str
     given: str = ""
+    results_only: bool = False
 
 
 def place_text(room: Room, box: Box) -> str:

@@ -33,10 +33,10 @@ OTHER_NAMES = tuple(
 HELD_OUT_NAMES = tuple("wardrobe, toaster, globe, side table, helmet, drum, puppet, mug, aquarium, jacket".split(", "))
 _ROOM_WORDS, _MADE_UP = 0.5, 0.25  # shares of lessons that name nothing but what rooms have, or what nothing is called
 _SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
-_RECALLS, _STEPS = 6, 3
+_RECALLS, _SUMS, _STEPS = 6, 8, 3
 _EXTENT_M = (1.0, 5.0)  # places lie in a square, whose half side is drawn
 _TURN_MARGIN_DEG = 12
-KINDS = ("recall", "steps", "question")
+KINDS = ("recall", "sums", "steps", "question")
 
 
 def text_lesson(
@@ -53,8 +53,8 @@ def text_lesson(
     if names is None:
         drawn = rng.random()
         names = CATEGORIES if drawn < _ROOM_WORDS else (*CATEGORIES, *OTHER_NAMES)
-        names = [_made_up(rng) for _ in range(6)] if drawn > 1 - _MADE_UP else names
-    return {"recall": _recall, "steps": _steps, "question": _question}[kind](rng, names, style)
+        names = sorted({_made_up(rng) for _ in range(12)}) if drawn > 1 - _MADE_UP else names
+    return {"recall": _recall, "sums": _sums, "steps": _steps, "question": _question}[kind](rng, names, style)
 
 
 def _made_up(rng: np.random.Generator) -> str:
@@ -82,6 +82,16 @@ def _recall(rng, names, style) -> Lesson:
     order = [list(places)[i] for i in rng.permutation(2 * len(places))[:_RECALLS] % len(places)]
     said = " ".join(f"{place_text(name, places[name])}." for name in order)
     return Lesson(_where(places), f" {said}", _given(places))
+
+
+def _sums(rng, names, style) -> Lesson:
+    said = []
+    for _ in range(_SUMS):
+        places = _places(rng, names, 2)
+        distance, degrees = ((True, False), (False, True), (True, True))[int(rng.integers(3))]
+        step = step_text(*places, places, distance=distance, degrees=degrees)
+        said.append(step.partition(": ")[2] + ".")
+    return Lesson("How far?", " ".join(said), results_only=True)
 
 
 def _steps(rng, names, style) -> Lesson:

@@ -9,6 +9,7 @@ Left out: data. Nothing here has seen a result.
 from __future__ import annotations
 
 import importlib.util
+import sys
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -75,9 +76,11 @@ def _from_file(path: Path) -> Recipe:
     if spec is None or spec.loader is None:
         raise ValueError(f"{path} is no Python file: --recipe takes one with a RECIPE in it")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses of the file look themselves up
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        del sys.modules[spec.name]
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         where = f"{path}, line {lines[-1] if lines else getattr(error, 'lineno', None) or 1}"
         raise ValueError(f"{where}: {type(error).__name__}: {error}; mend the recipe") from error
@@ -125,17 +128,22 @@ def base_conditions(names: Iterable[str] = ()) -> list[Condition]:
 
 def tuning_variants() -> tuple[Variant, ...]:
     """Every method at every learning rate of the grid, for half as many steps, judged on validation rooms."""
-    methods = {v.tuned_as: v for recipe in recipes() for v in reversed(recipe.variants) if v.tuned_as in recipe.tuned}
-    return tuple(_tuning(methods[name], rate) for name in methods for rate in LEARNING_RATES)
+    methods = {
+        v.tuned_as: (v, recipe.tuned_on)
+        for recipe in recipes()
+        for v in reversed(recipe.variants)
+        if v.tuned_as in recipe.tuned
+    }
+    return tuple(_tuning(*methods[name], rate) for name in methods for rate in LEARNING_RATES)
 
 
-def _tuning(first: Variant, rate: float) -> Variant:
+def _tuning(first: Variant, questions: str, rate: float) -> Variant:
     return replace(
         first,
         name=f"tuning-{first.tuned_as}-{rate:g}",
         group="tuning",
-        changes={"learning_rate": rate, "steps": TUNING_STEPS},
-        asked=(("val-vsi-bench", first.mode, "own"),),
+        changes={**first.changes, "learning_rate": rate, "steps": TUNING_STEPS},
+        asked=((questions, first.mode, "own"),),
         seeds=(TUNING_SEED,),
     )
 

@@ -144,6 +144,13 @@ class Evidence:
         asked = {"mode": known.mode, "cap": known.cap, "prompt_set": known.prompt_set}
         return {} if of == "base" and as_the_study else asked
 
+    def texts(self, mode: str, questions: str, model: str = "base", **how) -> list[dict]:
+        """An untrained model's greedy answers about the own clips: rows with `prediction` and `truncated`.
+
+        how: cap and prompt_set, as a `Condition` has them.
+        """
+        return answers.condition_answers(Condition(questions, model, mode, **how), self.folder)
+
     def trained(self, of: str, clip: str = "own", questions: str | None = None, mode: str | None = None) -> list:
         """The greedy answers of a variant's runs, one list a seed; in its own mode unless another is named.
 

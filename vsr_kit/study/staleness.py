@@ -35,7 +35,8 @@ _UNKNOWN = "not recorded"
 def settings_of(variant: Variant) -> dict:
     """What a run of a variant records as its settings, but for the number of its questions."""
     settings = {**asdict(variant.profile), **variant.trained_by.settings(), "questions": variant.questions}
-    return {**settings, "group": variant.group}
+    begun = {"starts_from": variant.starts_from} if variant.starts_from else {}
+    return {**settings, **begun, "group": variant.group}
 
 
 def check_not_stale(

@@ -18,8 +18,10 @@ from vsr_kit.paths import checkpoint_of
 from vsr_kit.recipes import MINI, model_of
 from vsr_kit.runs import RunFolder
 from vsr_kit.runs.attempts import INTERRUPTED
+from vsr_kit.study.conditions import reference_runs
 from vsr_kit.study.question_sets import QuestionSet
 from vsr_kit.study.staleness import check_not_stale, check_rows, settings_of
+from vsr_kit.training.joints import Start
 
 SAVE_EVERY = 40
 ENDS, BETWEEN = 5, 20  # rollouts are kept of so many steps at either end, and of every so many-th
@@ -52,6 +54,7 @@ def train_variant(variant: Variant, seed: int, questions: QuestionSet, folder: P
         resume=resume,
         save_every=SAVE_EVERY,
         quiet=True,
+        start=_start(variant, seed, folder),
     )
     if trained.stopped == INTERRUPTED:
         raise KeyboardInterrupt  # the run is left as it is, to be gone on with
@@ -69,6 +72,20 @@ def train_variant(variant: Variant, seed: int, questions: QuestionSet, folder: P
     keep(run, kept)
     shutil.rmtree(run.path)
     return kept
+
+
+def _start(variant: Variant, seed: int, folder: Path) -> Start | None:
+    """The adapter that a variant's seed goes on with: this study's, or the shipped one's of the same name."""
+    if not variant.starts_from:
+        return None
+    name = f"{variant.starts_from}-seed{seed}"
+    for place in (folder, reference_runs()):
+        if (place / name / "summary.json").exists():
+            return Start(place / name / "adapter")
+    raise FileNotFoundError(
+        f"{variant.name} goes on with {name}, which is neither in {folder} nor among the shipped runs: train it first, "
+        f"vsr reproduce --only {variant.starts_from}"
+    )
 
 
 def sum_of_seconds(rows: Sequence[dict]) -> float:
