@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from vsr_kit.cli import app, main
 from vsr_kit.paths import SHIPPED
+from vsr_kit.questions import MULTI_STEP_TYPES
 from vsr_kit.runs import RunFolder, run_folders
 from vsr_kit.runs.provenance import checkpoint_hash
 from vsr_kit.training.run import Cost, Trained
@@ -178,6 +179,27 @@ def trainer(monkeypatch):
         "vsr_kit.runs.checkpoints.check_trainer_checkpoint", lambda path: None
     )  # test_damage.py tries it
     return seen
+
+
+def test_eval_asks_the_types_that_are_named(stub, runs):
+    done = vsr("eval", "--rooms", 4, "--frames", 2, "--size", 28, "--types", "multi-step")
+    assert done.exit_code == 0, done.output
+    (run,) = runs()
+    assert {row["question_type"] for row in run.read_predictions()} == set(MULTI_STEP_TYPES)
+    assert run.config["config"]["types"] == ["multi-step"]
+    (scores,) = run.summary["scores"].values()
+    assert set(scores) == {"multi_step", *MULTI_STEP_TYPES}
+    assert [name for name in run.summary["headline"] if name.startswith("multi_step, per cent")]
+    assert not [name for name in run.summary["headline"] if name.startswith("overall")]
+
+
+def test_train_takes_the_types_that_are_named_in_open_words_and_resumes_with_them(trainer, runs):
+    vsr("train", "--rooms", 4, "--steps", 3, "--mode", "think", "--types", "multi-step")
+    (run,) = runs()
+    assert vsr("train", "--resume", run.path).exit_code == 0
+    begun, resumed = (given["rows"] for given in trainer)
+    assert begun == resumed and {row["question_type"] for row in begun} == set(MULTI_STEP_TYPES)
+    assert {row["phrasing"] for row in begun} == {"vsi-100k"}
 
 
 def test_train_takes_the_profile_its_changes_and_rooms_of_the_training_split(trainer, runs):

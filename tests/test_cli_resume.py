@@ -42,6 +42,7 @@ def unfinished(trainer, runs):  # noqa: F811
         (["--profile", "t4"], "--profile t4 (the run has mini)"),
         (["--detector", "empty_thought"], "--detector empty_thought"),
         (["--seconds", 5], "--seconds 5.0 (the run has 0)"),
+        (["--types", "multi-step"], "leave out --types multi-step"),
     ],
 )
 def test_flags_beside_resume_that_say_otherwise_are_refused(unfinished, monkeypatch, capsys, flags, told):

@@ -39,6 +39,12 @@ class Harness(StrEnum):
     lmms_eval = "lmms-eval"
 
 
+Types = Annotated[
+    list[str] | None,
+    typer.Option(help="A question type, or trained, held-out or multi-step; may repeat. Multi-step ones need naming."),
+]
+
+
 def build(
     rooms: Annotated[str, typer.Option(help="A geometry file, or the number of procedural rooms to make.")],
     out: Annotated[Path, typer.Option(help="Folder to write; an earlier build there is replaced.")],
@@ -48,19 +54,21 @@ def build(
     rules: Annotated[
         RuleSet, typer.Option(help="What is asked: by VSI-Bench's rules, or by those of the shipped study.")
     ] = RuleSet.benchmark,
+    types: Types = None,
 ) -> None:
     """Make questions from rooms: questions.jsonl with VSI-Bench's fields, rooms.json and, with --video, clips."""
     from vsr_kit import data
-    from vsr_kit.questions import RULES
+    from vsr_kit.questions import RULES, named_types
     from vsr_kit.rooms import read_rooms
     from vsr_kit.runs.interrupts import say_on_full_disk, say_on_stop
 
     if seed < 0:
         raise ValueError(f"--seed is {seed}, must be 0 or more")
+    asked = named_types(types or [])
     how = f"begin again with the same command (what {out} held is kept)"
     with say_on_stop(how) as stop, say_on_full_disk(out, stop):
         geometry = read_rooms(rooms, seed, RULES[rules.value].walls)
-        how = {"video": video, "skipped": geometry.skipped, "progress": True, "rules": rules.value}
+        how = {"video": video, "skipped": geometry.skipped, "progress": True, "rules": rules.value, "types": asked}
         try:
             built = data.build(geometry.rooms, out, phrasing.value, seed, **how)
         except (KeyboardInterrupt, OSError):
@@ -82,7 +90,7 @@ def score(
     harness: Annotated[
         Harness, typer.Option(help="VSI-Bench's own scorer, one that reads chains of thought, or lmms-eval's.")
     ] = Harness.official,
-    as_json: Annotated[bool, typer.Option("--json", help="Print `overall` and every task, in per cent.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print means and every task, in per cent.")] = False,
 ) -> None:
     """Score predictions: per task and type, parse failures apart from wrong answers."""
     from vsr_kit.evaluation import read_predictions
@@ -99,7 +107,7 @@ _HEADINGS = ("question type", "%", "n", "right", "partly", "wrong", "not read")
 
 
 def show_scores(table) -> None:
-    """Print a ScoreTable: a line for each question type, then the tasks' mean.
+    """Print a ScoreTable: a line for each question type, then the tasks' mean, and that of multi-step types.
 
     However narrow the terminal, numbers are whole: names of types are broken, behind underscores where it can be, then
     headings at their spaces; then the lines between the columns go. A table too wide even so stays too wide.
@@ -107,11 +115,16 @@ def show_scores(table) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from vsr_kit.questions import MULTI_STEP_TYPES
+
     rows = []
     for kind, found in table.types.items():
         counts = (found.n, found.right, found.partly, found.wrong, found.unparsed)
         rows.append((kind, f"{100 * found.mean:.1f}", *map(str, counts)))
-    rows.append(("overall: mean of tasks", f"{100 * table.overall:.1f}", str(table.n), "", "", "", ""))
+    n = {"multi_step": sum(table.types[kind].n for kind in MULTI_STEP_TYPES if kind in table.types)}
+    n["overall"] = table.n - n["multi_step"]
+    for name, mean in table.means.items():
+        rows.append((f"{name}: mean of tasks", f"{100 * mean:.1f}", str(n[name]), "", "", "", ""))
     console = Console()
     widths, lines = _widths(rows, console.width)
     plain = {} if lines else {"box": None, "pad_edge": False, "padding": (0, 0, 0, 1)}
@@ -119,7 +132,7 @@ def show_scores(table) -> None:
     for heading, width in zip(_HEADINGS, widths, strict=True):
         grid.add_column(heading, justify="left" if heading == _HEADINGS[0] else "right", width=width, overflow="fold")
     for number, (kind, *numbers) in enumerate(rows, 1):
-        if number == len(rows):
+        if number == len(rows) - len(table.means) + 1:
             grid.add_section()
         grid.add_row(_broken(kind, widths[0]), *numbers)
     Console(width=max(console.width, sum(widths) + _gaps(lines))).print(grid)

@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from vsr_kit import validation
-from vsr_kit.cli.data import Harness, Phrasing
+from vsr_kit.cli.data import Harness, Phrasing, Types
 from vsr_kit.cli.resume import is_over, needed, refuse_changes, settings_of, typed
 from vsr_kit.paths import checkpoint_of
 from vsr_kit.runs import RunFolder, check_name, runs_root
@@ -87,6 +87,7 @@ def eval_(
     frames: Annotated[int, typer.Option(help="Frames of a clip.")] = 8,
     size: Annotated[int, typer.Option(help="Width and height of filmed frames in pixels.")] = 112,
     skip_broken_clips: SkipBroken = False,
+    types: Types = None,
     seed: Seed = 0,
     name: Annotated[str, typer.Option(help="Name of the run folder.")] = "eval",
     resume: Resume = None,
@@ -109,6 +110,7 @@ def eval_(
         "frames": frames,
         "size": size,
         "skip_broken_clips": skip_broken_clips,
+        "types": types or [],
     }
     evaluate(settings, harness.value, seed, name, resume, typed(context))
 
@@ -168,13 +170,15 @@ def train(
     questions_per_clip: Annotated[int | None, typer.Option(help="Questions of a clip that meet in a step.")] = None,
     numeric: Annotated[str | None, typer.Option(help="How numbers are rewarded: paper, mra, …")] = None,
     skip_broken_clips: SkipBroken = False,
+    types: Types = None,
     seed: Seed = 0,
     name: Annotated[str, typer.Option(help="Name of the run folder.")] = "grpo",
     resume: Resume = None,
 ) -> None:
     """Train by GRPO, SFT or DPO (QLoRA on the language model) on rooms of the training split, into a run folder.
 
-    The two held-out question types, route planning and appearance order, are never trained on.
+    The two held-out question types, route planning and appearance order, are never trained on; the kit's multi-step
+    types are, where --types names them.
     """
     from vsr_kit.cli.training import train as start
 
@@ -197,6 +201,7 @@ def train(
         "per_room": per_room,
         "seconds": seconds or None,
         "skip_broken_clips": skip_broken_clips,
+        "types": types or [],
     }
     changes = {key: value for key, value in changes.items() if value is not None}
     start(profile, changes, settings, seed, name, resume, typed(context))
@@ -215,6 +220,7 @@ def evaluate(
     """
     from vsr_kit.evaluation.evaluate import answered_scenes, load_questions
     from vsr_kit.evaluation.predictions import mismatched_clips
+    from vsr_kit.questions import named_types
     from vsr_kit.runs.interrupts import say_on_full_disk, say_on_stop
 
     with say_on_stop("begin again with the same command (nothing was recorded)") as stop:
@@ -237,6 +243,7 @@ def evaluate(
             settings["rooms"],
             split=settings["split"],
             phrasing=settings["phrasing"],
+            types=named_types(settings.get("types", [])),
             per_type=settings["per_type"] or None,
             num_frames=settings["frames"],
             size_px=settings["size"],
@@ -285,7 +292,8 @@ def _ask_and_tell(loaded, checkpoint, rows, shown, run, settings: dict, seed: in
     cut = sum(row["truncated"] for row in answered) / len(answered)
     run.summarise(
         scores={label: table.percent()},
-        headline={f"overall, per cent ({label})": table.overall * 100, "cut off by the cap, per cent": 100 * cut},
+        headline={f"{name}, per cent ({label})": mean * 100 for name, mean in table.means.items()}
+        | {"cut off by the cap, per cent": 100 * cut},
     )
     run.finish()
     show_scores(table)

@@ -34,7 +34,6 @@ def train(
     given: the options that were typed, which may not contradict the record.
     """
     from vsr_kit.evaluation.evaluate import load_questions
-    from vsr_kit.questions import TRAINED_TYPES
     from vsr_kit.runs.interrupts import say_on_full_disk, say_on_stop
 
     with say_on_stop("begin again with the same command (nothing was recorded)") as stop:
@@ -48,7 +47,7 @@ def train(
             settings["rooms"],
             split="train",
             phrasing=settings["phrasing"],
-            types=TRAINED_TYPES,
+            types=_types(settings),
             per_room=settings["per_room"],
             num_frames=chosen.num_frames,
             size_px=chosen.size_px,
@@ -101,6 +100,7 @@ def _work(profile: str, changes: dict, settings: dict, seed: int, name: str, res
         run = RunFolder.resume(resume) if _main_process() else run
     names = ("method", "mode", "extra_rewards", "detectors")
     method = make_method(**{name: settings[name] for name in names if name in settings})
+    _types(settings)
     validation.seed(seed)
     validation.whole("per_room", settings["per_room"])
     if settings["seconds"] is not None:
@@ -109,6 +109,20 @@ def _work(profile: str, changes: dict, settings: dict, seed: int, name: str, res
     if isinstance(method, GRPO):
         method.reward_funcs(chosen.numeric)
     return chosen, method, settings, seed, run
+
+
+def _types(settings: Mapping) -> tuple[str, ...]:
+    """The types to train on: those named, else the papers'.
+
+    Raises:
+        ValueError: a name that is none, or of a type that nothing here trains on.
+    """
+    from vsr_kit.questions import HELD_OUT_TYPES, TRAINED_TYPES, named_types
+
+    types = named_types(settings.get("types", [])) or TRAINED_TYPES
+    if held_out := [name for name in types if name in HELD_OUT_TYPES]:
+        raise ValueError(f"types has {', '.join(held_out)}: these are held out of all training; leave them out")
+    return types
 
 
 def _run(profile, method, asked, run, seed: int, how: dict):

@@ -296,6 +296,7 @@ def build(
         for room in rooms:
             clip_path(out, room.dataset, room.name)  # every name before any work
     settings = {"phrasing": phrasing, "seed": seed, "video": video, "rules": rules.name}
+    settings |= {} if types is None else {"types": list(types)}
     if video:
         settings |= {"num_frames": num_frames, "size_px": size_px}
     with filling(out, settings) as staged:
