@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def imagined(room: Room, rng: np.random.Generator) -> Room:
     boxes = []
     for box in room.boxes:
         spot = np.asarray(room.shell.center) + (rng.random(3) - 0.5) * np.asarray(room.shell.size)
-        size = tuple(float(s * f) for s, f in zip(box.size, np.exp(rng.normal(0, 0.4, 3)), strict=True))
+        size: Any = tuple(float(s * f) for s, f in zip(box.size, np.exp(rng.normal(0, 0.4, 3)), strict=True))
         boxes.append(replace(box, center=tuple(spot.tolist()), size=size))
-    walls = tuple(float(s * f) for s, f in zip(room.shell.size, np.exp(rng.normal(0, 0.3, 3)), strict=True))
+    walls: Any = tuple(float(s * f) for s, f in zip(room.shell.size, np.exp(rng.normal(0, 0.3, 3)), strict=True))
     return replace(room, boxes=tuple(boxes), shell=replace(room.shell, size=walls))

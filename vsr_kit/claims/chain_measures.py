@@ -7,6 +7,7 @@ Left out: the quality of chains, which is described (`bridging.quality`) and dec
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -58,16 +59,15 @@ def share_slope(name: str, variants: Mapping[float, str], questions: str) -> Mea
     """
 
     def measure(evidence: Evidence) -> dict[str, Finding]:
-        gains = [
-            [100 * (think.overall - glance.overall) for think, glance in zip(*both, strict=True)]
-            for both in (
-                (evidence.trained(of, questions=questions), evidence.trained(of, questions=questions, mode="vanilla"))
-                for of in variants.values()
-            )
-        ]
+        gains = []
+        asked: Any = None
+        for of in variants.values():
+            think: Any = evidence.trained(of, questions=questions)
+            glance: Any = evidence.trained(of, questions=questions, mode="vanilla")
+            gains.append([100 * (a.overall - b.overall) for a, b in zip(think, glance, strict=True)])
+            asked = think[0]
         seeds = min(map(len, gains))
         slopes = [100 * np.polyfit(list(variants), [own[seed] for own in gains], 1)[0] for seed in range(seeds)]
-        asked = evidence.trained(next(iter(variants.values())), questions=questions)[0]
         return {name: over_seeds(slopes, asked.n, len(set(asked.rooms)))}
 
     return measure

@@ -18,6 +18,7 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -156,7 +157,7 @@ class ColdStart:
 
     def __init__(self, recipe: ColdStartRecipe, work: Path, fuse: bool = True) -> None:
         self.recipe, self.work = recipe, work
-        loaded = load_model(recipe.base, None, quiet=True)
+        loaded: Any = load_model(recipe.base, None, quiet=True)
         self.model, self.processor = loaded.model.float().train(), loaded.processor
         self.model.requires_grad_(False)
         self.model.model.language_model.requires_grad_(True)
@@ -257,4 +258,4 @@ class ColdStart:
     def _right(self, answer: str, row: dict) -> bool:
         if row["question_type"] not in NUMERIC_TYPES or row["question_type"] == "object_counting":
             return answer == row["ground_truth"]
-        return mra(float(answer), float(row["ground_truth"])) >= self.recipe.right_from
+        return bool(mra(float(answer), float(row["ground_truth"])) >= self.recipe.right_from)

@@ -101,7 +101,7 @@ def copying_loss(
     bind = [(row, at, (to,)) for row, own in enumerate(pointers) for at, to in own.bind]
     fetch = [(row, at, to) for row, own in enumerate(pointers) for at, to in own.fetch]
     parts = [_off_target(*seen[BIND_LAYER], bind, before), _off_target(*seen[FETCH_LAYER], fetch, before)]
-    return sum(total for total, _ in parts), sum(count for _, count in parts)
+    return parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
 
 
 def _off_target(query, key, looks, before: int) -> tuple[torch.Tensor, int]:

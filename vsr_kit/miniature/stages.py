@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -29,16 +30,35 @@ from transformers.models.qwen2_vl import modeling_qwen2_vl
 from vsr_kit.files import append_lines, read_json, read_lines, reading, replace
 from vsr_kit.miniature.folder import RECIPE, must_agree
 from vsr_kit.miniature.lessons import WATCH
-from vsr_kit.miniature.recipe import Stage
 
 SAVE_EVERY = 100  # a multiple of LOG_EVERY, so that a resumed stage logs means over as many steps
 LOG_EVERY = 25
 _FUSED: dict = {}
 
 
+class Schedule(Protocol):
+    """What the loop reads of a stage; `recipe.Stage` is one."""
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The highest, after the warm-up."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Of AdamW."""
+
+    @property
+    def warmup(self) -> int:
+        """Steps until the rate is at its highest."""
+
+
 def run_stage(
     name: str,
-    stage: Stage,
+    stage: Schedule,
     folder: Path,
     model: nn.Module,
     parameters: Iterable[tuple[Iterable[nn.Parameter], float]],
@@ -105,7 +125,7 @@ def _average_gradients(parameters: list[nn.Parameter]) -> None:
         p.grad = grad.view_as(p)
 
 
-def _rate(step: int, stage: Stage) -> float:
+def _rate(step: int, stage: Schedule) -> float:
     warm = min((step + 1) / stage.warmup, 1.0)
     return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / stage.steps))))
 

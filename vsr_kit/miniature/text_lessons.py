@@ -89,7 +89,8 @@ def _sums(rng, names, style) -> Lesson:
     for _ in range(_SUMS):
         places = _places(rng, names, 2)
         distance, degrees = ((True, False), (False, True), (True, True))[int(rng.integers(3))]
-        step = step_text(*places, places, distance=distance, degrees=degrees)
+        a, b = places
+        step = step_text(a, b, places, distance=distance, degrees=degrees)
         said.append(step.partition(": ")[2] + ".")
     return Lesson("How far?", " ".join(said), results_only=True)
 
@@ -116,6 +117,7 @@ def _question(rng, names, style) -> Lesson:
         if _clear(kind, list(places), places):
             break
     found = reason(row, Description(None, objects), style, rng)
+    assert found is not None  # every object is described
     use = ("train", "eval")[int(rng.integers(2))]
     whole = target_completion("think", use, found.chain, found.answer)
     given = whole[: whole.index(_given(places))] + _given(places)

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ BETA = 1e-2
 TUNED: dict[str, float] = {"vr1-full": 2.5e-4}
 ZERO_RATE = CHAINS_RATE = 1e-3
 MAIN_SEEDS, OTHER_SEEDS = (1, 2, 3, 4, 5), (1, 2, 3)
-ASKED = {"cap": LONGEST, "prompt_set": "train"}
+ASKED: dict[str, Any] = {"cap": LONGEST, "prompt_set": "train"}
 
 
 def stages(*groups: int, hard: bool = True) -> tuple[Stage, ...]:
@@ -80,7 +81,7 @@ def arm(
         "num_generations": first.num_generations,
         "max_chain_tokens": first.max_completion_length,
     }
-    own = {"asked": ((WORDS_SET, "think", "own"),), "seeds": OTHER_SEEDS} | ASKED | more
+    own: dict[str, Any] = {"asked": ((WORDS_SET, "think", "own"),), "seeds": OTHER_SEEDS} | ASKED | more
     rate = TUNED["vr1-full"] if rate is None else rate
     return Variant(name, "vision-r1", "vr1-full", mode="think", changes=changes, how=how, learning_rate=rate, **own)
 
@@ -116,7 +117,7 @@ def _training_rooms() -> dict[str, Room]:
 
 def _right(answer: str, row: Mapping) -> bool:
     if row["question_type"] in NUMERIC_TYPES and row["question_type"] != "object_counting":
-        return mra(float(answer), float(row["ground_truth"])) >= 0.5
+        return bool(mra(float(answer), float(row["ground_truth"])) >= 0.5)
     return answer == row["ground_truth"]
 
 
@@ -125,7 +126,7 @@ def _knob(name: str, chains: RoomChains) -> Variant:
     changes = {"model": COLD, "steps": 100, "max_chain_tokens": LONGEST}
     asked = tuple((questions, mode, "own") for questions in (PLACES_SET,) for mode in ("think", "vanilla"))
     how = SFT("think", targets=chains)
-    more = {"asked": asked, "seeds": OTHER_SEEDS, "learning_rate": CHAINS_RATE} | ASKED
+    more: dict[str, Any] = {"asked": asked, "seeds": OTHER_SEEDS, "learning_rate": CHAINS_RATE} | ASKED
     return Variant(name, "vision-r1", "vr1-full", mode="think", changes=changes, how=how, **more)
 
 

@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,11 +98,12 @@ def _chat(text: str) -> list[dict]:
 
 def _said(loaded: Loaded, prompts: Sequence[EncodedPrompt], cap: int) -> list[str]:
     """Greedy replies to prompts that are encoded already."""
+    tokenizer: Any = loaded.processor.tokenizer  # type: ignore[attr-defined]
     texts = [""] * len(prompts)
     for batch, reading in prefill(loaded.model, list(prompts), _BATCH, 1):
         ids = decode(loaded, reading, torch.tensor(batch), cap, greedy)
         for i, own in zip(batch, ids, strict=True):
-            texts[i] = loaded.processor.tokenizer.decode(own, skip_special_tokens=True)
+            texts[i] = tokenizer.decode(own, skip_special_tokens=True)
     return texts
 
 
@@ -112,11 +114,12 @@ def text_shares(loaded: Loaded, texts: int = TEXTS, seed: int = 99) -> tuple[tup
     """
     rng = np.random.default_rng(seed)
     lessons = [text_lesson("steps", rng, HELD_OUT_NAMES) for _ in range(texts)]
+    tokenizer: Any = loaded.processor.tokenizer  # type: ignore[attr-defined]
     prompts = []
     for lesson in lessons:
         chat = [{"role": "user", "content": [{"type": "text", "text": lesson.user}]}]
         asked = encode_prompt(loaded.model, loaded.processor, chat, None)
-        given = torch.tensor(loaded.processor.tokenizer(lesson.given)["input_ids"])
+        given = torch.tensor(tokenizer(lesson.given)["input_ids"])
         positions = asked.next_position + torch.arange(len(given)).expand(3, -1)
         prompts.append(
             replace(
