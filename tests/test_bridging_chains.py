@@ -51,6 +51,10 @@ def test_a_chain_is_read_back():
     )
 
 
+def test_operands_of_a_step_are_no_statements_of_places():
+    assert read_chain(step_text("tv", "tv", PLACES)).places == ()
+
+
 @pytest.mark.parametrize("text", ["", "tv", "I see a tv in the east.", "tv west x, tv north y", "<b>tv</b> west 3.8"])
 def test_other_words_are_passed_over(text):
     chain = read_chain(text)
@@ -59,6 +63,7 @@ def test_other_words_are_passed_over(text):
 
 def test_nothing_is_minus_zero_and_bearings_are_compass_bearings():
     assert place_text("tv", rounded(-0.04, -0.0)) == "tv east 0.0, tv north 0.0"
+    assert str(rounded(-0.04, -0.0)) == "(0.0, 0.0)" == str(read_chain("tv west 0.0, tv south 0.0").place_of["tv"])
     ways = [(0, 1), (1, 1), (1, 0), (0, -1), (-1, 0), (-0.01, 1)]
     assert [bearing_of(way) for way in ways] == [0, 45, 90, 180, 270, 0]
     assert distance_of(difference((-3.8, 3.7), (0.2, -1.0))) == 6.2
