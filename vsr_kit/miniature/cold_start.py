@@ -90,15 +90,16 @@ class ColdStartRecipe:
     grounded_share: float = 1.0
     style: Style = LONG_WINDED
     right_from: float = 0.5
-    values: ColdStage = ColdStage(steps=400, learning_rate=2e-3, texts={"recall": 32, "sums": 24})
+    # Small steps and many of them: sums are learnt by the number of steps, hardly by the number of lessons in one.
+    values: ColdStage = ColdStage(steps=1800, learning_rate=1e-3, texts={"recall": 4, "sums": 8})
     steps: ColdStage = ColdStage(
-        steps=200, learning_rate=1.5e-3, texts={"recall": 4, "sums": 8, "steps": 24, "question": 12}
+        steps=700, learning_rate=1e-3, texts={"recall": 2, "sums": 4, "steps": 4, "question": 4}
     )
     chains: ColdStage = ColdStage(
-        steps=200,
+        steps=700,
         learning_rate=1e-3,
-        texts={"recall": 2, "sums": 4, "steps": 8, "question": 4},
-        clips_per_step=12,
+        texts={"sums": 2, "steps": 2, "question": 2},
+        clips_per_step=4,
         chains_per_clip=5,
         glances_per_clip=2,
         looks_per_clip=2,
