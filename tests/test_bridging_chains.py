@@ -22,7 +22,7 @@ from vsr_kit.bridging.chains import (
 from vsr_kit.bridging.quality import conclusion
 from vsr_kit.data import make_rows, split_rooms
 from vsr_kit.prompts import parse_answer, same_answer, target_completion
-from vsr_kit.questions import NUMERIC_TYPES
+from vsr_kit.questions import MULTI_STEP_TYPES, NUMERIC_TYPES
 
 PLACES = {"tv": (-3.8, 3.7), "side table": (0.2, -1.0), "bed": (-3.8, -1.3)}
 STEP = (
@@ -205,3 +205,25 @@ def test_conclusions_of_the_other_types():
     assert concluded("room_size_estimation", "The room is 5.0 by 4.2 meters.") == "21.0"
     assert concluded("object_size_estimation", "The tv is 1.2 by 0.5 by 0.4 meters.") == "120"
     assert concluded("object_rel_distance", STEP, ["tv", "side table", "bed"]) is None  # the bed was not measured
+
+
+@pytest.mark.parametrize("phrasing", ["vsi-100k", "vsi-bench"])
+def test_questions_of_several_steps_are_reasoned_through(rooms, phrasing):
+    rows = make_rows(rooms.values(), phrasing, types=MULTI_STEP_TYPES, max_per_type=3)
+    assert {row["question_type"] for row in rows} == set(MULTI_STEP_TYPES)
+    answered, right = [], {}
+    for row in rows:
+        found = reason(row, describe(rooms[row["scene_name"]]), Style(restarts=0.5), np.random.default_rng(1))
+        said = target_completion("think", "train", found.chain, found.answer)
+        answered.append({**row, "prediction": said})
+        near = abs(float(found.answer) / float(row["ground_truth"]) - 1) < 0.1 if _number(row) else None
+        right.setdefault(row["question_type"], []).append(found.answer == row["ground_truth"] if near is None else near)
+    quality = chain_quality(answered, rooms)
+    assert quality.steps_percent == quality.copied_percent == 100
+    assert quality.concluded == len(rows) and quality.follows_percent == 100
+    assert all(np.mean(own) > 0.9 for own in right.values()), right  # rounded places decide close calls otherwise
+    assert reason(rows[0], describe(rooms[rows[0]["scene_name"]], seen=())) is None
+
+
+def _number(row) -> bool:
+    return row["question_type"] in ("object_nearest_size", "object_walk_length")
