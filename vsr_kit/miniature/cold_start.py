@@ -91,9 +91,9 @@ class ColdStartRecipe:
     style: Style = LONG_WINDED
     right_from: float = 0.5
     # Small steps and many of them: sums are learnt by the number of steps, hardly by the number of lessons in one.
-    values: ColdStage = ColdStage(steps=1800, learning_rate=1e-3, texts={"recall": 4, "sums": 8})
+    values: ColdStage = ColdStage(steps=2000, learning_rate=1e-3, texts={"recall": 4, "sums": 4})
     steps: ColdStage = ColdStage(
-        steps=700, learning_rate=1e-3, texts={"recall": 2, "sums": 4, "steps": 4, "question": 4}
+        steps=800, learning_rate=1e-3, texts={"recall": 2, "sums": 2, "steps": 4, "question": 2}
     )
     chains: ColdStage = ColdStage(
         steps=700,
