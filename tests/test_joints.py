@@ -94,10 +94,11 @@ def without_scale(rewards_BG):
 
 def test_advantages_are_those_of_the_function(trained, tmp_path):
     plain = trained(GRPO())
-    assert furthest(plain, trained(GRPO(advantages=as_trl))) < 1e-6
+    # Both divide in another order, and AdamW makes a last digit's difference a part of its first steps.
+    assert furthest(plain, trained(GRPO(advantages=as_trl))) < 1e-5
     run = run_of(tmp_path, "own")
     own = trained(GRPO(advantages=without_scale), run=run)
-    assert furthest(own, trained("vanilla", scale_rewards="none")) < 1e-6 < 1e-4 < furthest(own, plain)
+    assert furthest(own, trained("vanilla", scale_rewards="none")) < 1e-5 < 1e-4 < furthest(own, plain)
     for row in run.read_rollouts():
         group = [r["length_reward"] for r in run.read_rollouts() if (r["step"], r["id"]) == (row["step"], row["id"])]
         assert row["advantage"] == pytest.approx(row["length_reward"] - sum(group) / G, abs=1e-6)
