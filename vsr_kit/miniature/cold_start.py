@@ -38,8 +38,7 @@ from vsr_kit.miniature.text_lessons import text_lesson
 from vsr_kit.miniature.training import save_in_bf16
 from vsr_kit.models.loading import load_model
 from vsr_kit.prompts import target_completion, user_text
-from vsr_kit.questions import NUMERIC_TYPES
-from vsr_kit.rewards import mra
+from vsr_kit.rewards import RIGHT_WITHIN, right_answer
 from vsr_kit.rooms import Room, make_rooms
 
 
@@ -78,7 +77,7 @@ class ColdStartRecipe:
     Attributes:
         grounded_share: of chains that speak of the room shown; the others speak of one that is not there.
         style: how the reasoner writes.
-        right_from: a numeric answer is kept from this mean relative accuracy on.
+        right_within: of the truth, as a share of it, an answer in metres or the like is kept; others must be exact.
     """
 
     base: str = "mini"
@@ -89,7 +88,7 @@ class ColdStartRecipe:
     size_px: int = 112
     grounded_share: float = 1.0
     style: Style = LONG_WINDED
-    right_from: float = 0.5
+    right_within: float = RIGHT_WITHIN
     # Small steps and many of them: sums are learnt by the number of steps, hardly by the number of lessons in one.
     values: ColdStage = ColdStage(steps=2000, learning_rate=1e-3, texts={"recall": 4, "sums": 4})
     steps: ColdStage = ColdStage(
@@ -252,11 +251,6 @@ class ColdStart:
         """
         if rng.random() < self.recipe.grounded_share:
             found = reason(row, describe(room, seen), self.recipe.style, rng)
-            return found if found is not None and self._right(found.answer, row) else None
+            return found if found is not None and right_answer(found.answer, row, self.recipe.right_within) else None
         found = reason(row, describe(imagined(room, rng), seen), self.recipe.style, rng)
         return None if found is None else Reasoned(found.chain, row["ground_truth"])
-
-    def _right(self, answer: str, row: dict) -> bool:
-        if row["question_type"] not in NUMERIC_TYPES or row["question_type"] == "object_counting":
-            return answer == row["ground_truth"]
-        return bool(mra(float(answer), float(row["ground_truth"])) >= self.recipe.right_from)

@@ -30,9 +30,7 @@ from vsr_kit.claims.recipe import BENCH_SET, WATCHED, WORDS_SET, Condition, Reci
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, MOST_RUNS, Claim, gain, most_runs, no_loss, not_testable
 from vsr_kit.data import split_rooms
 from vsr_kit.prompts import MODES, target_completion
-from vsr_kit.questions import NUMERIC_TYPES
-from vsr_kit.rewards import mra
-from vsr_kit.rewards.hard import hard_reward
+from vsr_kit.rewards.hard import hard_reward, right_answer
 from vsr_kit.rooms import Room
 from vsr_kit.training.joints import Stage
 from vsr_kit.training.methods import GRPO, SFT
@@ -105,7 +103,7 @@ class RoomChains:
         shown = bool(rng.random() < self.share)
         described = describe(room if shown else imagined(room, rng))
         found = reason(row, described, Style(self.steps, checks=0.1, detours=0.1, restarts=0.1), rng)
-        if found is None or (shown and not _right(found.answer, row)):
+        if found is None or (shown and not right_answer(found.answer, row)):
             return None
         return target_completion("think", "train", found.chain, found.answer if shown else row["ground_truth"])
 
@@ -113,12 +111,6 @@ class RoomChains:
 @cache
 def _training_rooms() -> dict[str, Room]:
     return {room.name: room for room in split_rooms(400, "train")}
-
-
-def _right(answer: str, row: Mapping) -> bool:
-    if row["question_type"] in NUMERIC_TYPES and row["question_type"] != "object_counting":
-        return bool(mra(float(answer), float(row["ground_truth"])) >= 0.5)
-    return answer == row["ground_truth"]
 
 
 def _knob(name: str, chains: RoomChains) -> Variant:
