@@ -51,6 +51,7 @@ class LessonEncoder:
 
     def __init__(self, model, processor, grid_thw: tuple[int, int, int] | None) -> None:
         self.processor = processor
+        device = model.get_input_embeddings().weight.device
         clip = grid_thw is not None
         text = processor.apply_chat_template(_messages(MARK, clip), tokenize=False, add_generation_prompt=True)
         if clip:
@@ -58,12 +59,12 @@ class LessonEncoder:
             ids = chat_ids(processor, _messages("x", clip), grid_thw)
             cut = ids.tolist().index(end) + 1
             positions, _ = rope_positions(model, ids, grid_thw)
-            self.prefix = Prefix(ids[:cut], positions[:, :cut], int(positions[0, cut]))
+            self.prefix = Prefix(ids[:cut].to(device), positions[:, :cut].to(device), int(positions[0, cut]))
             self.before, self.after = text[text.index("<|vision_end|>") + len("<|vision_end|>") :].split(MARK)
         else:
             system, _, turn = text.partition("<|im_start|>user")  # the first user's turn is the only one
-            ids = torch.tensor(processor.tokenizer(system)["input_ids"])
-            self.prefix = Prefix(ids, torch.arange(len(ids)).expand(3, -1), len(ids))
+            ids = torch.tensor(processor.tokenizer(system)["input_ids"], device=device)
+            self.prefix = Prefix(ids, torch.arange(len(ids), device=device).expand(3, -1), len(ids))
             self.before, self.after = f"<|im_start|>user{turn}".split(MARK)
         self.eos = "<|im_end|>"
 
@@ -191,7 +192,9 @@ def _chunk_grounding(prefix: Prefix, grounding: Grounding, model, encoded, clip_
     named = torch.full((len(encoded), longest), -1)
     for row, (ids, *_) in enumerate(encoded):
         named[row, : len(ids)] = grounding.category_of_token[torch.tensor(ids)]
-    return grounding_loss(named, grounding.shown_BVC[clip_of_row], prefix.ids_P == model.config.video_token_id)
+    device = prefix.ids_P.device
+    shown = grounding.shown_BVC[clip_of_row].to(device)
+    return grounding_loss(named.to(device), shown, prefix.ids_P == model.config.video_token_id)
 
 
 def _read_clips(model, prefix: Prefix, features_BVD: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -215,11 +218,12 @@ def _chunk_loss(model, prefix: Prefix, keys_values, encoded, clip_of_row) -> tup
         labels[row, prompt - 1 : len(line) - 1] = line[prompt:]  # a token's label stands where it is predicted
         for passed_over in rest:
             labels[row, [place - 1 for place in sorted(passed_over)]] = -100
-    index = torch.tensor(clip_of_row)
+    device = prefix.ids_P.device  # rows are filled where that is cheap, and moved at once
+    ids, labels, index = ids.to(device), labels.to(device), torch.tensor(clip_of_row, device=device)
     cache = DynamicCache()
     for layer, (keys, values) in enumerate(keys_values):
         cache.update(keys[index], values[index], layer)
-    positions = (prefix.next_position + torch.arange(longest)).expand(3, n, longest)
+    positions = (prefix.next_position + torch.arange(longest, device=device)).expand(3, n, longest)
     # Padding stands on the right, where causal attention never looks, so no padding mask is needed.
     hidden = model.model.language_model(
         inputs_embeds=model.get_input_embeddings()(ids), position_ids=positions, past_key_values=cache, use_cache=True

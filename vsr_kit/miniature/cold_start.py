@@ -82,7 +82,7 @@ class ColdStartRecipe:
 
     base: str = "mini"
     seed: int = 0
-    num_rooms: int = 2500
+    num_rooms: int = 1600
     rooms_seed: int = 2002
     num_frames: int = 8
     size_px: int = 112
@@ -95,7 +95,7 @@ class ColdStartRecipe:
         steps=800, learning_rate=1e-3, texts={"recall": 2, "sums": 2, "steps": 4, "question": 2}
     )
     chains: ColdStage = ColdStage(
-        steps=700,
+        steps=400,
         learning_rate=1e-3,
         texts={"sums": 2, "steps": 2, "question": 2},
         clips_per_step=4,
@@ -158,7 +158,9 @@ class ColdStart:
     def __init__(self, recipe: ColdStartRecipe, work: Path, fuse: bool = True) -> None:
         self.recipe, self.work = recipe, work
         loaded: Any = load_model(recipe.base, None, quiet=True)
-        self.model, self.processor = loaded.model.float().train(), loaded.processor
+        self.device = torch.device("cuda" if torch.cuda.is_available() and world() == 1 else "cpu")
+        self.chunks = 1 if self.device.type == "cuda" else 3  # there another pass costs more than padding does
+        self.model, self.processor = loaded.model.float().to(self.device).train(), loaded.processor
         self.model.requires_grad_(False)
         self.model.model.language_model.requires_grad_(True)
         tokenizer, size = self.processor.tokenizer, self.model.config.text_config.vocab_size
@@ -168,7 +170,7 @@ class ColdStart:
         self.token_texts = token_texts(tokenizer, size)
         self.category_of_token = category_of_token(tokenizer, size, " (>")  # a chain begins right after its tag
         self.rooms: list[Room] = []
-        optimise_cpu_ops(self.model, fuse)
+        optimise_cpu_ops(self.model, fuse and self.device.type == "cpu")
 
     def film(self) -> None:
         """Film the rooms of the stage behind clips; the first process does, the others wait."""
@@ -202,9 +204,11 @@ class ColdStart:
             for _ in range(count // world())
         ]
         encoded = self.without_clips(lessons)
-        nothing = torch.zeros(1, 0, self.model.config.text_config.hidden_size)
-        copying = Copying(self.token_texts, stage.copying)
-        return lesson_loss(self.model, self.without_clips.prefix, nothing, encoded, [0] * len(encoded), copying=copying)
+        nothing = torch.zeros(1, 0, self.model.config.text_config.hidden_size, device=self.device)
+        copying, prefix = Copying(self.token_texts, stage.copying), self.without_clips.prefix
+        return lesson_loss(
+            self.model, prefix, nothing, encoded, [0] * len(encoded), chunks=self.chunks, copying=copying
+        )
 
     def _clip_loss(self, stage: ColdStage, rng: np.random.Generator):
         clips = sorted(rng.choice(len(self.rooms), stage.clips_per_step // world(), replace=False).tolist())
@@ -213,6 +217,7 @@ class ColdStart:
         encoded = self.behind_clips([lesson for part in lessons for lesson in part])
         with torch.no_grad():
             batch = self.processor.video_processor(list(self.store.frames_NFHW3[clips]), return_tensors="pt")
+            batch = batch.to(self.device)
             seen = self.model.model.visual(batch["pixel_values_videos"], grid_thw=batch["video_grid_thw"])
             features = seen.pooler_output.view(len(clips), -1, self.model.config.text_config.hidden_size)
         grounding = Grounding(self.category_of_token, sight_labels(self.store, clips).shown_BVC, stage.grounding)
@@ -223,6 +228,7 @@ class ColdStart:
             features,
             encoded,
             clip_of_row,
+            chunks=self.chunks,
             grounding=grounding,
             copying=copying,
         )

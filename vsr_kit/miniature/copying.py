@@ -114,8 +114,9 @@ def _off_target(query, key, looks, before: int) -> tuple[torch.Tensor, int]:
     for place, (_, _, to) in enumerate(looks):
         target_MS[place, [before + t for t in to]] = True
     later_MS = torch.arange(length) > (before + at_M)[:, None]
+    rows_M, at_M, target_MS, later_MS = (own.to(query.device) for own in (rows_M, at_M, target_MS, later_MS))
     total, lowest = query.new_zeros(()), torch.finfo(torch.float32).min
-    with torch.autocast("cpu", enabled=False):
+    with torch.autocast(query.device.type, enabled=False):
         for head in range(key.shape[1]):
             scores_NTS = query[:, head * group].float() @ key[:, head].float().mT / query.shape[-1] ** 0.5
             scores_MS = scores_NTS[rows_M, at_M].masked_fill(later_MS, lowest)

@@ -75,7 +75,7 @@ def grounding_loss(
         group = query.shape[1] // key.shape[1]
         q_MKd = query[:, ::group][rows, :, places]
         k_MKPd = key[:, :, : len(visual_P)][rows][:, :, visual_P]
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(query.device.type, enabled=False):
             logits_MKV = torch.einsum("mkd,mkpd->mkp", q_MKd.float(), k_MKPd.float()) / query.shape[-1] ** 0.5
             right = logits_MKV.masked_fill(~target_MV[:, None], torch.finfo(torch.float32).min).logsumexp(-1)
             total = total + (logits_MKV.logsumexp(-1) - right).sum()

@@ -135,7 +135,7 @@ def _resume(path: Path, recipe: dict, model: nn.Module, optimizer, schedule) -> 
         return 0
     remedy = f"restore it from a copy, or remove {path} to do the stage again"
     with reading(path, remedy):
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location="cpu")
         made_by = state["recipe"]
     must_agree(made_by, recipe, path)
     with reading(path, remedy):
@@ -174,7 +174,7 @@ def bf16_products() -> torch.autocast:
 
 def _attention_fp32(module, query, key, value, attention_mask=None, **kwargs):
     WATCH.note(getattr(module, "layer_idx", None), query, key)
-    with torch.autocast("cpu", enabled=False):
+    with torch.autocast(query.device.type, enabled=False):
         mask = attention_mask
         if mask is not None and mask.dtype != torch.bool:
             mask = mask.float()
