@@ -15,7 +15,7 @@ Left out: mathematics rows (`vsr train --recipe vision-r1` reads them), and the 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -34,10 +34,12 @@ from vsr_kit.rewards.hard import hard_reward, right_answer
 from vsr_kit.rooms import Room
 from vsr_kit.training.joints import Stage
 from vsr_kit.training.methods import GRPO, SFT
+from vsr_kit.validation import whole
 
 PAPER = "Vision-R1 (arXiv 2503.06749)"
 COLD = "mini-cold-start"
-CAP_OF = {16: 160, 8: 320, 4: 640}  # completions of a question to tokens of each: 2,560 tokens in every stage
+TOKENS = 2560  # of all completions of a question, in every stage
+CAP_OF = {group: TOKENS // group for group in (16, 8, 4)}  # completions of a question to tokens of each
 LONGEST = max(CAP_OF.values())
 STAGE_STEPS, STEPS = 60, 120
 QUESTIONS = 4  # a step
@@ -53,9 +55,34 @@ MAIN_SEEDS, OTHER_SEEDS = (1, 2, 3, 4, 5), (1, 2, 3)
 ASKED: dict[str, Any] = {"cap": LONGEST, "prompt_set": "train"}
 
 
+def ptst_stages(
+    tokens: int, groups: Sequence[int], steps: int, rewards: Mapping[str, float] | None = None
+) -> tuple[Stage, ...]:
+    """PTST's schedule: stages of equal length, each with so many completions of a question and the cap they leave.
+
+    Args:
+        tokens: that all completions of a question may have together: cap x G is at most that in every stage.
+        groups: G of each stage, in their order; the paper's 16, 8, 4.
+        steps: of each stage.
+        rewards: weights of rewards, as a `Stage` has them.
+
+    Raises:
+        ValueError: fewer than two completions, more of them than tokens, or no whole number of steps.
+    """
+    whole("tokens", tokens)
+    whole("steps", steps)
+    for group in groups:
+        whole("a group's num_generations", group, 2)
+    caps = [tokens // group for group in groups]
+    return tuple(
+        Stage(i * steps, max_completion_length=cap, num_generations=group, rewards=rewards)
+        for i, (group, cap) in enumerate(zip(groups, caps, strict=True))
+    )
+
+
 def stages(*groups: int, hard: bool = True) -> tuple[Stage, ...]:
-    """Stages of equal length, each with so many completions of a question and the cap that goes with them."""
-    return tuple(_stage(i * STAGE_STEPS, group, CAP_OF[group], hard) for i, group in enumerate(groups))
+    """The study's stages, each with so many completions of a question."""
+    return ptst_stages(TOKENS, groups, STAGE_STEPS, NOT_PAID if hard else None)
 
 
 def _stage(from_step: int, group: int, cap: int, hard: bool = True) -> Stage:
