@@ -104,6 +104,7 @@ training/                   grpo, sft and dpo by trl
   joint_trainer             the same with joints
   stages                    settings that switch at a step inside one run
   references                the KL term's reference: base, frozen adapter, moving mean
+  phases                    a recipe's whole training, part after part
   starting                  a training that starts from an adapter, or trains all of the language model
   supervised_trainers       the same for SFT and DPO; preference pairs
   video_mixin               clips, features and batches for both
@@ -118,6 +119,7 @@ claims/                     the form of a claim
 recipes/                    one file a paper; add() for your own
   vsgrpo                    runs, claims and table of vsGRPO
   vision_r1                 runs, claims and tables of Vision-R1
+  ptst                      stages whose cap grows, and the phases of vsr train --recipe
   kit_questions             what the papers do not test
 plots/                      the figures of the notebooks
   rooms                     floor plans and clip strips
@@ -179,6 +181,7 @@ cli/                        the command vsr
   models                    pretrain, eval, train, report
   training                  the work of `vsr train`
   bridging                  bridge
+  recipes                   the work of `vsr train --recipe`
   study                     claims, reproduce
   resume                    --resume
   terminal                  control characters escaped

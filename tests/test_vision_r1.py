@@ -15,7 +15,7 @@ from vsr_kit.claims.rules import UNDECIDED, no_loss
 from vsr_kit.data import make_rows, split_rooms
 from vsr_kit.evaluation import Interval, score, unpaired_difference
 from vsr_kit.recipes import vision_r1
-from vsr_kit.recipes.vision_r1 import CAP_OF, CLAIMS, RECIPE, STAGE_STEPS, STEPS, VARIANTS, RoomChains
+from vsr_kit.recipes.vision_r1 import CLAIMS, RECIPE, STAGE_STEPS, STEPS, VARIANTS, RoomChains, stages
 from vsr_kit.study.staleness import settings_of
 
 
@@ -27,7 +27,7 @@ def known():
 
 
 def test_every_stage_may_write_as_many_tokens_of_a_question():
-    assert {group * cap for group, cap in CAP_OF.items()} == {2560}
+    assert {own.num_generations * own.max_completion_length for own in stages(16, 8, 4)} == {2560}
     full = next(v for v in VARIANTS if v.name == "vr1-full")
     first, second = full.trained_by.stages
     assert (first.from_step, second.from_step, full.profile.steps) == (0, STAGE_STEPS, STEPS)
