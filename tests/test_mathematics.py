@@ -21,7 +21,6 @@ from vsr_kit.prompts.mathematics import read_formula
 from vsr_kit.questions import MATHEMATICS, QUESTION_TYPES, TYPE_GROUPS, make_questions
 from vsr_kit.rewards import accuracy_reward, hard_reward, make_reward_funcs, right_answer
 from vsr_kit.rooms import make_rooms
-from vsr_kit.training.supervised_trainers import corrupted_pairs, training_rows
 from vsr_kit.videos import write_mp4
 
 FREE = {"id": 1, "dataset": "d", "scene_name": "s", "question_type": MATHEMATICS, "question": "?", "options": None}
@@ -186,6 +185,22 @@ def test_a_row_that_cannot_be_used_is_named_or_left_out(folder, change, told):
     assert [row["id"] for row in read.rows] == ["good"] and len(read.left_out) == 1
     with pytest.raises(ValueError, match="no row that can be used: .*line 1"):
         read_picture_rows(written(folder, RL | change), skip_broken=True)
+
+
+@pytest.mark.parametrize(
+    "reply, answer",
+    [
+        ("<think>a</think>\n\nThe answer is B.", "B"),
+        ("<think>a</think> The two angles add up to $90^\\circ$.", "90^\\circ"),
+        ("<think>a</think> <answer>A red car</answer>", "A red car"),
+    ],
+)
+def test_the_answer_of_a_chain_is_read_as_a_models_is(folder, reply, answer):
+    turns = [COLD["conversations"][0], {"from": "gpt", "value": reply}]
+    read = read_picture_rows(written(folder, COLD | {"conversations": turns}))
+    assert read.rows[0]["ground_truth"] == answer
+    assert read.completions["c1"] == f"<think>a</think> <answer>{answer}</answer>"
+    assert accuracy_reward(read.completions["c1"], read.rows[0]) == 1.0
 
 
 def test_ids_are_one_rows_own_and_chains_are_whole(folder):
@@ -468,6 +483,8 @@ def test_prompts_do_not_call_a_picture_a_video():
 
 
 def test_wrong_answers_of_pairs_do_not_equal_the_truth():
+    from vsr_kit.training.supervised_trainers import corrupted_pairs
+
     rows = [FREE | {"id": i, "ground_truth": truth} for i, truth in enumerate(["1/2", "0.5", "\\frac{1}{2}", "7"])]
     pairs = corrupted_pairs([*rows, LETTERS | {"id": 9}])
     assert pairs["rejected"][:3] == ["7", "7", "7"] and pairs["rejected"][3] != "7"
@@ -497,6 +514,8 @@ def four(tmp_path_factory):
 
 
 def test_columns_of_unlike_rows_make_a_data_set(four):
+    from vsr_kit.training.video_mixin import training_rows
+
     data = training_rows(four.rows, "think")
     assert data["ground_truth"] == ["\\frac{1}{2}", "2.5", "2", "2"] and data["precision"] == [None, 1.0, None, None]
 
@@ -505,9 +524,9 @@ def test_columns_of_unlike_rows_make_a_data_set(four):
 def test_grpo_and_sft_train_on_pictures(four):
     from dataclasses import replace
 
-    from vsr_kit.training import train
     from vsr_kit.training.methods import GRPO, SFT
     from vsr_kit.training.profiles import get_profile
+    from vsr_kit.training.run import train
 
     mini = get_profile("mini")
     small = replace(mini, steps=2, num_generations=2, questions_per_step=2, groups_per_pass=2, max_chain_tokens=12)

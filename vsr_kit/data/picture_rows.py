@@ -19,8 +19,9 @@ Chains come back as whole completions in the form that the think prompt asks for
 (base64 in JSON), or a dictionary with `bytes` or `path` as `datasets` keeps one. Every picture is read once.
 
 Nothing is guessed: the first row that cannot be used stops the reading, or is left out and told of (`skip_broken`).
-Left out: downloading, several pictures in one question, conversations of several turns, system prompts, and MathVista's
-hints ("Please answer the question requiring an integer answer …"), whose place the kit's prompts take.
+Left out: downloading, several pictures in one question, conversations of several turns, system prompts, MathVista's
+hints ("Please answer the question requiring an integer answer …"), whose place the kit's prompts take, and Video-R1's
+shares of a reward for free text and for numbers that are nearly right: here an answer equals the truth or does not.
 """
 
 from __future__ import annotations
@@ -39,7 +40,6 @@ from vsr_kit.data.checking import check_row
 from vsr_kit.data.pictures import MAX_PIXELS, NUM_FRAMES, PictureClips
 from vsr_kit.data.rows import read_records
 from vsr_kit.prompts import parse_answer, target_completion
-from vsr_kit.prompts.mathematics import read_formula
 from vsr_kit.questions import MATHEMATICS
 from vsr_kit.validation import shown, text_fault, unwritable
 
@@ -215,8 +215,7 @@ def _of_turns(record: Mapping, where: str) -> _Record:
     if (found := _CHAIN.fullmatch(reply)) is None or not found[1].strip():
         rule = "must be <think>a chain</think> and an answer; correct or remove the row"
         raise ValueError(f"{where}: the reply is {shown(reply)}, {rule}")
-    tagged = _ANSWER.search(found[2])
-    answer = read_formula(tagged[1] if tagged else found[2])
+    answer = parse_answer(reply, {"question_type": MATHEMATICS, "options": None}).value or ""
     options: Sequence[str] = ()
     if re.fullmatch("[A-H]", answer):
         question, options = _choices_within(question)

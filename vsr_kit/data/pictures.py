@@ -17,6 +17,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,9 @@ class PictureClips(ClipFolder):
     ) -> None:
         super().__init__({}, num_frames, memory_mb=memory_mb)
         fitted_size(_SIDE_PX, _SIDE_PX, max_pixels)  # complain now, not at the first picture
-        self._max_pixels, self._videos, self._bytes = max_pixels, set(), {}
+        self._max_pixels = max_pixels
+        self._videos: set[str] = set()
+        self._bytes: dict[str, bytes] = {}
 
     def add(self, scene_name: str, source: str | Path | bytes, video: bool = False) -> None:
         """Name a file, or the bytes of a picture."""
@@ -114,6 +117,13 @@ class PictureClips(ClipFolder):
             self._bytes[scene_name] = source
         if video:
             self._videos.add(scene_name)
+
+    def drop(self, scene_names: Iterable[str]) -> None:
+        """Forget some scenes."""
+        names = list(scene_names)
+        super().drop(names)
+        self._videos -= set(names)
+        self._bytes = {name: held for name, held in self._bytes.items() if name not in names}
 
     def _video(self, scene_name: str) -> Video:
         source = self._paths[scene_name]
