@@ -435,6 +435,12 @@ def test_without_math_verify_a_row_of_mathematics_says_what_to_install(monkeypat
     assert parse_answer("3", FREE | {"question_type": "object_counting"}).value == "3"
 
 
+def test_points_in_a_free_question_are_no_choices():
+    row = FREE | {"question": "What is the midpoint of (0, 1) and (2, 3)?", "ground_truth": "(1, 2)"}
+    assert parse_answer("(1,2)", row).kind == "formula"
+    assert accuracy_reward("(1,2)", row) == 1.0 and accuracy_reward("(0, 1)", row) == 0.0
+
+
 def test_reading_a_formula_twice_changes_nothing():
     for text in ("The area is 12 cm.", "\\boxed{\\frac{1}{2}}", "**x = 3**", "3 or 4", "$2\\pi$.", "[1, 2]", "$$"):
         assert read_formula(read_formula(text)) == read_formula(text)
