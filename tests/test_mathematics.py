@@ -357,7 +357,7 @@ def test_answers_that_do_not_are_not(text, truth):
         ("$1.45", "1.45", {"unit": "$", "precision": 2.0}, 1),
         ("0.12 m", "12", {"unit": "cm"}, 1),
         ("12 m", "12", {"unit": "cm"}, 0),
-        ("12 cm^2", "12", {"unit": "cm"}, 0),
+        ("12 m^2", "12", {"unit": "m"}, 0),
         ("12 kg", "12", {"unit": "kg"}, 1),
         ("3.7", "3", {"answer_type": "integer"}, 0),
     ],
