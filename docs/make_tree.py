@@ -35,10 +35,15 @@ prompts/                    what a model is asked, and how its answer is read
   number_words              "twenty-one"
   wording                   phrases that decide whether a number is the answer
   markup                    Markdown, LaTeX and HTML removed
+  mathematics               formulas read and compared
+  judging                   math-verify asked, within a time
+  judge_worker              the process that it runs in
 data/                       rows and folders
   rows                      make_rows, reading, splitting
   checking                  the check that every row passes
   clips                     clips on disk, found by their rows
+  pictures                  a picture as a clip of two frames
+  picture_rows              Vision-R1's, Video-R1's and MathVista's rows, read
   datasets                  what `vsr build` writes
 rewards/                    what a completion earns
   terms                     every reward function; add one in EXTRA_REWARDS or NUMERIC_REWARDS

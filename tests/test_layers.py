@@ -19,8 +19,8 @@ locks
 rooms: geometry generator files
 videos: files rendering filming
 questions: types held_out geometric own_types multi_step
-prompts: markup number_words templates numbers wording candidates parsing
-data: checking clips rows datasets
+prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
+data: checking clips pictures rows picture_rows datasets
 rewards: terms cheats trl_functions hard detectors
 models: adapters checkpoint_files vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading folder
