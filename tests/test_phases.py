@@ -181,3 +181,60 @@ def test_what_cannot_be_is_told_before_anything_is_made(words, told, tmp_path, m
     done = vsr("train", *words)
     assert isinstance(done.exception, (ValueError, FileNotFoundError)) and told in str(done.exception)
     assert not list(tmp_path.iterdir())
+
+
+def written(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def pictured(tmp_path):
+    """Rows to be asked, and rows with a chain, about one little picture."""
+    from PIL import Image
+
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "a.png")
+    asked = {"problem": "<image>What is 1/2 + 1/4?", "answer": "3/4", "images": ["a.png"]}
+    turns = [("human", "<image>What is 2 + 2?"), ("gpt", "<think>Two and two.</think> <answer>4</answer>")]
+    taught = {"id": "c1", "conversations": [{"from": who, "value": said} for who, said in turns], "image": "a.png"}
+    return written(tmp_path / "rl.jsonl", [{"id": "r1", **asked}]), written(tmp_path / "cold.jsonl", [taught])
+
+
+def test_rows_about_pictures_are_trained_on_chains_from_a_file_of_their_own(tmp_path, monkeypatch):
+    from vsr_kit.training import phases
+
+    pytest.importorskip("math_verify")
+    monkeypatch.setenv("VSR_RUNS", str(tmp_path / "runs"))
+    seen = []
+
+    def trained(plan, profile, questions, chains, folder, **how):
+        seen.append((questions, chains, profile))
+        return [SimpleNamespace(path=folder, summary={"headline": {}}) for _ in plan]
+
+    monkeypatch.setattr(phases, "train_phases", trained)
+    asked, taught = pictured(tmp_path)
+    done = vsr("train", "--recipe", "vision-r1", "--rows", asked, "--rows", taught)
+    assert done.exit_code == 0, done.output
+    questions, chains, profile = seen[0]
+    assert {row["ground_truth"] for row in questions.rows} == {"3/4", "4"}
+    (ident,) = chains
+    assert "Two and two." in chains[ident] and ident in {row["id"] for row in questions.rows}
+    assert {questions.clips[row["scene_name"]].ndim for row in questions.rows} == {4}
+    assert max(questions.clips[row["scene_name"]].shape[1] for row in questions.rows) <= profile.size_px
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert vsr("train", "--resume", folder).exit_code == 0 and seen[1][1] == chains
+
+
+def test_rows_about_pictures_without_chains_or_of_two_folders_are_refused(tmp_path, monkeypatch):
+    pytest.importorskip("math_verify")
+    monkeypatch.setenv("VSR_RUNS", str(tmp_path / "runs"))
+    asked, taught = pictured(tmp_path)
+    (tmp_path / "b").mkdir()
+    other = written(tmp_path / "b" / "rl.jsonl", [])
+    for words, told in (
+        (["--rows", asked], "no chains of thought"),
+        (["--rows", asked, "--rows", other], "several folders"),
+        (["--rows", taught, "--rows", taught], "'c1' first"),
+    ):
+        done = vsr("train", "--recipe", "vision-r1", *words)
+        assert isinstance(done.exception, ValueError) and told in str(done.exception)
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())

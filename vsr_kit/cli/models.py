@@ -155,6 +155,10 @@ def train(
     chains: Annotated[
         Path | None, typer.Option(help="With --recipe: a folder of `vsr bridge`; rules write chains if left out.")
     ] = None,
+    rows: Annotated[
+        list[Path] | None,
+        typer.Option(help="With --recipe: questions about pictures or videos instead of rooms; may repeat."),
+    ] = None,
     profile: Annotated[str, typer.Option(help="mini (CPU), t4, a100 or paper: model, precision and numbers.")] = "mini",
     mode: Annotated[Mode, typer.Option(help="How the model is asked while it trains.")] = Mode.vanilla,
     method: Annotated[str, typer.Option(help="grpo, sft, dpo-corrupted or dpo-rollouts.")] = "grpo",
@@ -193,7 +197,8 @@ def train(
     if recipe is not None or is_recipes(resume):
         changes = {"model": model, "learning_rate": learning_rate}
         settings = {"rooms": rooms, "phrasing": phrasing.value, "per_room": per_room, "steps": steps}
-        train_recipe(recipe, profile, changes, settings | {"chains": chains}, seed, name, resume, typed(context))
+        settings |= {"chains": chains, "rows": rows, "skip_broken_clips": skip_broken_clips}
+        train_recipe(recipe, profile, changes, settings, seed, name, resume, typed(context))
         return
     changes = {
         "model": model,

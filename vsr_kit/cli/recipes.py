@@ -6,13 +6,15 @@ The folder holds all of it:
     chains/       what `vsr bridge` writes by rules, unless --chains names a folder that it filled
     <phase>/      a run folder for each phase
 
-Killed anywhere, `vsr train --resume FOLDER` goes on. Rules write chains about rooms whose geometry is known; for other
-questions, `vsr bridge` has an endpoint or a local model write them first.
+Killed anywhere, `vsr train --resume FOLDER` goes on. Rules write chains about rooms whose geometry is known. With
+--rows the questions are about pictures and videos (`data.read_picture_rows`), and chains stand beside them in a file of
+their own, as Vision-R1's cold start has them, or in a folder that `vsr bridge` filled.
 Left out: evaluation, and phases by several processes (`vsr_kit.training.phases`).
 """
 
 from __future__ import annotations
 
+from collections import ChainMap, Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,19 +34,8 @@ from vsr_kit.validation import whole
 
 RECORD, CHAINS = "recipe.json", "chains"
 STEPS = 120  # updates of a phase
-_OWN = (
-    "recipe",
-    "chains",
-    "profile",
-    "rooms",
-    "phrasing",
-    "per_room",
-    "model",
-    "steps",
-    "learning_rate",
-    "seed",
-    "name",
-)
+_OWN = ("recipe", "chains", "rows", "skip_broken_clips", "profile", "rooms", "phrasing", "per_room", "model", "steps")
+_OWN += ("learning_rate", "seed", "name")
 _SECOND_THOUGHTS = 0.1  # chance of a check, a detour and a restart in a chain that rules write, as in the cold start
 
 
@@ -68,7 +59,7 @@ def train_recipe(
     Args:
         recipe: its name, or a file with one.
         profile, changes: a profile's name, and its fields that were given.
-        settings: rooms, phrasing, per_room, chains and steps.
+        settings: rooms, phrasing, per_room, rows, skip_broken_clips, chains and steps.
         seed: of questions, chains and phases.
         name: of the folder.
         resume: an earlier one's folder.
@@ -80,6 +71,7 @@ def train_recipe(
     settings = settings | {
         "steps": STEPS if settings["steps"] is None else settings["steps"],
         "chains": None if settings["chains"] is None else str(Path(settings["chains"]).resolve()),
+        "rows": [str(Path(path).resolve()) for path in settings["rows"] or ()],
     }
     name = name if "name" in given or recipe is None else Path(recipe).stem
     with say_on_stop("begin again with the same command (nothing was recorded)") as stop:
@@ -100,6 +92,7 @@ class _Work:
     profile: Profile
     settings: Mapping
     seed: int
+    asked: Mapping
 
 
 def _begun(recipe, profile: str, changes: dict, settings: dict, seed: int, name: str, given: Mapping) -> _Work:
@@ -115,12 +108,11 @@ def _begun(recipe, profile: str, changes: dict, settings: dict, seed: int, name:
     whole("steps", settings["steps"])
     whole("per_room", settings["per_room"])
     chosen = replace(get_profile(profile), **changes)
-    if settings["chains"] is not None:
-        _chains(Path(settings["chains"]))  # complains if there are none
+    asked = _asked(chosen, settings, seed)
     record = {"recipe": recipe, "profile": asdict(chosen), "settings": settings, "seed": seed, "name": name}
     beside = begin(runs_root(), name)
     write_json(beside / RECORD, record)
-    return _Work(put(beside, runs_root(), name), str(recipe), chosen, settings, seed)
+    return _Work(put(beside, runs_root(), name), str(recipe), chosen, settings, seed, asked)
 
 
 def _gone_on(folder: Path, given: Mapping) -> _Work:
@@ -135,21 +127,19 @@ def _gone_on(folder: Path, given: Mapping) -> _Work:
     own = {"recipe": record["recipe"], "seed": record["seed"], "name": record["name"], "profile": chosen.name}
     refuse_changes(SimpleNamespace(path=folder), "train", given, {**asdict(chosen), **record["settings"], **own})
     trainable(record["recipe"])
-    return _Work(folder, record["recipe"], chosen, record["settings"], record["seed"])
+    settings, seed = record["settings"], record["seed"]
+    return _Work(folder, record["recipe"], chosen, settings, seed, _asked(chosen, settings, seed))
 
 
 def _run(work: _Work) -> None:
     """Chains, then phase after phase."""
     from vsr_kit.training.phases import train_phases
 
-    chosen, settings = work.profile, work.settings
-    places = settings["rooms"], "train", settings["phrasing"], settings["per_room"]
-    material = material_of(*places, chosen.num_frames, chosen.size_px, work.seed)
-    questions = SimpleNamespace(rows=material["rows"], clips=material["clips"])
-    if settings["chains"] is None:
-        chains = _written(material, work.folder / CHAINS, work.seed)
-    else:
-        chains = _chains(Path(settings["chains"]))
+    chosen, settings, asked = work.profile, work.settings, work.asked
+    chains = asked["chains"]
+    if chains is None:
+        chains = _written(asked, work.folder / CHAINS, work.seed)
+    questions = SimpleNamespace(rows=asked["rows"], clips=asked["clips"])
     recipe, bars = trainable(work.recipe), _Bars()
     try:
         runs = train_phases(
@@ -164,21 +154,50 @@ def _run(work: _Work) -> None:
         typer.echo(f"    ask it: vsr eval --adapter {run.path} --mode think; a page: vsr report {run.path}")
 
 
-def _written(material: dict, folder: Path, seed: int) -> Mapping:
+def _asked(profile: Profile, settings: Mapping, seed: int) -> dict:
+    """Rows, clips, and chains by the rows' ids; None for chains that are still to be written.
+
+    Raises:
+        ValueError: rows that nothing can be made of, two of one id, or no chain beside rows about pictures.
+    """
+    from vsr_kit.bridging import chains_of
+
+    chains = None if settings["chains"] is None else chains_of(settings["chains"])
+    if not settings["rows"]:
+        places = settings["rooms"], "train", settings["phrasing"], settings["per_room"]
+        return material_of(*places, profile.num_frames, profile.size_px, seed) | {"chains": chains}
+    from vsr_kit.data import read_picture_rows
+
+    if len({Path(path).parent for path in settings["rows"]}) > 1:
+        raise ValueError("--rows names files of several folders, and pictures go by their paths: put them into one")
+    how = {"num_frames": profile.num_frames, "max_pixels": profile.size_px**2}
+    read = [read_picture_rows(path, **how, skip_broken=settings["skip_broken_clips"]) for path in settings["rows"]]
+    for line in (line for each in read for line in each.left_out):
+        typer.echo(f"left out {line}", err=True)
+    rows = [row for each in read for row in each.rows]
+    counts = Counter(row["id"] for row in rows)
+    if twice := [ident for ident, count in counts.items() if count > 1]:
+        raise ValueError(
+            f"{len(twice)} ids stand in two of the files of --rows, {twice[0]!r} first: rename them in one"
+        )
+    known = {ident: text for each in read for ident, text in each.completions.items()} | dict(chains or {})
+    if not known:
+        raise ValueError(
+            "--rows has no chains of thought: name a file of Vision-R1-cold's form beside it by a second --rows, or a "
+            "folder that vsr bridge filled by --chains"
+        )
+    return {"rows": rows, "clips": ChainMap(*(each.clips for each in read)), "chains": known}
+
+
+def _written(material: Mapping, folder: Path, seed: int) -> Mapping:
     """Chains that rules write about the rooms; those that miss the truth are left out."""
-    from vsr_kit.bridging import Rules, Style, bridge
+    from vsr_kit.bridging import Rules, Style, bridge, chains_of
 
     rules = Rules(Style(checks=_SECOND_THOUGHTS, detours=_SECOND_THOUGHTS, restarts=_SECOND_THOUGHTS), seed)
     shown = {name: material[name] for name in ("rooms", "seen")}
     done = bridge(material["rows"], material["clips"], folder, describer=rules, reasoner=rules, **shown, progress=True)
     for line in done.told():
         typer.echo(line)
-    return _chains(folder)
-
-
-def _chains(folder: Path) -> Mapping:
-    from vsr_kit.bridging import chains_of
-
     return chains_of(folder)
 
 
