@@ -35,6 +35,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from vsr_kit.data.checking import check_row
 from vsr_kit.data.pictures import MAX_PIXELS, NUM_FRAMES, PictureClips
@@ -117,7 +118,9 @@ def read_picture_rows(
     path = Path(path)
     name = dataset or path.name.split(".")[0] or "pictures"
     folder = Path(os.path.abspath(path.parent if root is None else root))
-    read, seen, broken = PictureRows([], PictureClips(num_frames, max_pixels)), {}, []
+    read = PictureRows([], PictureClips(num_frames, max_pixels))
+    seen: dict[str, str] = {}
+    broken: list[str] = []
     records = list(read_records(path, _WANTED))
     for number, (where, record) in enumerate(tqdm(records, "reading rows", unit="row", disable=not progress), 1):
         try:
@@ -161,7 +164,7 @@ def _taken(record: object, where: str) -> _Record:
 def _held(record: Mapping, *names: str) -> object:
     """The first of some fields that holds anything; None if none does."""
     for name in names:
-        value = record.get(name)
+        value: Any = record.get(name)
         value = value.tolist() if hasattr(value, "tolist") else value
         if not (value is None or value == "" or value == [] or (isinstance(value, float) and math.isnan(value))):
             return value
@@ -179,8 +182,8 @@ def _of_problem(record: Mapping, where: str) -> _Record:
     seen = _held(record, "images", "image", "videos", "video", "video_filename", "path")
     kind = _held(record, "data_type")
     video = kind == "video" if kind is not None else video or str(seen).lower().endswith(_VIDEO_ENDS)
-    ident = _held(record, "problem_id", "id")
-    return _Record(ident, question, answer, options, _several(seen), video, _held(record, "process"))
+    ident, chain = _held(record, "problem_id", "id"), _text(record, where, "process") if record.get("process") else None
+    return _Record(ident, question, answer, options, _several(seen), video, chain)
 
 
 def _of_mathvista(record: Mapping, where: str) -> _Record:
@@ -268,7 +271,11 @@ def _row(taken: _Record, where: str, number: int, dataset: str) -> dict:
     options = [f"{'ABCDEFGH'[i]}. {' '.join(text.split())}" for i, text in enumerate(bare[:8])]
     if len(bare) > 8:
         raise ValueError(f"{where}: has {len(bare)} options, must have two to eight; leave the row out")
-    row = {"id": number if taken.ident is None else taken.ident, "dataset": dataset, "scene_name": "not known yet"}
+    row: dict[str, Any] = {
+        "id": number if taken.ident is None else taken.ident,
+        "dataset": dataset,
+        "scene_name": "not known yet",
+    }
     row |= {"question_type": MATHEMATICS, "question": _PLACEHOLDER.sub("\n", taken.question).strip()}
     row |= {"options": options or None, "ground_truth": " ".join(taken.answer.split()), **taken.more}
     row["data_type"] = "video" if taken.video else "image"

@@ -132,5 +132,7 @@ class PictureClips(ClipFolder):
         if not Path(source).is_file():
             raise ValueError(f"{source}: is missing; put it there, or leave its row out")
         video = read_video(source, self._num_frames, max_side_px=max(_SIDE_PX, self._max_pixels // _SIDE_PX))
-        size = fitted_size(*video.frames_FHW3.shape[1:3], self._max_pixels)
-        return Video(np.stack([_resized(Image.fromarray(frame), *size) for frame in video.frames_FHW3]), video.notes)
+        _, height, width, _ = video.frames_FHW3.shape
+        height, width = fitted_size(height, width, self._max_pixels)
+        frames = [_resized(Image.fromarray(frame), height, width) for frame in video.frames_FHW3]
+        return Video(np.stack(frames), video.notes)

@@ -80,8 +80,8 @@ class _Judge:
     def _started(self) -> subprocess.Popen:
         # -P: beside the script lies numbers.py, which is not Python's own
         command = [sys.executable, "-P", str(_WORKER), str(CPU_SECONDS), str(MEMORY_BYTES)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        worker = subprocess.Popen(command, bufsize=0, start_new_session=True, **pipes)
+        pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+        worker = subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe, stderr=nowhere, start_new_session=True)
         if (first := _line(worker, START_SECONDS)) != "ready":
             _ended(worker)
             raise ImportError(f"math-verify {first or 'does not start'}: install it again, pip install math-verify")
@@ -96,8 +96,10 @@ class _Judge:
 
 def _line(worker: subprocess.Popen, seconds: float) -> str:
     """The next line the worker writes; empty where it ends first, or takes longer."""
+    if worker.stdout is None:
+        return ""
     ready, _, _ = select.select([worker.stdout], [], [], seconds)
-    return worker.stdout.readline().decode().strip() if ready and worker.stdout else ""
+    return worker.stdout.readline().decode().strip() if ready else ""
 
 
 def _ended(worker: subprocess.Popen) -> None:
