@@ -51,6 +51,7 @@ class ColdStage:
         clips_per_step: clips of a step; each has the numbers of lessons below.
         chains_per_clip, glances_per_clip, looks_per_clip: questions answered with a chain, questions answered at once,
             and looks at what stands where.
+        wide_names: of the lessons without a clip; see `text_lessons.text_lesson`.
         grounding, copying: weights of the two losses that teach attention.
     """
 
@@ -61,6 +62,7 @@ class ColdStage:
     chains_per_clip: int = 0
     glances_per_clip: int = 0
     looks_per_clip: int = 0
+    wide_names: bool = False
     grounding: float = 0.1
     copying: float = 1.0
     weight_decay: float = 0.05
@@ -103,10 +105,11 @@ class ColdStartRecipe:
         glances_per_clip=2,
         looks_per_clip=2,
     )
-    # Names that no lesson had are fetched by hardly half of the heads until here: more names, and fewer clips.
+    # Until here a third of the names that no lesson had are fetched, those of rooms are: more names, and fewer clips.
     again: ColdStage = ColdStage(
-        steps=500,
+        steps=450,
         learning_rate=1e-3,
+        wide_names=True,
         texts={"recall": 2, "sums": 2, "steps": 6, "question": 2},
         clips_per_step=2,
         chains_per_clip=5,
@@ -210,7 +213,7 @@ class ColdStart:
 
     def _text_loss(self, stage: ColdStage, rng: np.random.Generator):
         lessons = [
-            text_lesson(kind, rng, style=self.recipe.style)
+            text_lesson(kind, rng, style=self.recipe.style, wide=stage.wide_names)
             for kind, count in stage.texts.items()
             for _ in range(count // world())
         ]
