@@ -35,10 +35,15 @@ prompts/                    what a model is asked, and how its answer is read
   number_words              "twenty-one"
   wording                   phrases that decide whether a number is the answer
   markup                    Markdown, LaTeX and HTML removed
+  mathematics               formulas read and compared
+  judging                   math-verify asked, within a time
+  judge_worker              the process that it runs in
 data/                       rows and folders
   rows                      make_rows, reading, splitting
   checking                  the check that every row passes
   clips                     clips on disk, found by their rows
+  pictures                  a picture as a clip of two frames
+  picture_rows              Vision-R1's, Video-R1's and MathVista's rows, read
   datasets                  what `vsr build` writes
 rewards/                    what a completion earns
   terms                     every reward function; add one in EXTRA_REWARDS or NUMERIC_REWARDS
@@ -104,6 +109,7 @@ training/                   grpo, sft and dpo by trl
   joint_trainer             the same with joints
   stages                    settings that switch at a step inside one run
   references                the KL term's reference: base, frozen adapter, moving mean
+  phases                    a recipe's whole training, part after part
   starting                  a training that starts from an adapter, or trains all of the language model
   supervised_trainers       the same for SFT and DPO; preference pairs
   video_mixin               clips, features and batches for both
@@ -118,6 +124,7 @@ claims/                     the form of a claim
 recipes/                    one file a paper; add() for your own
   vsgrpo                    runs, claims and table of vsGRPO
   vision_r1                 runs, claims and tables of Vision-R1
+  ptst                      stages whose cap grows, and the phases of vsr train --recipe
   kit_questions             what the papers do not test
 plots/                      the figures of the notebooks
   rooms                     floor plans and clip strips
@@ -179,6 +186,7 @@ cli/                        the command vsr
   models                    pretrain, eval, train, report
   training                  the work of `vsr train`
   bridging                  bridge
+  recipes                   the work of `vsr train --recipe`
   study                     claims, reproduce
   resume                    --resume
   terminal                  control characters escaped

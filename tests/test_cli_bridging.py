@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from tests.chat_server import chat_server, text_of
 from vsr_kit.bridging import Endpoint, LocalModel, Rules, chains_of
 from vsr_kit.cli import app, main
-from vsr_kit.cli.bridging import STOPPED, _material, _writers
+from vsr_kit.cli.bridging import STOPPED, _writers, material_of
 
 GIVEN = dict.fromkeys(
     "endpoint model reasoner key_env price_in price_out local local_reasoner concurrency max_tokens seed".split()
@@ -44,7 +44,7 @@ def test_a_built_folder_is_bridged_in_its_own_words_by_what_its_frames_show(tmp_
     assert vsr("build", "--rooms", 2, "--out", tmp_path / "built", "--video", "--rules", "study").exit_code == 0
     done = vsr("bridge", "--rooms", tmp_path / "built", "--frames", 4, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
-    built = _material(str(tmp_path / "built"), "train", "vsi-100k", 2, 4, 112, 0)
+    built = material_of(str(tmp_path / "built"), "train", "vsi-100k", 2, 4, 112, 0)
     assert built["seen"].keys() == built["rooms"].keys() and {row["phrasing"] for row in built["rows"]} == {"vsi-bench"}
     assert all(seen and max(seen) < len(built["rooms"][name].boxes) for name, seen in built["seen"].items())
     kinds = [(row["scene_name"], row["question_type"]) for row in built["rows"]]

@@ -142,6 +142,7 @@ SMALL = ColdStartRecipe(
         glances_per_clip=1,
         looks_per_clip=1,
     ),
+    again=ColdStage(steps=1, learning_rate=1e-3, texts={"recall": 1}),
 )
 
 
@@ -177,3 +178,35 @@ def test_what_a_cold_start_teaches_about_a_room(tmp_path):
                     own = [o.place for o in describe(teacher.rooms[i]).objects if o.name == name]
                     off.append(min(math.dist(place, spot) for spot in own))
         assert (max(off) < 0.1) if share else (np.median(off) > 0.5)
+
+
+def test_copying_and_arithmetic_are_measured_step_by_step(mini, monkeypatch):
+    """Replies that are right score 100; a wrong operand and a wrong difference each show in their own share."""
+    from vsr_kit.bridging.chains import step_text
+    from vsr_kit.study import cold_start_acceptance as acceptance
+
+    def answering(spoil):
+        def said(loaded, prompts, cap):
+            texts = []
+            for prompt in prompts:
+                whole = loaded.processor.tokenizer.decode(prompt.ids_P)
+                given, head = re.search(r"assistant\n(.*)( from [^:]+:)$", whole, re.DOTALL).groups()
+                places = read_chain(given).place_of
+                a, b = re.fullmatch(r" from (.+) to (.+):", head).groups()
+                texts.append(spoil(step_text(a, b, places).partition(":")[2], places[b]) + ". from here on nothing")
+            return texts
+
+        monkeypatch.setattr(acceptance, "_said", said)
+        return acceptance.text_shares(mini, 6)
+
+    def operand(text, place):
+        return re.sub(r"(to [a-z ]+ (?:east|west) )\d", r"\g<1>9", text)
+
+    (copied, operands), (right, steps) = answering(lambda text, place: text)
+    assert (copied, right) == (100, 100) and operands == 2 * steps == 36
+    (copied, _), (right, _) = answering(operand)
+    assert copied == 50 and right < 50
+    (copied, _), (right, _) = answering(lambda text, place: re.sub(r"is (east|west) ", r"is \1 9", text))
+    assert copied == 100 and right == 0
+    (copied, _), (right, _) = answering(lambda text, place: " nothing at all")
+    assert (copied, right) == (0, 0)

@@ -28,7 +28,7 @@ from vsr_kit.data import (
     split_rooms,
     write_rows,
 )
-from vsr_kit.questions import HELD_OUT_TYPES, MULTI_STEP_TYPES, QUESTION_TYPES
+from vsr_kit.questions import BESIDE_TYPES, HELD_OUT_TYPES, QUESTION_TYPES
 from vsr_kit.rooms import load_rooms, make_rooms
 from vsr_kit.videos import Video, camera_walk, film, read_mp4, render, write_mp4
 from vsr_kit.videos.filming import read_visibility, visibility_of
@@ -114,7 +114,7 @@ def test_rows_of_many_rooms():
     assert len({row["id"] for row in rows}) == len(rows)
     assert rows == make_rows(rooms)
     assert rows != make_rows(rooms, seed=1)
-    default = set(QUESTION_TYPES) - set(MULTI_STEP_TYPES)
+    default = set(QUESTION_TYPES) - set(BESIDE_TYPES)
     assert {row["question_type"] for row in rows} == default - {"obj_appearance_order"}
     assert {row["question_type"] for row in make_rows(rooms, "vsi-100k")}.isdisjoint(HELD_OUT_TYPES)
     assert {row["question_type"] for row in make_rows(rooms, types=("object_counting",))} == {"object_counting"}

@@ -19,8 +19,8 @@ locks
 rooms: geometry generator files
 videos: files rendering filming
 questions: types held_out geometric own_types multi_step
-prompts: markup number_words templates numbers wording candidates parsing
-data: checking clips rows datasets
+prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
+data: checking clips pictures rows picture_rows datasets
 rewards: terms cheats trl_functions hard detectors
 models: adapters checkpoint_files vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading folder
@@ -32,9 +32,9 @@ evaluation: scorers intervals baselines passk predictions evaluate
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
 training: collapse profiles joints video_mixin callbacks grpo_trainer references stages joint_trainer \\
- supervised_trainers starting methods resuming run
+ supervised_trainers starting methods resuming run phases
 claims: rules recipe measures chain_measures
-recipes: vsgrpo kit_questions vision_r1
+recipes: vsgrpo kit_questions ptst vision_r1
 plots: style marks svg canvas rooms scores sharing training comparisons tables
 widgets: live player inspector
 exercises: cases course
@@ -42,7 +42,7 @@ miniature: folder sight lessons copying recipe batches stages training text_less
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
  training_runs travel real_rooms runner judge summary acceptance cold_start_acceptance study
 pages: html report site
-cli: terminal resume course data training models bridging study __init__ __main__
+cli: terminal resume course data training bridging recipes models study __init__ __main__
 """
 
 

@@ -60,7 +60,7 @@ def test_environment_yml_asks_for_the_same_packages_and_ranges():
         n: (r.specifier, str(r.marker)) for n, r in declared().items()
     }
     assert "-e .[lab,test]" in pip_lines
-    assert set(PROJECT["optional-dependencies"]) == {"endpoint", "lab", "test"}
+    assert set(PROJECT["optional-dependencies"]) == {"endpoint", "lab", "mathematics", "test"}
     assert [python.specifier.contains(v) for v in ("3.10", "3.11", "3.13", "3.14")] == [False, True, True, False]
 
 

@@ -13,6 +13,7 @@ from scipy.stats import chisquare
 from tests.oracles import closest_distance
 from vsr_kit.data import make_rows
 from vsr_kit.questions import (
+    BESIDE_TYPES,
     CHOICE_TYPES,
     HELD_OUT_TYPES,
     LABELS,
@@ -511,10 +512,10 @@ def test_the_same_seed_asks_the_same_and_another_seed_draws_anew(rooms):
 
 
 def test_held_out_types_are_in_no_training_set(rooms, questions):
-    assert set(TRAINED_TYPES) == set(QUESTION_TYPES) - set(HELD_OUT_TYPES) - set(MULTI_STEP_TYPES)
+    assert set(TRAINED_TYPES) == set(QUESTION_TYPES) - set(HELD_OUT_TYPES) - set(BESIDE_TYPES)
     assert set(HELD_OUT_TYPES) == {"route_planning", "obj_appearance_order"}
-    assert len(set(QUESTION_TYPES) - set(MULTI_STEP_TYPES)) == 10
-    assert len(set(TASKS) - set(MULTI_STEP_TYPES)) == 8
+    assert len(set(QUESTION_TYPES) - set(BESIDE_TYPES)) == 10
+    assert len(set(TASKS) - set(BESIDE_TYPES)) == 8
     assert len(TRAINED_TASKS) == 6
     kinds = {q.question_type for room in rooms for q in questions[room.name, "vsi-100k"]}
     assert kinds == {*NUMERIC_TYPES, "object_rel_distance", SIDES[0]} - set(MULTI_STEP_TYPES)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsr_kit import evaluation as ev
-from vsr_kit.questions import MULTI_STEP_TYPES, NUMERIC_TYPES, QUESTION_TYPES
+from vsr_kit.questions import BESIDE_TYPES, NUMERIC_TYPES, QUESTION_TYPES
 from vsr_kit.rewards import mra
 
 LETTERS = ["A. bed", "B. sofa", "C. desk", "D. lamp"]
@@ -193,7 +193,7 @@ def test_what_float_takes_but_is_no_number_counts_as_unread(text):
 
 
 def test_all_tasks_make_the_overall_score():
-    kinds = [kind for kind in QUESTION_TYPES if kind not in MULTI_STEP_TYPES]
+    kinds = [kind for kind in QUESTION_TYPES if kind not in BESIDE_TYPES]
     rows = [row_of(kind, "3" if kind in NUMERIC_TYPES else "B", id=kind) for kind in kinds]
     said = {"object_counting": "3", "object_rel_direction_hard": "B", "route_planning": "B"}
     table = ev.score([row | {"prediction": said.get(row["question_type"], "x")} for row in rows])

@@ -18,6 +18,7 @@ from vsr_kit.claims.rules import Claim
 from vsr_kit.paths import SHIPPED
 from vsr_kit.prompts import MODES, USES
 from vsr_kit.training.methods import Method, make_method
+from vsr_kit.training.phases import Phase
 from vsr_kit.training.profiles import Profile, get_profile
 from vsr_kit.validation import one_of, whole
 
@@ -207,6 +208,7 @@ class Recipe:
         question_sets: makers of question sets that `study.question_sets` does not know, by name; each takes no argument
             and returns something with `name`, `rows` and `clips`.
         table: the paper's figures as printed: {row: {task: per cent}}.
+        phases: the paper's whole training, part after part, on any model: `vsr train --recipe NAME`.
     """
 
     name: str
@@ -218,6 +220,7 @@ class Recipe:
     tuned_on: str = "val-vsi-bench"
     question_sets: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     table: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    phases: tuple[Phase, ...] = ()
 
     @property
     def sets(self) -> set[str]:

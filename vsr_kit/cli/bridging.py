@@ -65,7 +65,7 @@ def bridge(
     style = {"checks": checks, "detours": detours, "restarts": restarts}
     writers = _writers({**named, **paid, "local": local, "local_reasoner": local_reasoner, "seed": seed}, style)
     with say_on_stop("go on with the same command") as stop, say_on_full_disk(out, stop):
-        material = _material(rooms, split, phrasing.value, per_room, frames, size, seed)
+        material = material_of(rooms, split, phrasing.value, per_room, frames, size, seed)
         _run(material, out, writers, Budget(budget, calls), tolerance, yes)
 
 
@@ -99,7 +99,7 @@ def _writers(given: dict, style: dict) -> tuple:
     return rules, rules
 
 
-def _material(rooms: str, split: str, phrasing: str, per_room: int, frames: int, size: int, seed: int) -> dict:
+def material_of(rooms: str, split: str, phrasing: str, per_room: int, frames: int, size: int, seed: int) -> dict:
     """Rows, clips, rooms, and what each clip shows of its room."""
     from vsr_kit.data import SPLITS, assign_splits, make_rows, split_rooms
     from vsr_kit.questions import TRAINED_TYPES, get_rules

@@ -115,14 +115,14 @@ def show_scores(table) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from vsr_kit.questions import MULTI_STEP_TYPES
+    from vsr_kit.questions import BESIDE_TYPES, MULTI_STEP_TYPES
 
     rows = []
     for kind, found in table.types.items():
         counts = (found.n, found.right, found.partly, found.wrong, found.unparsed)
         rows.append((kind, f"{100 * found.mean:.1f}", *map(str, counts)))
     n = {"multi_step": sum(table.types[kind].n for kind in MULTI_STEP_TYPES if kind in table.types)}
-    n["overall"] = table.n - n["multi_step"]
+    n["overall"] = table.n - sum(table.types[kind].n for kind in BESIDE_TYPES if kind in table.types)
     for name, mean in table.means.items():
         rows.append((f"{name}: mean of tasks", f"{100 * mean:.1f}", str(n[name]), "", "", "", ""))
     console = Console()

@@ -149,6 +149,16 @@ def pretrain(
 
 def train(
     context: typer.Context,
+    recipe: Annotated[
+        str | None, typer.Option(help="Train all phases of a recipe, such as vision-r1, or of a file with a RECIPE.")
+    ] = None,
+    chains: Annotated[
+        Path | None, typer.Option(help="With --recipe: a folder of `vsr bridge`; rules write chains if left out.")
+    ] = None,
+    rows: Annotated[
+        list[Path] | None,
+        typer.Option(help="With --recipe: questions about pictures or videos instead of rooms; may repeat."),
+    ] = None,
     profile: Annotated[str, typer.Option(help="mini (CPU), t4, a100 or paper: model, precision and numbers.")] = "mini",
     mode: Annotated[Mode, typer.Option(help="How the model is asked while it trains.")] = Mode.vanilla,
     method: Annotated[str, typer.Option(help="grpo, sft, dpo-corrupted or dpo-rollouts.")] = "grpo",
@@ -177,11 +187,19 @@ def train(
 ) -> None:
     """Train by GRPO, SFT or DPO (QLoRA on the language model) on rooms of the training split, into a run folder.
 
-    The two held-out question types, route planning and appearance order, are never trained on; the kit's multi-step
+    With --recipe the whole of a recipe: chains, a cold start on them, and what follows, --steps updates each. The two
+    held-out question types, route planning and appearance order, are never trained on; the kit's multi-step
     types are, where --types names them.
     """
+    from vsr_kit.cli.recipes import is_recipes, train_recipe
     from vsr_kit.cli.training import train as start
 
+    if recipe is not None or is_recipes(resume):
+        changes = {"model": model, "learning_rate": learning_rate}
+        settings = {"rooms": rooms, "phrasing": phrasing.value, "per_room": per_room, "steps": steps}
+        settings |= {"chains": chains, "rows": rows, "skip_broken_clips": skip_broken_clips}
+        train_recipe(recipe, profile, changes, settings, seed, name, resume, typed(context))
+        return
     changes = {
         "model": model,
         "steps": steps,

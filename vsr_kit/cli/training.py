@@ -21,9 +21,8 @@ from vsr_kit.paths import checkpoint_of
 from vsr_kit.runs import RunFolder, check_name, runs_root
 from vsr_kit.runs.attempts import INTERRUPTED
 from vsr_kit.training.methods import GRPO, check_numbers, make_method
+from vsr_kit.training.phases import headline_of
 from vsr_kit.training.profiles import get_profile
-
-FIRST_AND_LAST = 10  # steps at either end whose mean reward is told
 
 
 def train(
@@ -146,19 +145,7 @@ def _show(bar, row: dict) -> None:
 
 
 def _close(run, trained) -> None:
-    rewards = [row["reward"] for row in run.read_metrics() if "reward" in row]
-    count = min(FIRST_AND_LAST, len(rewards))
-    headline = {"steps": trained.steps, "minutes of this attempt": trained.seconds / 60}
-    if rewards:
-        headline[f"sampled reward, mean of the first {count} steps"] = sum(rewards[:count]) / count
-        headline[f"sampled reward, mean of the last {count} steps"] = sum(rewards[-count:]) / count
-    if (cost := trained.cost) is not None:
-        headline |= {
-            "seconds a step": cost.seconds_per_step,
-            "tokens a second": cost.tokens_per_second,
-            "peak memory, GB": cost.peak_bytes / 1e9,
-            "groups of equal rewards, %": 100 * cost.zero_variance_share,
-        }
+    headline = headline_of(run, trained)
     broken = {} if trained.broken is None else {"stopped": trained.broken, "good step": trained.good_step}
     run.summarise(headline=headline | broken, **broken)
     run.finish(stopped=trained.broken)

@@ -14,9 +14,9 @@ import math
 import re
 from collections.abc import Iterable
 
-from vsr_kit.prompts import answer_choices, parse_answer, same_words
+from vsr_kit.prompts import answer_choices, parse_answer, same_answer, same_words
 from vsr_kit.prompts.numbers import canonical_number
-from vsr_kit.questions import CHOICE_TYPES, HELD_OUT_TYPES, NUMERIC_TYPES, PHRASINGS, QUESTION_TYPES
+from vsr_kit.questions import CHOICE_TYPES, HELD_OUT_TYPES, MATHEMATICS, NUMERIC_TYPES, PHRASINGS, QUESTION_TYPES
 from vsr_kit.validation import parse_json, shown, text_fault, unwritable
 
 FIELDS = ("id", "dataset", "scene_name", "question_type", "question", "options", "ground_truth")
@@ -72,6 +72,9 @@ def check_row(record: object, where: str) -> dict:
     if row["phrasing"] not in PHRASINGS:
         found = shown(row["phrasing"])
         raise ValueError(f"{where}: field 'phrasing' is {found}, must be one of {', '.join(PHRASINGS)}")
+    if kind == MATHEMATICS:
+        _check_mathematics(row, where)
+        return row
     check = _check_number if kind in NUMERIC_TYPES else _check_word if row["options"] is None else _check_letter
     check(row, where)
     return row
@@ -142,7 +145,8 @@ def _check_number(row: dict, where: str) -> None:
         raise ValueError(f"{where}: field 'ground_truth' is {shown(answer)}, {rule}; correct or remove the row")
 
 
-def _check_letter(row: dict, where: str) -> None:
+def _lettered(row: dict, where: str) -> tuple[list[re.Match], str]:
+    """Options taken apart, and what an error tells of them, which it does where they or the truth are no letters."""
     options, answer = row["options"], row["ground_truth"]
     texts = [option if isinstance(option, str) else "" for option in options] if isinstance(options, list) else []
     found = [_OPTION.fullmatch(text.strip()) for text in texts]
@@ -156,6 +160,12 @@ def _check_letter(row: dict, where: str) -> None:
     for text in texts:
         if fault := text_fault(text):
             raise ValueError(f"{where}: field 'options' {fault}")
+    return [match for match in found if match], told
+
+
+def _check_letter(row: dict, where: str) -> None:
+    found, told = _lettered(row, where)
+    answer = row["ground_truth"]
     spelled = [same_words(match[2]) or match[2] for match in found]
     if len(set(spelled)) < len(spelled):
         raise ValueError(f"{told}: two options say the same; leave one of them out, or the row")
@@ -164,6 +174,31 @@ def _check_letter(row: dict, where: str) -> None:
         raise ValueError(f"{where}: field 'phrasing' is {row['phrasing']!r}: {rule}")
     if min(map(len, spelled)) == 1 and parse_answer(answer, row).value != answer:  # an option that says "B"
         raise ValueError(f"{told}: the letter alone is not read as the answer; reword the options")
+
+
+def _check_mathematics(row: dict, where: str) -> None:
+    """Letters or a free answer; `unit`, `precision` and `data_type` where the row has them."""
+    precision, answer = row.get("precision"), row["ground_truth"]
+    whole = isinstance(precision, (int, float)) and not isinstance(precision, bool) and precision in range(13)
+    if not _is_nothing(precision) and not whole:
+        found = shown(precision)
+        raise ValueError(
+            f"{where}: field 'precision' is {found}, must be the digits behind the point, 0 to 12, or None"
+        )
+    unit, medium = row.get("unit"), row.get("data_type")
+    if not _is_nothing(unit) and (not isinstance(unit, str) or text_fault(unit)):
+        raise ValueError(f"{where}: field 'unit' is {shown(unit)}, must be text such as 'cm', or None")
+    if medium not in (None, "image", "video"):
+        raise ValueError(f"{where}: field 'data_type' is {shown(medium)}, must be 'image' or 'video'")
+    if row["options"] is not None:
+        found, told = _lettered(row, where)
+        texts = ["".join(match[2].split()) for match in found]
+        if len(set(texts)) < len(texts):
+            raise ValueError(f"{told}: two options say the same; leave one of them out, or the row")
+    read = parse_answer(answer, row)
+    if read.value is None or not same_answer(read.value, answer, read.kind):
+        rule = f"which no answer can earn: it is read as {read.value or read.reason}"
+        raise ValueError(f"{where}: field 'ground_truth' is {shown(answer)}, {rule}; correct or remove the row")
 
 
 def _check_word(row: dict, where: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vsr_kit.videos import read_video
+from vsr_kit.videos import Video, read_video
 
 MEMORY_MB = 2000
 _NAMED = 3  # broken clips that an error names one by one
@@ -70,12 +70,16 @@ class ClipFolder(Mapping[str, np.ndarray]):
             ValueError: a clip that cannot be read.
         """
         if scene_name not in self._kept:
-            video = read_video(self._paths[scene_name], self._num_frames, self._max_side_px)
+            video = self._video(scene_name)
             self._kept[scene_name], self.notes[scene_name] = video.frames_FHW3, video.notes
         self._kept[scene_name] = self._kept.pop(scene_name)  # most recent last
         while len(self._kept) > 1 and sum(frames.nbytes for frames in self._kept.values()) > self._memory_bytes:
             del self._kept[next(iter(self._kept))]
         return self._kept[scene_name]
+
+    def _video(self, scene_name: str) -> Video:
+        """What lies on disk; `pictures.PictureClips` reads pictures, too."""
+        return read_video(self._paths[scene_name], self._num_frames, self._max_side_px)
 
     def drop(self, scene_names: Iterable[str]) -> None:
         """Forget some scenes."""

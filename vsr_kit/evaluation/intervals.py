@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vsr_kit.evaluation.scorers import ScoreTable, score
-from vsr_kit.questions import MULTI_STEP_TYPES, QUESTION_TYPES, TASKS, TRAINED_TASKS, task_of
+from vsr_kit.questions import BESIDE_TYPES, MULTI_STEP_TYPES, QUESTION_TYPES, TASKS, TRAINED_TASKS, task_of
 
 RESAMPLES = 1000
 
@@ -212,7 +212,7 @@ def _bootstrap(terms: Sequence[_Term], resamples: int, seed: int) -> dict[str, I
     rooms = sorted({room for term in terms for table in term.tables for room in table.rooms})
     rooms_BR = _draws(rng, len(rooms), resamples)
     occurring = {kind for term in terms for table in term.tables for kind in table.question_types}
-    columns = _Columns(tuple(kind for kind in MULTI_STEP_TYPES if kind in occurring))
+    columns = _Columns(tuple(kind for kind in BESIDE_TYPES if kind in occurring))
     seeds_BS: dict[tuple[int, int], np.ndarray] = {}
     sides_SC: dict[tuple[int, int], np.ndarray | float] = {}  # what each seed of a group adds to the sum
     total_BC: np.ndarray | float = 0.0
@@ -259,27 +259,27 @@ def _draws(rng: np.random.Generator, count: int, resamples: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Columns:
-    """What is averaged: VSI-Bench's tasks and those of one's own, multi-step types where they occur, then means.
+    """What is averaged: VSI-Bench's tasks and those of one's own, `BESIDE_TYPES` where they occur, then means.
 
-    Without multi-step types the arrays have the shapes they had before there were any, and sums the same last digit.
+    Without these the arrays have the shapes they had before there were any, and sums the same last digit.
     """
 
-    multi_step: tuple[str, ...]
+    beside: tuple[str, ...]
 
     @property
     def kinds(self) -> list[str]:
         """The question types."""
-        return [kind for kind in QUESTION_TYPES if kind not in MULTI_STEP_TYPES or kind in self.multi_step]
+        return [kind for kind in QUESTION_TYPES if kind not in BESIDE_TYPES or kind in self.beside]
 
     @property
     def tasks(self) -> list[str]:
         """The tasks that `overall` takes in."""
-        return [task for task in TASKS if task not in MULTI_STEP_TYPES]
+        return [task for task in TASKS if task not in BESIDE_TYPES]
 
     @property
     def names(self) -> list[str]:
         """Of all columns, in order."""
-        return [*self.tasks, *self.multi_step, "trained", "overall", "multi_step"]
+        return [*self.tasks, *self.beside, "trained", "overall", "multi_step"]
 
 
 def _scores(tables: list[ScoreTable], rooms: list, rooms_BR: np.ndarray, columns: _Columns) -> np.ndarray:
@@ -296,9 +296,10 @@ def _scores(tables: list[ScoreTable], rooms: list, rooms_BR: np.ndarray, columns
     of_task = {task: [i for kind, i in kind_at.items() if task_of(kind) == task] for task in columns.tasks}
     tasks_SBK = np.stack([_mean(types_SBT[..., types]) for types in of_task.values()], -1)
     trained = [columns.tasks.index(task) for task in TRAINED_TASKS]
-    steps_SBM = types_SBT[..., [kind_at[kind] for kind in columns.multi_step]]
-    means_SBC = np.stack([_mean(tasks_SBK[..., trained]), _mean(tasks_SBK), _mean(steps_SBM)], -1)
-    return np.concatenate([tasks_SBK, steps_SBM, means_SBC], axis=-1)
+    beside_SBM = types_SBT[..., [kind_at[kind] for kind in columns.beside]]
+    steps = [i for i, kind in enumerate(columns.beside) if kind in MULTI_STEP_TYPES]
+    means_SBC = np.stack([_mean(tasks_SBK[..., trained]), _mean(tasks_SBK), _mean(beside_SBM[..., steps])], -1)
+    return np.concatenate([tasks_SBK, beside_SBM, means_SBC], axis=-1)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -321,7 +322,10 @@ def _percentiles(
     asked: dict[str, list] = {"overall": [], "trained": [], "multi_step": []}
     for room, kind in zip(table.rooms, table.question_types, strict=True):
         asked.setdefault(task_of(kind), []).append(room)
-        asked["multi_step" if kind in MULTI_STEP_TYPES else "overall"].append(room)
+        if kind not in BESIDE_TYPES:
+            asked["overall"].append(room)
+        if kind in MULTI_STEP_TYPES:
+            asked["multi_step"].append(room)
         if task_of(kind) in TRAINED_TASKS:
             asked["trained"].append(room)
     columns = {task: i for i, task in enumerate(names)}

@@ -14,8 +14,9 @@ of two words is never right.
 
 The table has the mean of each question type, of each task, and over all tasks. The three levels of relative direction
 are one task, the mean of their means. Where a set of questions lacks some types or tasks, means are over those present;
-VSI-Bench's code stops there, since its own questions lack none. `overall` leaves the kit's multi-step types out, which
-are none of the benchmark's; they have a mean of their own, `multi_step`.
+VSI-Bench's code stops there, since its own questions lack none. `overall` leaves out what is none of the benchmark's:
+the kit's multi-step types, which have a mean of their own, `multi_step`, and mathematics, which the lenient reading
+alone is made for (the others compare its first word).
 
 Predictions are records with VSI-Bench's fields and `prediction`, as JSON lines or a table. They follow the rules of
 rows (`vsr_kit.data.checking`), and the first record that breaks one stops the reading: a score over the valid lines
@@ -40,7 +41,15 @@ import numpy as np
 from vsr_kit.data import check_row, read_records, read_rows
 from vsr_kit.prompts import answer_choices, parse_answer, same_answer
 from vsr_kit.prompts.number_words import lmms_eval_number
-from vsr_kit.questions import MULTI_STEP_TYPES, NUMERIC_TYPES, QUESTION_TYPES, TASKS, TRAINED_TASKS, task_of
+from vsr_kit.questions import (
+    BESIDE_TYPES,
+    MULTI_STEP_TYPES,
+    NUMERIC_TYPES,
+    QUESTION_TYPES,
+    TASKS,
+    TRAINED_TASKS,
+    task_of,
+)
 from vsr_kit.rewards import mra
 from vsr_kit.validation import shown
 
@@ -202,8 +211,8 @@ class ScoreTable:
 
     @property
     def overall(self) -> float | None:
-        """The mean of the tasks that occur, 0 to 1, multi-step ones left out; None if there are no others."""
-        return self._mean([task for task in self.tasks if task not in MULTI_STEP_TYPES])
+        """The mean of the tasks that occur, 0 to 1, without `BESIDE_TYPES`; None if there are no others."""
+        return self._mean([task for task in self.tasks if task not in BESIDE_TYPES])
 
     @property
     def trained(self) -> float | None:

@@ -1,11 +1,11 @@
 """The cold start of Vision-R1 on the miniature: all of the language model learns to write chains that compute.
 
-The base says where things stand and cannot calculate with it. Its cold start has three stages. *values* and *steps*
+The base says where things stand and cannot calculate with it. Its cold start has four stages. *values* and *steps*
 have no clip: places are given as text and said again, with the copying loss, beside differences and distances of places
 that are there to be read; then places are fetched and calculated with. *chains* stands behind clips: most questions are
 answered with chains that a describer and a rule reasoner wrote (`vsr_kit.bridging`), some in one glance, beside looks
-at the clip and lessons without one. The vision tower stays as it is, as in Vision-R1, whose own cold start is a full
-fine-tuning on 200 thousand chains.
+at the clip and lessons without one. *again* goes on with fewer clips and more names. The vision tower stays as it is,
+as in Vision-R1, whose own cold start is a full fine-tuning on 200 thousand chains.
 
 What is built in: a chain's places are those of the room shown (of a stated share of chains), its arithmetic is right,
 and its answer follows from it. Chains whose answer misses the truth are left out, as Vision-R1 leaves them out.
@@ -51,6 +51,7 @@ class ColdStage:
         clips_per_step: clips of a step; each has the numbers of lessons below.
         chains_per_clip, glances_per_clip, looks_per_clip: questions answered with a chain, questions answered at once,
             and looks at what stands where.
+        wide_names: of the lessons without a clip; see `text_lessons.text_lesson`.
         grounding, copying: weights of the two losses that teach attention.
     """
 
@@ -61,6 +62,7 @@ class ColdStage:
     chains_per_clip: int = 0
     glances_per_clip: int = 0
     looks_per_clip: int = 0
+    wide_names: bool = False
     grounding: float = 0.1
     copying: float = 1.0
     weight_decay: float = 0.05
@@ -99,6 +101,17 @@ class ColdStartRecipe:
         learning_rate=1e-3,
         texts={"sums": 2, "steps": 2, "question": 2},
         clips_per_step=4,
+        chains_per_clip=5,
+        glances_per_clip=2,
+        looks_per_clip=2,
+    )
+    # Until here a third of the names that no lesson had are fetched, those of rooms are: more names, and fewer clips.
+    again: ColdStage = ColdStage(
+        steps=450,
+        learning_rate=1e-3,
+        wide_names=True,
+        texts={"recall": 2, "sums": 2, "steps": 6, "question": 2},
+        clips_per_step=2,
         chains_per_clip=5,
         glances_per_clip=2,
         looks_per_clip=2,
@@ -143,6 +156,7 @@ def cold_start(
         teacher.teach("steps", recipe.steps)
         teacher.film()
         teacher.teach("chains", recipe.chains)
+        teacher.teach("again", recipe.again)
         return save_in_bf16(out, teacher.model, teacher.processor)
 
 
@@ -199,7 +213,7 @@ class ColdStart:
 
     def _text_loss(self, stage: ColdStage, rng: np.random.Generator):
         lessons = [
-            text_lesson(kind, rng, style=self.recipe.style)
+            text_lesson(kind, rng, style=self.recipe.style, wide=stage.wide_names)
             for kind, count in stage.texts.items()
             for _ in range(count // world())
         ]

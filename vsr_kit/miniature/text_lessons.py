@@ -33,6 +33,12 @@ OTHER_NAMES = tuple(
 HELD_OUT_NAMES = tuple("wardrobe, toaster, globe, side table, helmet, drum, puppet, mug, aquarium, jacket".split(", "))
 _ROOM_WORDS, _MADE_UP = 0.5, 0.25  # shares of lessons that name nothing but what rooms have, or what nothing is called
 _SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
+_ONSETS = (
+    "b bl br c ch cl cr d dr f fl fr g gl gr h j k l m n p pl pr qu r s sc sh sk sl sm sn sp st str sw t th tr v w"
+)
+_ONSETS_OR_NONE = [*_ONSETS.split(), "wh", "y", "z", "", "", ""]
+_VOWELS = "a e i o u ai ea ee oa oo ou".split()
+_CODAS = "b ck d f g k l ll m n nd ng nk nt p r rd rm rn rt s sh sk ss st t tch th x".split()
 _RECALLS, _SUMS, _STEPS = 6, 8, 3
 _EXTENT_M = (1.0, 5.0)  # places lie in a square, whose half side is drawn
 _TURN_MARGIN_DEG = 12
@@ -40,7 +46,11 @@ KINDS = ("recall", "sums", "steps", "question")
 
 
 def text_lesson(
-    kind: str, rng: np.random.Generator, names: Sequence[str] | None = None, style: Style | None = None
+    kind: str,
+    rng: np.random.Generator,
+    names: Sequence[str] | None = None,
+    style: Style | None = None,
+    wide: bool = False,
 ) -> Lesson:
     """Draw a lesson.
 
@@ -49,7 +59,11 @@ def text_lesson(
         rng: draws everything.
         names: to choose objects from; those of training by default.
         style: of the chains of *question*; terse by default.
+        wide: in half of the lessons names are made of all kinds of syllables, so that hardly any token of a name
+            is one that was never said again.
     """
+    if names is None and wide and rng.random() < 0.5:
+        names = sorted({_made_up_wide(rng) for _ in range(12)} - {*HELD_OUT_NAMES})
     if names is None:
         drawn = rng.random()
         names = CATEGORIES if drawn < _ROOM_WORDS else (*CATEGORIES, *OTHER_NAMES)
@@ -61,6 +75,16 @@ def _made_up(rng: np.random.Generator) -> str:
     """A name such as `kadilo` or `mu tirem`, of one or two words."""
     lengths = [int(rng.integers(1, 4)) for _ in range(int(rng.integers(1, 3)))]
     return " ".join("".join(_SYLLABLES[i] for i in rng.integers(len(_SYLLABLES), size=n)) for n in lengths)
+
+
+def _made_up_wide(rng: np.random.Generator) -> str:
+    """A name such as `strend` or `boatch quimmer`, of one or two words."""
+
+    def syllable() -> str:
+        coda = "" if rng.random() < 0.4 else _CODAS[rng.integers(len(_CODAS))]
+        return _ONSETS_OR_NONE[rng.integers(len(_ONSETS_OR_NONE))] + _VOWELS[rng.integers(len(_VOWELS))] + coda
+
+    return " ".join("".join(syllable() for _ in range(rng.integers(1, 4))) for _ in range(rng.integers(1, 3)))
 
 
 def _places(rng: np.random.Generator, names: Sequence[str], count: int) -> dict[str, tuple[float, float]]:

@@ -3,7 +3,8 @@
 The six prompts are the paper's, word for word, in VSI-Bench's layout (templates.py). The paper does not state how its
 authors read an answer out of a chain of thought, so the reader is the kit's own: parsing.py applies it, markup.py
 removes markup, numbers.py and candidates.py find the numbers and options in a text, wording.py knows which of them are
-no answers, and number_words.py has English number words and lmms-eval's own reading.
+no answers, and number_words.py has English number words and lmms-eval's own reading. mathematics.py reads and compares
+formulas, which judging.py gives to math-verify in a process of its own (judge_worker.py).
 Left out: system prompts, few-shot examples, and models that judge answers.
 """
 

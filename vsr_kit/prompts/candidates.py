@@ -30,7 +30,7 @@ from vsr_kit.prompts import wording
 from vsr_kit.prompts.numbers import Mention
 from vsr_kit.prompts.templates import has_options
 from vsr_kit.prompts.wording import BOUND, answers_only, gap_between
-from vsr_kit.questions import NUMERIC_TYPES
+from vsr_kit.questions import MATHEMATICS, NUMERIC_TYPES
 
 _SIDES = {
     "object_rel_direction_easy": ("left", "right"),
@@ -77,7 +77,8 @@ def answer_choices(row: Mapping) -> tuple[Choice, ...]:
     names in brackets are taken one by one and, since VSI-100k offers four objects, in neighbouring runs, too.
     Empty, too, where neither is found: then any short phrase is an answer.
     """
-    if row["question_type"] in NUMERIC_TYPES:
+    free = row["question_type"] == MATHEMATICS and not has_options(row)  # brackets in the question are points
+    if free or row["question_type"] in NUMERIC_TYPES:
         return ()
     if has_options(row):
         found = [_lettered(str(option), i) for i, option in enumerate(row["options"])]

@@ -23,6 +23,8 @@ wrong answers can be counted separately. Time grows linearly with the length of 
 characters of a completion are read, as if the last tag before them stood at their beginning, and of these the
 `LONGEST_ANSWER` behind the statement, or the last ones; a tag that holds more is ambiguous.
 
+Mathematics has rules of its own from the second step on (mathematics.py), and a library that compares formulas.
+
 Why no library reads the numbers: see the measurement in numbers.py.
 Left out: judging by a model, conditions, and answers in languages other than English except for Chinese units.
 """
@@ -37,9 +39,10 @@ from itertools import pairwise
 
 from vsr_kit.prompts.candidates import Choice, answer_choices, find_choices, find_phrase, same_words, settle
 from vsr_kit.prompts.markup import plain
+from vsr_kit.prompts.mathematics import read_mathematics, same_formula
 from vsr_kit.prompts.numbers import Mention, canonical_number, find_quantities
 from vsr_kit.prompts.templates import has_options
-from vsr_kit.questions import NUMERIC_TYPES, QUESTION_TYPES
+from vsr_kit.questions import MATHEMATICS, NUMERIC_TYPES, QUESTION_TYPES
 
 __all__ = ["REASONS", "SOURCES", "Choice", "Parsed", "answer_choices", "parse_answer", "same_answer", "same_words"]
 
@@ -80,9 +83,9 @@ class Parsed:
 
     Attributes:
         value: the answer in canonical form: a number ("1.5", in the unit asked for), an option's letter, or a word;
-            None if none could be read.
+            None if none could be read. A formula is as it was written (mathematics.py).
         reason: why not, one of `REASONS`; None if it could.
-        kind: what the row asks for: `number`, `letter` or `word`.
+        kind: what the row asks for: `number`, `letter`, `word`, or `formula` (mathematics without options).
         source: where it was read, one of `SOURCES`; None if nothing was read.
     """
 
@@ -101,11 +104,16 @@ def parse_answer(text: str, row: Mapping) -> Parsed:
 
     Raises:
         ValueError: if the row's question type is unknown; never because of the text.
+        ImportError: a row of mathematics, and math-verify is not installed.
     """
-    kind, _ = _asked(row)
+    kind, nothing = _asked(row)
     *part, reason = _part_once(text) if len(text) <= LONGEST_ANSWER else _part(text)
     if reason:
         return Parsed(None, reason, kind, None)
+    if row["question_type"] == MATHEMATICS:
+        value, ambiguous = read_mathematics(*part[:2], row)
+        why = AMBIGUOUS if ambiguous else nothing
+        return Parsed(None, why, kind, None) if value is None else Parsed(value, None, kind, part[1])
     if kind == "word":
         return _read(*part, row)
     return _read_once(*part, row["question_type"], tuple(map(str, row["options"])) if kind == "letter" else ())
@@ -143,7 +151,9 @@ def _read(segment: str, source: str, before: str | None, row: Mapping) -> Parsed
 
 
 def same_answer(value: str, ground_truth: str, kind: str) -> bool:
-    """Tell whether a parsed value is the ground truth: equal numbers, letters, or words however punctuated."""
+    """Tell whether a parsed value is the ground truth: equal numbers, letters or formulas, or the same words."""
+    if kind == "formula":
+        return same_formula(value, ground_truth)
     if kind == "number":
         return canonical_number(float(value)) == canonical_number(float(ground_truth))
     if kind == "letter":
@@ -158,6 +168,8 @@ def _asked(row: Mapping) -> tuple[str, str]:
         raise ValueError(f"unknown question_type {question_type!r}: choose one of {', '.join(QUESTION_TYPES)}")
     if question_type in NUMERIC_TYPES:
         return "number", NOT_A_NUMBER
+    if question_type == MATHEMATICS and not has_options(row):
+        return "formula", NO_ANSWER
     return "letter" if has_options(row) else "word", NOT_AN_OPTION
 
 

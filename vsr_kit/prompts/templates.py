@@ -2,13 +2,18 @@
 
 `user_text` writes what is asked; `target_completion` writes a reply in the form that a prompt asks for. Training and
 evaluation ask for different forms (tags in training, a plain sentence in evaluation); both are the paper's choice.
-Left out: reading answers, which parsing.py does.
+
+Rows of mathematics have the same prompts, since neither Vision-R1's paper nor its repository words one: its inference
+script gives the picture and the question, its cold start asks for no tags, and its training of the second stage was
+not released. Their picture is not announced as a video, unless it is one.
+Left out: reading answers, which parsing.py does, and MathVista's hints of the form an answer has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vsr_kit.questions.types import MATHEMATICS
 from vsr_kit.validation import CONTROL_TOKEN, shown
 
 MODES = ("vanilla", "think", "observe")
@@ -43,7 +48,7 @@ def user_text(row: Mapping, mode: str = "vanilla", prompt_set: str = "eval") -> 
     """Write the text of the user's turn: opening, question, options where the row has them, prompt.
 
     Args:
-        row: a row with `question`, `question_type` and `options`.
+        row: a row with `question`, `question_type` and `options`; of mathematics also with `data_type`.
         mode: one of `MODES`, or `vsi-bench` for the benchmark's own two prompts (evaluation only).
         prompt_set: `eval` or `train`; the paper words the prompts differently.
 
@@ -56,7 +61,9 @@ def user_text(row: Mapping, mode: str = "vanilla", prompt_set: str = "eval") -> 
     if token := CONTROL_TOKEN.search("\n".join([row["question"], *options])):
         rule = "which chat models read as a command and not as text; take it out"
         raise ValueError(f"row {row.get('id')!r}: question or options hold {token[0]!r}, {rule}")
-    return "\n".join([_OPENING, row["question"], *options, _prompt(row, mode, prompt_set)])
+    still = row.get("question_type") == MATHEMATICS and row.get("data_type") != "video"
+    opening = [] if still else [_OPENING]
+    return "\n".join([*opening, row["question"], *options, _prompt(row, mode, prompt_set)])
 
 
 def has_options(row: Mapping) -> bool:

@@ -4,7 +4,8 @@ types.py has the types, wordings and rule sets, geometric.py the eight types tha
 the other two, and own_types.py adds types of your own. The eight come in two phrasings: VSI-Bench's (options with
 letters, closest points) and VSI-100k's (no options, centre to centre), on which vsGRPO trained. Route planning and
 appearance order exist only in VSI-Bench's phrasing and are held out of all training here, as they were in the paper.
-multi_step.py adds four types of the kit's own, which are asked only where they are named.
+multi_step.py adds four types of the kit's own, which are asked only where they are named. The type `mathematics` is
+that of questions about pictures, which come from files (`vsr_kit.data.read_picture_rows`).
 Left out: human filtering; a question is dropped by a stated rule or not at all.
 """
 
@@ -13,9 +14,11 @@ from vsr_kit.questions.multi_step import answer_from, limit_m
 from vsr_kit.questions.own_types import add_type, remove_type
 from vsr_kit.questions.types import (
     BENCHMARK_RULES,
+    BESIDE_TYPES,
     CHOICE_TYPES,
     HELD_OUT_TYPES,
     LABELS,
+    MATHEMATICS,
     MULTI_STEP_TYPES,
     NUMERIC_TYPES,
     PHRASINGS,
@@ -36,9 +39,11 @@ from vsr_kit.questions.types import (
 
 __all__ = [
     "BENCHMARK_RULES",
+    "BESIDE_TYPES",
     "CHOICE_TYPES",
     "HELD_OUT_TYPES",
     "LABELS",
+    "MATHEMATICS",
     "MULTI_STEP_TYPES",
     "NUMERIC_TYPES",
     "PHRASINGS",

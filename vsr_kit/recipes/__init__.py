@@ -19,9 +19,11 @@ from typing import Any
 from vsr_kit.claims import Claim
 from vsr_kit.claims.recipe import TUNING_SEED, Condition, Recipe, Variant
 from vsr_kit.paths import SHIPPED
-from vsr_kit.recipes import kit_questions, vsgrpo
+from vsr_kit.recipes import kit_questions, vision_r1, vsgrpo
 
 RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in (vsgrpo, kit_questions))
+# Written, and not run yet: nothing of theirs is planned or judged unless their file is added; phases can be trained.
+NOT_RUN: tuple[Recipe, ...] = (vision_r1.RECIPE,)
 CLAIMS: tuple[Claim, ...] = tuple(claim for recipe in RECIPES for claim in recipe.claims)
 VARIANTS: tuple[Variant, ...] = tuple(variant for recipe in RECIPES for variant in recipe.variants)
 MINI = "mini"  # the base of every study
@@ -92,6 +94,24 @@ def _from_file(path: Path) -> Recipe:
 def recipes() -> tuple[Recipe, ...]:
     """The kit's recipes and those that were added."""
     return (*RECIPES, *(recipe for recipe, _ in _added.values()))
+
+
+def trainable(recipe: str) -> Recipe:
+    """A recipe that has phases to train, by its name or by the file that it is in, which is then added.
+
+    Raises:
+        ValueError: there is none of that name, or it has no phases.
+        FileNotFoundError: no such file.
+    """
+    if recipe.endswith(".py"):
+        known = add(recipe)
+    else:
+        known = next((own for own in (*recipes(), *NOT_RUN) if own.name == recipe), None)
+    if known is None or not known.phases:
+        there = ", ".join(dict.fromkeys(own.name for own in (*recipes(), *NOT_RUN) if own.phases))
+        what = "is no recipe" if known is None else "has no phases to train"
+        raise ValueError(f"{recipe!r} {what}: give one of {there}, or a Python file with a RECIPE that has phases")
+    return known
 
 
 def added_files() -> list[str]:

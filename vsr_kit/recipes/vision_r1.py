@@ -15,7 +15,7 @@ Left out: mathematics rows (`vsr train --recipe vision-r1` reads them), and the 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -30,64 +30,24 @@ from vsr_kit.claims.recipe import BENCH_SET, WATCHED, WORDS_SET, Condition, Reci
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, MOST_RUNS, Claim, gain, most_runs, no_loss, not_testable
 from vsr_kit.data import split_rooms
 from vsr_kit.prompts import MODES, target_completion
+from vsr_kit.recipes.ptst import BETA, LONGEST, PHASES, STAGE_STEPS, one_stage, stages
 from vsr_kit.rewards.hard import hard_reward, right_answer
 from vsr_kit.rooms import Room
 from vsr_kit.training.joints import Stage
 from vsr_kit.training.methods import GRPO, SFT
-from vsr_kit.validation import whole
 
 PAPER = "Vision-R1 (arXiv 2503.06749)"
 COLD = "mini-cold-start"
-TOKENS = 2560  # of all completions of a question, in every stage
-CAP_OF = {group: TOKENS // group for group in (16, 8, 4)}  # completions of a question to tokens of each
-LONGEST = max(CAP_OF.values())
-STAGE_STEPS, STEPS = 60, 120
+STEPS = 2 * STAGE_STEPS
 QUESTIONS = 4  # a step
 PLACES_SET, MULTI_STEP_SET = "test-places", "test-multi-step"
 PLACES_TYPES = ("object_abs_distance", "object_rel_distance", "object_rel_direction_easy")  # what chains compute
-NOT_PAID = {"accuracy_reward": 0.0, "format_reward": 0.0}  # logged beside the one reward that counts
-BETA = 1e-2
 # The rate of the arms that begin with the cold start: the best of the grid on validation rooms, by
 # `vsr reproduce --only tuning`, seed 0, before any other run; Zero's is that of vsGRPO's think prompts, on its base.
 TUNED: dict[str, float] = {"vr1-full": 2.5e-4}
 ZERO_RATE = CHAINS_RATE = 1e-3
 MAIN_SEEDS, OTHER_SEEDS = (1, 2, 3, 4, 5), (1, 2, 3)
 ASKED: dict[str, Any] = {"cap": LONGEST, "prompt_set": "train"}
-
-
-def ptst_stages(
-    tokens: int, groups: Sequence[int], steps: int, rewards: Mapping[str, float] | None = None
-) -> tuple[Stage, ...]:
-    """PTST's schedule: stages of equal length, each with so many completions of a question and the cap they leave.
-
-    Args:
-        tokens: that all completions of a question may have together: cap x G is at most that in every stage.
-        groups: G of each stage, in their order; the paper's 16, 8, 4.
-        steps: of each stage.
-        rewards: weights of rewards, as a `Stage` has them.
-
-    Raises:
-        ValueError: fewer than two completions, more of them than tokens, or no whole number of steps.
-    """
-    whole("tokens", tokens)
-    whole("steps", steps)
-    for group in groups:
-        whole("a group's num_generations", group, 2)
-    caps = [tokens // group for group in groups]
-    return tuple(
-        Stage(i * steps, max_completion_length=cap, num_generations=group, rewards=rewards)
-        for i, (group, cap) in enumerate(zip(groups, caps, strict=True))
-    )
-
-
-def stages(*groups: int, hard: bool = True) -> tuple[Stage, ...]:
-    """The study's stages, each with so many completions of a question."""
-    return ptst_stages(TOKENS, groups, STAGE_STEPS, NOT_PAID if hard else None)
-
-
-def _stage(from_step: int, group: int, cap: int, hard: bool = True) -> Stage:
-    paid = NOT_PAID if hard else None
-    return Stage(from_step, max_completion_length=cap, num_generations=group, rewards=paid)
 
 
 def arm(
@@ -158,7 +118,7 @@ VARIANTS: tuple[Variant, ...] = (
     arm("vr1-short", *stages(16)),
     arm("vr1-stage-one", *stages(16), steps=STAGE_STEPS),
     arm("vr1-three-stages", *stages(16, 8, 4), steps=3 * STAGE_STEPS),
-    arm("vr1-long-many", _stage(0, 16, LONGEST)),
+    arm("vr1-long-many", one_stage(0, 16, LONGEST)),
     arm("vr1-zero-ptst", *stages(16, 8), model="mini", rate=ZERO_RATE),
     arm("vr1-sft-ptst", *stages(16, 8), model="mini", rate=ZERO_RATE, starts_from="sft"),
     arm("vr1-sum", *stages(16, 8, hard=False), hard=False),
@@ -385,4 +345,5 @@ RECIPE = Recipe(
     TUNED,
     tuned_on="val-vsi-100k",
     question_sets={PLACES_SET: places_set},
+    phases=PHASES,
 )

@@ -1,9 +1,9 @@
 """Vision-R1's reward, all or nothing: 1 for a completion with the right format and the right answer, else 0.
 
 The paper (arXiv 2503.06749) calls it the hard formatting result reward function, HFRRF. Its answers are those of
-mathematics, right or wrong. Here some are measures, for which no source says what right is: a number is right within
-RIGHT_WITHIN of the truth, which is the kit's threshold; a count must be the count itself. So a chain earns by its
-answer alone, and a right answer in broken tags earns nothing.
+mathematics, right or wrong, and where a row is one of mathematics math-verify says so. Other rows ask for measures, for
+which no source says what right is: a number is right within RIGHT_WITHIN of the truth, which is the kit's threshold; a
+count must be the count itself. So a chain earns by its answer alone, and a right answer in broken tags earns nothing.
 
 Pay nothing else beside it by a stage of weight 0 from the first step on; what is paid nothing is logged all the same:
 
@@ -40,6 +40,7 @@ def right_answer(text: str, row: Mapping, within: float = RIGHT_WITHIN) -> bool:
 
     Raises:
         ValueError: for an unknown question type; never because of the text.
+        ImportError: a row of mathematics, and math-verify is not installed.
     """
     parsed = parse_answer(text, row)
     if parsed.value is None:

@@ -160,10 +160,12 @@ def accuracy_reward(text: str, row: Mapping, numeric: str = "paper") -> float:
     Args:
         text: the completion, read by `parse_answer`.
         row: with `question_type`, `options`, `question` and `ground_truth`.
-        numeric: the reward for numbers, one of `NUMERIC_REWARDS`; letters and words earn 1 for a match.
+        numeric: the reward for numbers, one of `NUMERIC_REWARDS`; letters and words earn 1 for a match, and so does a
+            free answer of mathematics that equals the truth (`vsr_kit.prompts.mathematics`).
 
     Raises:
         ValueError: for an unknown `numeric` or question type; never because of the text.
+        ImportError: a row of mathematics, and math-verify is not installed.
     """
     reward = numeric_reward(numeric)
     parsed = parse_answer(text, row)

@@ -10,6 +10,7 @@ Left out: anything about test rooms.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,8 @@ from vsr_kit.study.question_sets import QuestionSet, procedural_questions
 LEAST_COPIED, LEAST_STEPS = 98.0, 90.0
 CHAIN_CAP = 512  # tokens of a chain; the longest of the cold start's lessons have about 450
 TEXTS = 128
+_HEAD = re.compile(r" from [^:,.]+ to [^:,.]+:")
+_STEP_CAP = 72  # tokens of a step of two long names
 _BATCH = 64
 
 
@@ -92,8 +95,9 @@ def place_errors(loaded: Loaded, questions: QuestionSet, rooms: dict[str, Room])
     return found
 
 
-def _chat(text: str) -> list[dict]:
-    return [{"role": "user", "content": [{"type": "video"}, {"type": "text", "text": text}]}]
+def _chat(text: str, clip: bool = True) -> list[dict]:
+    video = [{"type": "video"}] if clip else []
+    return [{"role": "user", "content": [*video, {"type": "text", "text": text}]}]
 
 
 def _said(loaded: Loaded, prompts: Sequence[EncodedPrompt], cap: int) -> list[str]:
@@ -107,34 +111,36 @@ def _said(loaded: Loaded, prompts: Sequence[EncodedPrompt], cap: int) -> list[st
     return texts
 
 
-def text_shares(loaded: Loaded, texts: int = TEXTS, seed: int = 99) -> tuple[tuple[float, int], tuple[float, int]]:
+def text_shares(
+    loaded: Loaded, texts: int = TEXTS, seed: int = 99, names: Sequence[str] = HELD_OUT_NAMES
+) -> tuple[tuple[float, int], tuple[float, int]]:
     """Operands fetched and steps right, in per cent with their numbers, in texts of names that no lesson had.
 
-    What is given is the beginning of the model's own reply; it goes on from there.
+    Given are the places and the head of a step, ` from a to b:`, so that what has to be fetched is settled; the model
+    says the rest of it. A step that is not written in full is wrong, in both its operands, too.
     """
     rng = np.random.default_rng(seed)
-    lessons = [text_lesson("steps", rng, HELD_OUT_NAMES) for _ in range(texts)]
+    lessons = [text_lesson("steps", rng, names) for _ in range(texts)]
+    steps = [(lesson, head) for lesson in lessons for head in _HEAD.findall(lesson.reply)]
+    prompts = [_begun(loaded, lesson.user, lesson.given + head) for lesson, head in steps]
+    said = _said(loaded, prompts, _STEP_CAP)
+    copied, right = [], []
+    for (lesson, head), text in zip(steps, said, strict=True):
+        own, follows = check_steps(read_chain(lesson.given + head + text.partition(".\n")[0]))
+        copied += list(own[:2]) if len(own) >= 2 else [False, False]
+        right.append(bool(follows) and follows[0])
+    return (100 * float(np.mean(copied)), len(copied)), (100 * float(np.mean(right)), len(right))
+
+
+def _begun(loaded: Loaded, user: str, given: str) -> EncodedPrompt:
+    """A question with the beginning of its reply."""
     tokenizer: Any = loaded.processor.tokenizer  # type: ignore[attr-defined]
-    prompts = []
-    for lesson in lessons:
-        chat = [{"role": "user", "content": [{"type": "text", "text": lesson.user}]}]
-        asked = encode_prompt(loaded.model, loaded.processor, chat, None)
-        given = torch.tensor(tokenizer(lesson.given)["input_ids"])
-        positions = asked.next_position + torch.arange(len(given)).expand(3, -1)
-        prompts.append(
-            replace(
-                asked,
-                ids_P=torch.cat([asked.ids_P, given]),
-                positions_3P=torch.cat([asked.positions_3P, positions], 1),
-                next_position=asked.next_position + len(given),
-            )
-        )
-    said = _said(loaded, prompts, 220)
-    checked = [check_steps(read_chain(lesson.given + text)) for lesson, text in zip(lessons, said, strict=True)]
-    copied = [same for own, _ in checked for same in own]
-    steps = [right for _, own in checked for right in own]
-    # A step that was not written in full is a step that is wrong.
-    asked_for = sum(lesson.reply.count("from ") for lesson in lessons)
-    missing = max(0, asked_for - len(steps))
-    shares = [*steps, *[False] * missing]
-    return (100 * float(np.mean(copied or [False])), len(copied)), (100 * float(np.mean(shares)), len(shares))
+    asked = encode_prompt(loaded.model, loaded.processor, _chat(user, clip=False), None)
+    ids = torch.tensor(tokenizer(given)["input_ids"])
+    positions = asked.next_position + torch.arange(len(ids)).expand(3, -1)
+    return replace(
+        asked,
+        ids_P=torch.cat([asked.ids_P, ids]),
+        positions_3P=torch.cat([asked.positions_3P, positions], 1),
+        next_position=asked.next_position + len(ids),
+    )

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from vsr_kit import validation
-from vsr_kit.prompts import MODES
+from vsr_kit.prompts import MODES, judging
+from vsr_kit.questions import MATHEMATICS
 from vsr_kit.rewards import make_reward_funcs
 from vsr_kit.rewards.detectors import make_detectors
 from vsr_kit.training.joints import AdaptiveBeta, Ema, NextRows, Stage, described
@@ -164,6 +165,8 @@ class GRPO(Method):
     def check(self, profile, rows) -> None:
         super().check(profile, rows)
         self.reward_funcs(profile.numeric)
+        if any(row.get("question_type") == MATHEMATICS for row in rows):
+            judging.require()  # not at the first reward, when the model is loaded
         if isinstance(self.reference, (str, Path)) and self.reference != "base":
             from vsr_kit.models.adapters import check_files
 

@@ -28,7 +28,7 @@ from torch.nn.utils.rnn import pad_sequence
 from trl import DPOTrainer, SFTTrainer
 
 from vsr_kit.prompts import answer_choices, has_options, same_answer, target_completion
-from vsr_kit.questions import NUMERIC_TYPES
+from vsr_kit.questions import MATHEMATICS, NUMERIC_TYPES
 from vsr_kit.rewards import accuracy_reward
 from vsr_kit.sharing import SharedRows
 from vsr_kit.training.video_mixin import SeesClips, rows_and_clips, training_rows
@@ -214,10 +214,10 @@ def corrupted_pairs(rows: Sequence[dict], mode: str = "vanilla", seed: int = 0) 
     Raises:
         ValueError: a type of question has no second answer to be wrong with.
     """
-    answers: dict[str, list[str]] = {}
+    answers: dict[tuple, list[str]] = {}
     for row in rows:
-        answers.setdefault(row["question_type"], []).append(row["ground_truth"])
-    wrong = [_other_answer(row, answers[row["question_type"]], seed) for row in rows]
+        answers.setdefault((row["question_type"], has_options(row)), []).append(row["ground_truth"])
+    wrong = [_other_answer(row, answers[row["question_type"], has_options(row)], seed) for row in rows]
     chosen = [target_completion(mode, "train", "", row["ground_truth"]) for row in rows]
     rejected = [target_completion(mode, "train", "", answer) for answer in wrong]
     return training_rows(rows, mode).add_column("chosen", chosen).add_column("rejected", rejected)
@@ -225,6 +225,7 @@ def corrupted_pairs(rows: Sequence[dict], mode: str = "vanilla", seed: int = 0) 
 
 def _other_answer(row: dict, answers: list[str], seed: int) -> str:
     kind = "number" if row["question_type"] in NUMERIC_TYPES else "letter" if has_options(row) else "word"
+    kind = "formula" if kind == "word" and row["question_type"] == MATHEMATICS else kind
     offered = [choice.label if kind == "letter" else choice.text for choice in answer_choices(row)] or answers
     others = [answer for answer in offered if not same_answer(answer, row["ground_truth"], kind)]
     if not others:

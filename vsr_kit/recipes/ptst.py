@@ -1,0 +1,79 @@
+"""Progressive thinking suppression training: caps and groups of its stages, and the two phases of `vsr train --recipe`.
+
+Vision-R1 first gives GRPO a small cap on the length of a completion and many completions of a question, and later a
+larger cap and fewer: cap times group stays the same, and so does what a step may cost. The study's stages take numbers
+that were fixed before its runs; the phases take theirs from the chains and the profile, so that they fit any model.
+Left out: the paper's third stage (16K x 4 tokens), which its final model does not use either.
+"""
+
+from __future__ import annotations
+
+import math
+
+from vsr_kit.claims.recipe import WATCHED
+from vsr_kit.rewards.hard import hard_reward
+from vsr_kit.training.joints import Stage
+from vsr_kit.training.methods import GRPO, SFT
+from vsr_kit.training.phases import Given, Phase
+
+TOKENS = 2560  # of a question's completions together, in every stage: 16 of 160, 8 of 320, 4 of 640
+LONGEST = TOKENS // 4
+STAGE_STEPS = 60
+NOT_PAID = {"accuracy_reward": 0.0, "format_reward": 0.0}  # logged beside the one reward that counts
+BETA = 1e-2
+# The paper's first cap to the mean length after its cold start; the chains' own length stands in for that here.
+CAP_TO_LENGTH = 4096 / 3566
+GROUPS = (16, 8)
+GRPO_RATE = 0.25  # of the profile's learning rate, which a fresh adapter needs and a trained one does not
+
+
+def stages(*groups: int, hard: bool = True, tokens: int = TOKENS, steps: int = STAGE_STEPS) -> tuple[Stage, ...]:
+    """Stages of equal length, each with so many completions of a question and the cap that keeps all equally dear.
+
+    Args:
+        groups: completions of a question in each stage.
+        hard: pay the hard reward alone, instead of accuracy and format.
+        tokens: that a question's completions may have together.
+        steps: updates of a stage.
+    """
+    return tuple(one_stage(i * steps, group, tokens // group, hard) for i, group in enumerate(groups))
+
+
+def one_stage(from_step: int, group: int, cap: int, hard: bool = True) -> Stage:
+    """A stage with `group` completions of a question, of at most `cap` tokens each."""
+    paid = NOT_PAID if hard else None
+    return Stage(from_step, max_completion_length=cap, num_generations=group, rewards=paid)
+
+
+def _cold_start(given: Given) -> tuple[SFT, dict]:
+    return SFT("think", targets=given.chains), {"steps": given.steps}
+
+
+def _ptst(given: Given) -> tuple[GRPO, dict]:
+    """Two stages of half the steps; the reference is what the cold start left, as all of it is in the paper."""
+    cap = 8 * math.ceil(CAP_TO_LENGTH * given.chain_tokens / 8)
+    schedule = stages(*GROUPS, tokens=cap * GROUPS[0], steps=max(1, given.steps // 2))
+    how = GRPO(
+        "think",
+        detectors=(*WATCHED, "thinking_words"),
+        rewards=(hard_reward("think"),),
+        stages=schedule,
+        reference="base" if given.adapter is None else given.adapter,
+    )
+    questions = max(1, given.profile.questions_per_step // 2)
+    return how, {
+        "steps": given.steps,
+        "beta": BETA,
+        "learning_rate": GRPO_RATE * given.profile.learning_rate,
+        "num_generations": GROUPS[0],
+        "max_chain_tokens": cap,
+        "questions_per_step": questions,
+        "groups_per_pass": math.gcd(questions, given.profile.groups_per_pass),
+        "questions_per_clip": 1,
+    }
+
+
+PHASES = (
+    Phase("cold-start", "Supervised fine-tuning on chains that end in a right answer.", _cold_start),
+    Phase("ptst", "GRPO that begins with a small cap and 16 completions, and goes on with twice the cap and 8.", _ptst),
+)
