@@ -11,9 +11,21 @@ from vsr_kit import exercises
 from vsr_kit.claims import gain_rule
 from vsr_kit.evaluation import best_of_k
 from vsr_kit.losses import dpo_loss, group_advantages, grpo_loss, kl_k3
+from vsr_kit.prompts import parse_answer, same_answer
 from vsr_kit.questions.geometric import side_of
-from vsr_kit.rewards import format_reward, paper_numeric, tag_names, thought_reward, words
+from vsr_kit.questions.types import ANSWER_UNITS
+from vsr_kit.recipes.vision_r1 import ptst_stages
+from vsr_kit.rewards import (
+    accuracy_reward,
+    all_or_nothing,
+    format_reward,
+    paper_numeric,
+    tag_names,
+    thought_reward,
+    words,
+)
 from vsr_kit.sharing.reference import plain_tokens, shared_tokens
+from vsr_kit.training.joints import Stage
 from vsr_kit.videos import first_appearance
 
 
@@ -123,6 +135,47 @@ def think_tags(text, mode):
     return paid_thought()(text, mode) if mode != "observe" else 0.0
 
 
+def own_hard_reward(
+    both=lambda shape, right: shape and right,
+    strict=format_reward,
+    off=lambda p, g: abs(p - g) / g,
+    units=ANSWER_UNITS,
+    value=lambda text, row: parse_answer(text, row).value,
+    words=lambda said, truth: same_answer(said, truth, "word"),
+):
+    """The reward of Vision-R1, written by hand, with one mistake."""
+
+    def all_or_nothing(text, row):
+        said, truth = value(text, row), row["ground_truth"]
+        if said is None:
+            return 0.0
+        if row["question_type"] == "object_rel_direction_easy":
+            right = words(said, truth)
+        elif row["question_type"] in units:
+            right = off(float(said), float(truth)) <= 0.25
+        else:
+            right = float(said) == float(truth)
+        return float(bool(both(strict(text, "think") == 1, right)))
+
+    return all_or_nothing
+
+
+def digits(text, row):
+    """An answer as one might read it without the parser."""
+    found = re.search(r"[\d.]+|left|right", text.replace("So.", ""))
+    return found and found[0]
+
+
+def own_stages(begin=lambda i, steps: i * steps, cap=lambda tokens, group: tokens // group, order=tuple):
+    """A schedule, written by hand, with one mistake."""
+
+    def ptst_stages(tokens, groups, steps):
+        own = enumerate(order(groups))
+        return [Stage(begin(i, steps), max_completion_length=cap(tokens, g), num_generations=g) for i, g in own]
+
+    return ptst_stages
+
+
 def own_grpo_loss(
     clip=lambda ratio: ratio.clamp(0.8, 1.2),
     worse=torch.minimum,
@@ -154,6 +207,10 @@ def own_grpo_loss(
         (exercises.format_reward, format_reward),
         (exercises.thought_reward, thought_reward),
         (exercises.thought_reward, paid_thought()),
+        (exercises.all_or_nothing, all_or_nothing),
+        (exercises.all_or_nothing, own_hard_reward()),
+        (exercises.ptst_stages, ptst_stages),
+        (exercises.ptst_stages, own_stages()),
         (exercises.dpo_loss, dpo_loss),
         (exercises.gain_rule, gain_rule),
     ],
@@ -266,6 +323,50 @@ def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
         (exercises.thought_reward, any_tags, "<think>.*'observe'.*gave 1.0, expected 0.0.*tag of its own"),
         (exercises.thought_reward, think_tags, "<observe>.*'observe'.*gave 0.0, expected 1.0.*tag of its own"),
         (exercises.thought_reward, lambda text, mode: paid_thought()(text, mode) or 0.0, "'vanilla'.*expected None"),
+        (
+            exercises.all_or_nothing,
+            own_hard_reward(both=lambda shape, right: right),
+            r"\('2.0'.*gave 1.0.*alone, earns",
+        ),
+        (
+            exercises.all_or_nothing,
+            own_hard_reward(both=lambda shape, right: shape),
+            "2.6.*gave 1.0, expected 0.0.*quarter",
+        ),
+        (
+            exercises.all_or_nothing,
+            own_hard_reward(strict=lambda text, mode: "<answer>" in text),
+            "Sure.*gave 1.0, expected 0.0.*whole text",
+        ),
+        (
+            exercises.all_or_nothing,
+            own_hard_reward(off=lambda p, g: abs(p - g) / min(p, g)),
+            "1.5.*gave 0.0, expected 1.0.*divided by the truth",
+        ),
+        (exercises.all_or_nothing, own_hard_reward(units=("object_counting", *ANSWER_UNITS)), "5<.*gave 1.0.*itself"),
+        (exercises.all_or_nothing, own_hard_reward(units=()), "2.5.*gave 0.0, expected 1.0.*quarter"),
+        (exercises.all_or_nothing, own_hard_reward(value=digits), "250 cm.*gave 0.0, expected 1.0.*unit converted"),
+        (exercises.all_or_nothing, own_hard_reward(words=lambda said, truth: True), "right<.*gave 1.0.*right or wrong"),
+        (
+            exercises.all_or_nothing,
+            own_hard_reward(strict=lambda text, mode: format_reward(text, mode) and "<think></" not in text),
+            "<think></think>.*gave 0.0, expected 1.0.*what a thought holds",
+        ),
+        (
+            exercises.all_or_nothing,
+            lambda text, row: accuracy_reward(text, row) * format_reward(text, "think"),
+            r"2.5.*gave 0.75, expected 1.0",
+        ),
+        (
+            exercises.all_or_nothing,
+            lambda text, row: own_hard_reward()(text, row) if "far away" not in text else float(text),
+            "far away.*raised ValueError.*value None",
+        ),
+        (exercises.ptst_stages, own_stages(cap=lambda tokens, group: tokens), "160.*cap = tokens // G"),
+        (exercises.ptst_stages, own_stages(cap=lambda tokens, group: round(tokens / group + 0.5)), "62.*rounded down"),
+        (exercises.ptst_stages, own_stages(begin=lambda i, steps: steps), "60, 16, 160.*the first begins at 0"),
+        (exercises.ptst_stages, own_stages(begin=lambda i, steps: 60 * i), "16384.*i \\* steps"),
+        (exercises.ptst_stages, own_stages(order=lambda groups: sorted(groups)), "fewer completions leave longer ones"),
         (exercises.shared_tokens, question_each_time, r"10, 5, 3, 2\) gave 24, expected 20.*once for both"),
         (exercises.format_reward, searched(re.search), "Sure.*gave 1.0, expected 0.0.*whole text"),
         (exercises.format_reward, searched(re.match), "I think.*gave 1.0, expected 0.0.*whole text"),

@@ -13,7 +13,7 @@ from vsr_kit.data import make_rows
 from vsr_kit.evaluation.evaluate import training_questions
 from vsr_kit.prompts import target_completion
 from vsr_kit.questions import add_type, remove_type
-from vsr_kit.rewards import RIGHT_WITHIN, format_reward, hard_reward, right_answer
+from vsr_kit.rewards import RIGHT_WITHIN, all_or_nothing, format_reward, hard_reward, right_answer
 from vsr_kit.rooms import make_rooms
 from vsr_kit.training.joints import Stage
 from vsr_kit.training.methods import GRPO
@@ -85,6 +85,14 @@ def test_format_and_answer_must_both_be_right(text, paid):
     columns |= {"prompts": [""], "trainer_state": object()}
     for completion in (text, [{"role": "assistant", "content": text}]):
         assert reward(completions=[completion], **columns) == [paid]
+
+
+def test_one_completion_is_paid_as_a_batch_of_one():
+    said = "<observe>Four chairs.</observe> <answer>2.4</answer>"
+    assert all_or_nothing(said, FAR, "observe") == 1.0 and all_or_nothing(said, FAR) == 0.0
+    assert all_or_nothing(said, FAR, "observe", within=0.1) == 0.0
+    with pytest.raises(ValueError, match="unknown mode 'cot'"):
+        all_or_nothing(said, FAR, "cot")
 
 
 def test_each_row_is_judged_by_its_own_type():

@@ -84,6 +84,18 @@ def test_the_curve_is_a_trailing_mean_and_says_so():
     assert any("trailing mean of 2" in note.text for note in live.figure().layout.annotations)
 
 
+def test_a_curve_known_beforehand_and_the_borders_of_stages_stand_beside_the_run():
+    cap = [{"step": step, "completions/mean_length": 160 * (1 + (step > 2))} for step in (1, 2, 3, 4)]
+    live = LiveCurves(("completions/mean_length", "reward"), smooth=1, borders=(0, 2), beside={"the cap": cap})
+    live(row(1, **{"completions/mean_length": 90.0}))
+    figure = live.figure()
+    assert {line.name: list(line.y) for line in figure.data if line.xaxis == "x" and len(line.x)} == {
+        "this run": [90.0],
+        "the cap": [160, 160, 320, 320],
+    }
+    assert [shape.x0 for shape in figure.layout.shapes] == [2.5, 2.5]
+
+
 # -- how long it will take ---------------------------------------------------------------------------------------------
 
 

@@ -378,6 +378,15 @@ def test_smoothing_is_a_trailing_mean_and_is_announced():
     assert any("trailing mean of 3" in line for line in texts(figure.to_svg()))
 
 
+def test_borders_of_stages_are_drawn_between_two_steps_in_every_panel():
+    figure = plots.training_curves(log(), keys=("reward", "kl"), source="measured now", borders=(0, 4))
+    assert [(line.xref, line.x0, line.x1) for line in figure.layout.shapes] == [("x", 4.5, 4.5), ("x2", 4.5, 4.5)]
+    assert "a new stage after step 4." in figure.alt and "a new stage" in texts(figure.to_svg())
+    assert ET.fromstring(figure.to_svg()).findall(f".//{SVG}line[@stroke-dasharray]")
+    plain = plots.training_curves(log(), keys=("reward",), source="measured now", borders=(0,))
+    assert not plain.layout.shapes and "stage" not in plain.alt
+
+
 def test_modes_keep_their_colours_and_names_are_keys():
     figure = plots.training_curves({"think": log(), "vanilla": log()}, keys=("reward",), source="measured now")
     assert any(line.endswith("one seed each") for line in texts(figure.to_svg()))

@@ -9,6 +9,7 @@ Left out: grades, how a function is written, its speed, and inputs that no noteb
 
 from vsr_kit.exercises.cases import Case, NotYet, run_cases
 from vsr_kit.exercises.course import (
+    all_or_nothing,
     best_of_k,
     dpo_loss,
     first_appearance,
@@ -18,6 +19,7 @@ from vsr_kit.exercises.course import (
     grpo_loss,
     kl_k3,
     paper_numeric,
+    ptst_stages,
     shared_tokens,
     side_of,
     thought_reward,
@@ -26,6 +28,7 @@ from vsr_kit.exercises.course import (
 __all__ = [
     "Case",
     "NotYet",
+    "all_or_nothing",
     "best_of_k",
     "dpo_loss",
     "first_appearance",
@@ -35,6 +38,7 @@ __all__ = [
     "grpo_loss",
     "kl_k3",
     "paper_numeric",
+    "ptst_stages",
     "run_cases",
     "shared_tokens",
     "side_of",

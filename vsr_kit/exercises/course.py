@@ -1,7 +1,8 @@
 """The checks of the course's exercises, one function each; their expected answers are plain numbers and words.
 
-They cover losses and shared tokens (GRPO, KL, DPO, prefix sharing), rewards (numbers, format, thought), rooms and clips
-(sides, first appearance) and scores (best of k, a verdict rule). cases.py runs the cases.
+They cover losses and shared tokens (GRPO, KL, DPO, prefix sharing), rewards (numbers, format, thought, all or nothing),
+a schedule (PTST), rooms and clips (sides, first appearance) and scores (best of k, a verdict rule). cases.py runs the
+cases.
 Left out: as in `vsr_kit.exercises`.
 """
 
@@ -179,6 +180,57 @@ def thought_reward(function: Callable[[str, str], float | None]) -> None:
         Case(("2", "vanilla"), None, "vanilla asks for no thought: there is no such reward, so None"),
     ]
     run_cases("thought_reward", function, cases)
+
+
+def all_or_nothing(function: Callable[[str, dict], float]) -> None:
+    """Notebook 10: `(text, row) -> 1.0 or 0.0`: think format and a right answer, a measure within a quarter."""
+    far = {"question_type": "object_abs_distance", "question": "How far?", "options": None, "ground_truth": "2.0"}
+    count = {"question_type": "object_counting", "question": "How many?", "options": None, "ground_truth": "4"}
+    side = {"question_type": "object_rel_direction_easy", "question": "?", "options": None, "ground_truth": "left"}
+
+    def case(answer: str, row: dict, paid: float, hint: str, text: str = "<think>So.</think> <answer>{}</answer>"):
+        told = text.format(answer)
+        return Case((told, row), paid, hint, shown=f"{told!r}, a {row['question_type']} of {row['ground_truth']}")
+
+    quarter = "a measure may be off by a quarter of the truth: abs(p - g) / g <= 0.25, divided by the truth"
+    both = "the format alone, or the answer alone, earns nothing"
+    exact = "a count has no unit (it is not in `questions.types.ANSWER_UNITS`) and must be the count itself"
+    cases = [
+        case("2.0", far, 1.0, "format and answer are right"),
+        case("2.0", far, 0.0, both, text="{}"),
+        case("2.0", far, 0.0, f"{both}; `format_reward` wants the whole text", text="Sure! <answer>{}</answer>"),
+        case("2.5", far, 1.0, quarter),
+        case("2.6", far, 0.0, quarter),
+        case("1.5", far, 1.0, quarter),
+        case("1.4", far, 0.0, f"{quarter}; nothing in between is paid, as `accuracy_reward` would"),
+        case("250 cm", far, 1.0, "`parse_answer(text, row).value` has the unit converted: do not read digits yourself"),
+        case("far away", far, 0.0, "what cannot be read has the value None, and earns nothing"),
+        case("4", count, 1.0, exact),
+        case("5", count, 0.0, exact),
+        case("left", side, 1.0, "words are right or wrong: compare them with the truth"),
+        case("right", side, 0.0, "words are right or wrong: compare them with the truth"),
+        case("2.0", far, 1.0, "no term pays for what a thought holds", text="<think></think> <answer>{}</answer>"),
+    ]
+    run_cases("all_or_nothing", function, cases)
+
+
+def ptst_stages(function: Callable[..., Sequence]) -> None:
+    """Notebook 10: `(tokens, groups, steps) -> Stages` of as many steps each, with a cap x G of at most `tokens`."""
+
+    def read(function, *asked):
+        return [(stage.from_step, stage.num_generations, stage.max_completion_length) for stage in function(*asked)]
+
+    share = "the tokens are shared by the completions of a question: cap = tokens // G"
+    begins = "a stage is told by its first step: the i-th one, from 0, begins after i * steps"
+    cases = [
+        Case((2560, (16,), 60), [(0, 16, 160)], f"{share}; the first begins at 0", of=read),
+        Case(
+            (2560, (16, 8), 60), [(0, 16, 160), (60, 8, 320)], f"{begins}; fewer completions leave longer ones", of=read
+        ),
+        Case((65536, (16, 8, 4), 100), [(0, 16, 4096), (100, 8, 8192), (200, 4, 16384)], begins, of=read),
+        Case((1000, (16, 3), 5), [(0, 16, 62), (5, 3, 333)], f"{share}, rounded down: a cap x G above it", of=read),
+    ]
+    run_cases("ptst_stages", function, cases)
 
 
 def side_of(function: Callable[[str, float], str]) -> None:

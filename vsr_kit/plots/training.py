@@ -83,6 +83,7 @@ def training_curves(
     shade: str = "range",
     smooth: int = 1,
     title: str = "What training did",
+    borders: Sequence[int] = (),
 ) -> Figure:
     """Draw small multiples of logged metrics over steps.
 
@@ -94,6 +95,8 @@ def training_curves(
         shade: what the seeds' band spans: `range` (lowest to highest seed) or `interval` (95 % t interval of the mean).
         smooth: trailing mean over so many logged steps; the heading says so.
         title: the figure's.
+        borders: numbers of steps after which a new stage begins, a `Stage`'s `from_step`: a line through every panel,
+            half a step further; 0, a run's beginning, has none.
 
     Raises:
         ValueError: if a run logged no step, or its seeds have no step in common.
@@ -103,14 +106,15 @@ def training_curves(
     groups = {name: _seeds(runs) for name, runs in (metrics if isinstance(metrics, Mapping) else {"": metrics}).items()}
     steps = {name: _common_steps(name, seeds) for name, seeds in groups.items()}
     colors = {name: color_of(name, i) for i, name in enumerate(groups)}
+    borders = [step for step in borders if step > 0]
     last = max(s[-1] for s in steps.values())
     rows = -(-len(keys) // _COLUMNS)
     fig = canvas(
         title,
         source,
-        _alt(groups, steps, keys),
+        _alt(groups, steps, keys, borders),
         note=_note([len(seeds) for seeds in groups.values()], shade, smooth),
-        keys=[("━", colors[name], name) for name in groups if name],
+        keys=[("━", colors[name], name) for name in groups if name] + [("┆", INK, "a new stage")] * bool(borders),
         height_px=18 + rows * _PANEL_PX + (rows - 1) * _GAP_PX,
     )
     for i, key in enumerate(keys):
@@ -118,6 +122,16 @@ def training_curves(
         curves = {name: _curve(groups[name], steps[name], key, shade, smooth) for name in groups}
         _panel(fig, panel, key, curves, colors, last)
         fig.update_layout({f"xaxis{panel}": _x_place(i, rows, len(keys)), f"yaxis{panel}": _y_place(i, rows)})
+        for step in borders:
+            line = {
+                "x0": step + 0.5,
+                "x1": step + 0.5,
+                "xref": f"x{panel}",
+                "y0": 0,
+                "y1": 1,
+                "yref": f"y{panel} domain",
+            }
+            fig.add_shape(type="line", **line, line={"color": INK, "width": 1.2, "dash": "dash"})
     return fig
 
 
@@ -229,7 +243,7 @@ def _note(counts: Sequence[int], shade: str, smooth: int) -> str:
     return said + (f" · trailing mean of {smooth} logged steps" if smooth > 1 else "")
 
 
-def _alt(groups: dict, steps: dict, keys: Sequence[str]) -> str:
+def _alt(groups: dict, steps: dict, keys: Sequence[str], borders: Sequence[int]) -> str:
     parts = []
     for name, seeds in groups.items():
         for key in keys:
@@ -237,7 +251,8 @@ def _alt(groups: dict, steps: dict, keys: Sequence[str]) -> str:
             if at:
                 what = f"{name} {metric_name(key)}".strip()
                 parts.append(f"{what} from {middle[0]:.3g} at step {at[0]} to {middle[-1]:.3g} at step {at[-1]}")
-    return f"Training curves: {'; '.join(parts)}."
+    stages = f"; a new stage after step {', '.join(map(str, borders))}" if borders else ""
+    return f"Training curves: {'; '.join(parts)}{stages}."
 
 
 _BAR_PX = 30

@@ -13,7 +13,7 @@ Left out: reward models.
 
 from vsr_kit.rewards.cheats import CHEATS, Cheat
 from vsr_kit.rewards.detectors import COUNTS, DETECTORS, THINKING_WORDS
-from vsr_kit.rewards.hard import RIGHT_WITHIN, hard_reward, right_answer
+from vsr_kit.rewards.hard import RIGHT_WITHIN, all_or_nothing, hard_reward, right_answer
 from vsr_kit.rewards.terms import (
     EXTRA_REWARDS,
     LENGTH_TARGET,
@@ -53,6 +53,7 @@ __all__ = [
     "Cheat",
     "RewardFunction",
     "accuracy_reward",
+    "all_or_nothing",
     "check_mode",
     "exact",
     "format_reward",

@@ -55,6 +55,20 @@ def right_answer(text: str, row: Mapping, within: float = RIGHT_WITHIN) -> bool:
     return abs(predicted - truth) / truth <= within + _ROUNDING * (within > 0)
 
 
+def all_or_nothing(text: str, row: Mapping, mode: str = "think", within: float = RIGHT_WITHIN) -> float:
+    """What one completion earns: 1.0 if it has the format of its mode and answers rightly, else 0.0.
+
+    Args:
+        text: the completion.
+        row, within: as `right_answer` takes them.
+        mode: think or observe, whose tags `format_reward` asks for.
+
+    Raises:
+        ValueError: for an unknown mode or question type; never because of the text.
+    """
+    return float(format_reward(text, mode) == 1 and right_answer(text, row, within))
+
+
 def hard_format_result_reward(
     completions: Sequence, *, mode: str, within: float = RIGHT_WITHIN, **columns
 ) -> list[float]:
@@ -67,7 +81,7 @@ def hard_format_result_reward(
         columns: the columns of the batch as lists of N, with the rows' fields.
     """
     rows, texts = rows_of_batch(len(completions), columns), map(read_completion, completions)
-    return [float(format_reward(t, mode) == 1 and right_answer(t, r, within)) for t, r in zip(texts, rows, strict=True)]
+    return [all_or_nothing(text, row, mode, within) for text, row in zip(texts, rows, strict=True)]
 
 
 def hard_reward(mode: str, within: float = RIGHT_WITHIN) -> RewardFunction:

@@ -28,6 +28,8 @@ class LiveCurves:
         smooth: int = 5,
         every_s: float = 1.0,
         title: str = "Training, as it runs",
+        borders: Sequence[int] = (),
+        beside: Mapping[str, Sequence[Mapping]] | None = None,
     ) -> None:
         """Draw nothing yet.
 
@@ -36,8 +38,11 @@ class LiveCurves:
             smooth: trailing mean over so many steps; the figure says so.
             every_s: least seconds between two drawings.
             title: the figure's.
+            borders: as `plots.training_curves` takes them.
+            beside: curves that are known beforehand, such as a cap, by their names; lines with `step` and metrics.
         """
         self.keys, self.smooth, self.every_s, self.title = tuple(keys), smooth, every_s, title
+        self.borders, self.beside = tuple(borders), dict(beside or {})
         self.rows: list[dict] = []
         self._handle, self._drawn = None, -float("inf")
 
@@ -51,8 +56,9 @@ class LiveCurves:
 
     def figure(self) -> Figure:
         """The curves so far."""
-        look = {"source": "measured now", "smooth": self.smooth, "title": self.title}
-        return training_curves(self.rows, self.keys, **look)
+        look = {"source": "measured now", "smooth": self.smooth, "title": self.title, "borders": self.borders}
+        shown = {"this run": self.rows} | self.beside if self.beside else self.rows
+        return training_curves(shown, self.keys, **look)
 
     def _draw(self, final: bool) -> None:
         from IPython import get_ipython
