@@ -14,7 +14,7 @@ from vsr_kit.losses import dpo_loss, group_advantages, grpo_loss, kl_k3
 from vsr_kit.prompts import parse_answer, same_answer
 from vsr_kit.questions.geometric import side_of
 from vsr_kit.questions.types import ANSWER_UNITS
-from vsr_kit.recipes.ptst import stages
+from vsr_kit.recipes.vision_r1 import ptst_stages
 from vsr_kit.rewards import (
     accuracy_reward,
     all_or_nothing,
@@ -169,11 +169,11 @@ def digits(text, row):
 def own_stages(begin=lambda i, steps: i * steps, cap=lambda tokens, group: tokens // group, order=tuple):
     """A schedule, written by hand, with one mistake."""
 
-    def stages(*groups, tokens, steps):
+    def ptst_stages(tokens, groups, steps):
         own = enumerate(order(groups))
         return [Stage(begin(i, steps), max_completion_length=cap(tokens, g), num_generations=g) for i, g in own]
 
-    return stages
+    return ptst_stages
 
 
 def own_grpo_loss(
@@ -209,8 +209,8 @@ def own_grpo_loss(
         (exercises.thought_reward, paid_thought()),
         (exercises.all_or_nothing, all_or_nothing),
         (exercises.all_or_nothing, own_hard_reward()),
-        (exercises.stages, stages),
-        (exercises.stages, own_stages()),
+        (exercises.ptst_stages, ptst_stages),
+        (exercises.ptst_stages, own_stages()),
         (exercises.dpo_loss, dpo_loss),
         (exercises.gain_rule, gain_rule),
     ],
@@ -362,11 +362,11 @@ def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
             lambda text, row: own_hard_reward()(text, row) if "far away" not in text else float(text),
             "far away.*raised ValueError.*value None",
         ),
-        (exercises.stages, own_stages(cap=lambda tokens, group: tokens), "160.*cap = tokens // G"),
-        (exercises.stages, own_stages(cap=lambda tokens, group: round(tokens / group + 0.5)), "62.*rounded down"),
-        (exercises.stages, own_stages(begin=lambda i, steps: steps), "60, 16, 160.*the first begins at 0"),
-        (exercises.stages, own_stages(begin=lambda i, steps: 60 * i), "16384.*i \\* steps"),
-        (exercises.stages, own_stages(order=lambda groups: sorted(groups)), "fewer completions leave longer ones"),
+        (exercises.ptst_stages, own_stages(cap=lambda tokens, group: tokens), "160.*cap = tokens // G"),
+        (exercises.ptst_stages, own_stages(cap=lambda tokens, group: round(tokens / group + 0.5)), "62.*rounded down"),
+        (exercises.ptst_stages, own_stages(begin=lambda i, steps: steps), "60, 16, 160.*the first begins at 0"),
+        (exercises.ptst_stages, own_stages(begin=lambda i, steps: 60 * i), "16384.*i \\* steps"),
+        (exercises.ptst_stages, own_stages(order=lambda groups: sorted(groups)), "fewer completions leave longer ones"),
         (exercises.shared_tokens, question_each_time, r"10, 5, 3, 2\) gave 24, expected 20.*once for both"),
         (exercises.format_reward, searched(re.search), "Sure.*gave 1.0, expected 0.0.*whole text"),
         (exercises.format_reward, searched(re.match), "I think.*gave 1.0, expected 0.0.*whole text"),

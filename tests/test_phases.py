@@ -174,6 +174,8 @@ def test_the_command_trains_all_phases_and_goes_on(tmp_path, monkeypatch):
         (["--recipe", "vision-r1", "--steps", "0"], "steps"),
         (["--recipe", "vision-r1", "--chains", "nowhere"], "no file"),
         (["--recipe", "missing.py"], "no file"),
+        (["--chains", "nowhere"], "--chains belongs to --recipe"),
+        (["--rows", "nowhere"], "--rows belongs to --recipe"),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_is_made(words, told, tmp_path, monkeypatch):

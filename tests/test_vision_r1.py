@@ -15,7 +15,8 @@ from vsr_kit.claims.rules import UNDECIDED, no_loss
 from vsr_kit.data import make_rows, split_rooms
 from vsr_kit.evaluation import Interval, score, unpaired_difference
 from vsr_kit.recipes import vision_r1
-from vsr_kit.recipes.vision_r1 import CLAIMS, RECIPE, STAGE_STEPS, STEPS, VARIANTS, RoomChains, stages
+from vsr_kit.recipes.ptst import ptst_stages, stages
+from vsr_kit.recipes.vision_r1 import CLAIMS, RECIPE, STAGE_STEPS, STEPS, VARIANTS, RoomChains
 from vsr_kit.study.staleness import settings_of
 
 
@@ -33,6 +34,33 @@ def test_every_stage_may_write_as_many_tokens_of_a_question():
     assert (first.from_step, second.from_step, full.profile.steps) == (0, STAGE_STEPS, STEPS)
     assert first.num_generations * first.max_completion_length == second.num_generations * second.max_completion_length
     assert first.max_completion_length < second.max_completion_length  # held short first, relaxed later
+
+
+def test_the_papers_schedule_and_caps_that_are_rounded_down():
+    papers = ptst_stages(2**16, (16, 8, 4), 100, {"accuracy_reward": 0.0})
+    assert [(s.from_step, s.num_generations, s.max_completion_length) for s in papers] == [
+        (0, 16, 4096),
+        (100, 8, 8192),
+        (200, 4, 16384),
+    ]
+    assert all(stage.rewards == {"accuracy_reward": 0.0} for stage in papers)
+    assert [stage.max_completion_length for stage in ptst_stages(100, (16, 3), 1)] == [6, 33]
+    assert all(stage.rewards is None for stage in ptst_stages(100, (16, 3), 1))
+
+
+@pytest.mark.parametrize(
+    "asked, told",
+    [
+        ((2560, (16, 1), 60), "num_generations is 1"),
+        ((2560, (16, 0), 60), "num_generations is 0"),
+        ((10, (16,), 60), "max_completion_length is 0"),
+        ((0, (16,), 60), "tokens is 0"),
+        ((2560, (16,), 0), "steps is 0"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(asked, told):
+    with pytest.raises(ValueError, match=told):
+        ptst_stages(*asked)
 
 
 def test_the_arms_differ_in_what_they_are_called_after_and_nothing_else():

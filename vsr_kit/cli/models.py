@@ -51,6 +51,15 @@ Seed = Annotated[int, typer.Option(help="Fixes rooms, questions and draws.")]
 SkipBroken = Annotated[
     bool, typer.Option("--skip-broken-clips", help="Go on without rooms whose clip is missing or broken.")
 ]
+RecipeName = Annotated[
+    str | None, typer.Option(help="Train all phases of a recipe, such as vision-r1, or of a file with a RECIPE.")
+]
+Chains = Annotated[
+    Path | None, typer.Option(help="With --recipe: a folder of `vsr bridge`; rules write chains if left out.")
+]
+PictureRows = Annotated[
+    list[Path] | None, typer.Option(help="With --recipe: a file of questions about pictures or videos; may repeat.")
+]
 Resume = Annotated[Path | None, typer.Option(help="Go on in this run folder, with the settings it recorded.")]
 
 
@@ -149,16 +158,9 @@ def pretrain(
 
 def train(
     context: typer.Context,
-    recipe: Annotated[
-        str | None, typer.Option(help="Train all phases of a recipe, such as vision-r1, or of a file with a RECIPE.")
-    ] = None,
-    chains: Annotated[
-        Path | None, typer.Option(help="With --recipe: a folder of `vsr bridge`; rules write chains if left out.")
-    ] = None,
-    rows: Annotated[
-        list[Path] | None,
-        typer.Option(help="With --recipe: questions about pictures or videos instead of rooms; may repeat."),
-    ] = None,
+    recipe: RecipeName = None,
+    chains: Chains = None,
+    rows: PictureRows = None,
     profile: Annotated[str, typer.Option(help="mini (CPU), t4, a100 or paper: model, precision and numbers.")] = "mini",
     mode: Annotated[Mode, typer.Option(help="How the model is asked while it trains.")] = Mode.vanilla,
     method: Annotated[str, typer.Option(help="grpo, sft, dpo-corrupted or dpo-rollouts.")] = "grpo",
@@ -200,15 +202,10 @@ def train(
         settings |= {"chains": chains, "rows": rows, "skip_broken_clips": skip_broken_clips}
         train_recipe(recipe, profile, changes, settings, seed, name, resume, typed(context))
         return
-    changes = {
-        "model": model,
-        "steps": steps,
-        "beta": beta,
-        "learning_rate": learning_rate,
-        "num_generations": num_generations,
-        "questions_per_clip": questions_per_clip,
-        "numeric": numeric,
-    }
+    if chains or rows:
+        raise ValueError(f"--{'chains' if chains else 'rows'} belongs to --recipe: name one, such as vision-r1")
+    changes = {"model": model, "steps": steps, "beta": beta, "learning_rate": learning_rate, "numeric": numeric}
+    changes |= {"num_generations": num_generations, "questions_per_clip": questions_per_clip}
     settings = {
         "mode": mode.value,
         "method": method,

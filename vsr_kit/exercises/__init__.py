@@ -19,9 +19,9 @@ from vsr_kit.exercises.course import (
     grpo_loss,
     kl_k3,
     paper_numeric,
+    ptst_stages,
     shared_tokens,
     side_of,
-    stages,
     thought_reward,
 )
 
@@ -38,9 +38,9 @@ __all__ = [
     "grpo_loss",
     "kl_k3",
     "paper_numeric",
+    "ptst_stages",
     "run_cases",
     "shared_tokens",
     "side_of",
-    "stages",
     "thought_reward",
 ]

@@ -214,26 +214,23 @@ def all_or_nothing(function: Callable[[str, dict], float]) -> None:
     run_cases("all_or_nothing", function, cases)
 
 
-def stages(function: Callable[..., Sequence]) -> None:
-    """Notebook 10: `(*groups, tokens, steps) -> Stages` of so many steps each, with a cap x G of at most `tokens`."""
+def ptst_stages(function: Callable[..., Sequence]) -> None:
+    """Notebook 10: `(tokens, groups, steps) -> Stages` of as many steps each, with a cap x G of at most `tokens`."""
 
-    def read(function, *groups, **settings):
-        own = function(*groups, **settings)
-        return [(stage.from_step, stage.num_generations, stage.max_completion_length) for stage in own]
+    def read(function, *asked):
+        return [(stage.from_step, stage.num_generations, stage.max_completion_length) for stage in function(*asked)]
 
     share = "the tokens are shared by the completions of a question: cap = tokens // G"
     begins = "a stage is told by its first step: the i-th one, from 0, begins after i * steps"
-    given = [
-        ((16,), 2560, 60, [(0, 16, 160)], f"{share}; the first begins at 0"),
-        ((16, 8), 2560, 60, [(0, 16, 160), (60, 8, 320)], f"{begins}; fewer completions leave longer ones"),
-        ((16, 8, 4), 65536, 100, [(0, 16, 4096), (100, 8, 8192), (200, 4, 16384)], begins),
-        ((16, 3), 1000, 5, [(0, 16, 62), (5, 3, 333)], f"{share}, rounded down: a cap x G may not be above it"),
-    ]
     cases = [
-        Case(groups, expected, hint, {"tokens": tokens, "steps": steps}, of=read)
-        for groups, tokens, steps, expected, hint in given
+        Case((2560, (16,), 60), [(0, 16, 160)], f"{share}; the first begins at 0", of=read),
+        Case(
+            (2560, (16, 8), 60), [(0, 16, 160), (60, 8, 320)], f"{begins}; fewer completions leave longer ones", of=read
+        ),
+        Case((65536, (16, 8, 4), 100), [(0, 16, 4096), (100, 8, 8192), (200, 4, 16384)], begins, of=read),
+        Case((1000, (16, 3), 5), [(0, 16, 62), (5, 3, 333)], f"{share}, rounded down: a cap x G above it", of=read),
     ]
-    run_cases("stages", function, cases)
+    run_cases("ptst_stages", function, cases)
 
 
 def side_of(function: Callable[[str, float], str]) -> None:

@@ -9,12 +9,14 @@ Left out: the paper's third stage (16K x 4 tokens), which its final model does n
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 from vsr_kit.claims.recipe import WATCHED
 from vsr_kit.rewards.hard import hard_reward
 from vsr_kit.training.joints import Stage
 from vsr_kit.training.methods import GRPO, SFT
 from vsr_kit.training.phases import Given, Phase
+from vsr_kit.validation import whole
 
 TOKENS = 2560  # of a question's completions together, in every stage: 16 of 160, 8 of 320, 4 of 640
 LONGEST = TOKENS // 4
@@ -27,22 +29,34 @@ GROUPS = (16, 8)
 GRPO_RATE = 0.25  # of the profile's learning rate, which a fresh adapter needs and a trained one does not
 
 
-def stages(*groups: int, hard: bool = True, tokens: int = TOKENS, steps: int = STAGE_STEPS) -> tuple[Stage, ...]:
-    """Stages of equal length, each with so many completions of a question and the cap that keeps all equally dear.
+def ptst_stages(
+    tokens: int, groups: Sequence[int], steps: int, rewards: Mapping[str, float] | None = None
+) -> tuple[Stage, ...]:
+    """PTST's schedule: stages of equal length, each with so many completions of a question and the cap they leave.
 
     Args:
-        groups: completions of a question in each stage.
-        hard: pay the hard reward alone, instead of accuracy and format.
-        tokens: that a question's completions may have together.
-        steps: updates of a stage.
+        tokens: that all completions of a question may have together: cap x G is at most that in every stage.
+        groups: G of each stage, in their order; the paper's 16, 8, 4.
+        steps: of each stage.
+        rewards: weights of rewards, as a `Stage` has them.
+
+    Raises:
+        ValueError: fewer than two completions, more of them than tokens, or no whole number of steps.
     """
-    return tuple(one_stage(i * steps, group, tokens // group, hard) for i, group in enumerate(groups))
+    whole("tokens", tokens)
+    whole("steps", steps)
+    for group in groups:
+        whole("a group's num_generations", group, 2)
+    caps = [tokens // group for group in groups]
+    return tuple(
+        Stage(i * steps, max_completion_length=cap, num_generations=group, rewards=rewards)
+        for i, (group, cap) in enumerate(zip(groups, caps, strict=True))
+    )
 
 
-def one_stage(from_step: int, group: int, cap: int, hard: bool = True) -> Stage:
-    """A stage with `group` completions of a question, of at most `cap` tokens each."""
-    paid = NOT_PAID if hard else None
-    return Stage(from_step, max_completion_length=cap, num_generations=group, rewards=paid)
+def stages(*groups: int, hard: bool = True) -> tuple[Stage, ...]:
+    """The study's stages, each with so many completions of a question."""
+    return ptst_stages(TOKENS, groups, STAGE_STEPS, NOT_PAID if hard else None)
 
 
 def _cold_start(given: Given) -> tuple[SFT, dict]:
@@ -52,7 +66,7 @@ def _cold_start(given: Given) -> tuple[SFT, dict]:
 def _ptst(given: Given) -> tuple[GRPO, dict]:
     """Two stages of half the steps; the reference is what the cold start left, as all of it is in the paper."""
     cap = 8 * math.ceil(CAP_TO_LENGTH * given.chain_tokens / 8)
-    schedule = stages(*GROUPS, tokens=cap * GROUPS[0], steps=max(1, given.steps // 2))
+    schedule = ptst_stages(cap * GROUPS[0], GROUPS, max(1, given.steps // 2), NOT_PAID)
     how = GRPO(
         "think",
         detectors=(*WATCHED, "thinking_words"),

@@ -30,7 +30,7 @@ from vsr_kit.claims.recipe import BENCH_SET, WATCHED, WORDS_SET, Condition, Reci
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, MOST_RUNS, Claim, gain, most_runs, no_loss, not_testable
 from vsr_kit.data import split_rooms
 from vsr_kit.prompts import MODES, target_completion
-from vsr_kit.recipes.ptst import BETA, LONGEST, PHASES, STAGE_STEPS, one_stage, stages
+from vsr_kit.recipes.ptst import BETA, LONGEST, NOT_PAID, PHASES, STAGE_STEPS, ptst_stages, stages
 from vsr_kit.rewards.hard import hard_reward, right_answer
 from vsr_kit.rooms import Room
 from vsr_kit.training.joints import Stage
@@ -118,7 +118,7 @@ VARIANTS: tuple[Variant, ...] = (
     arm("vr1-short", *stages(16)),
     arm("vr1-stage-one", *stages(16), steps=STAGE_STEPS),
     arm("vr1-three-stages", *stages(16, 8, 4), steps=3 * STAGE_STEPS),
-    arm("vr1-long-many", one_stage(0, 16, LONGEST)),
+    arm("vr1-long-many", *ptst_stages(16 * LONGEST, (16,), STEPS, NOT_PAID)),
     arm("vr1-zero-ptst", *stages(16, 8), model="mini", rate=ZERO_RATE),
     arm("vr1-sft-ptst", *stages(16, 8), model="mini", rate=ZERO_RATE, starts_from="sft"),
     arm("vr1-sum", *stages(16, 8, hard=False), hard=False),
