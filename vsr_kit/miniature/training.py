@@ -196,7 +196,10 @@ def save_in_bf16(out: Path, model, processor) -> Path:
         return out
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     # A copy of the configuration: the model under training keeps its own attention, told below to the saved one.
-    fresh = Qwen2VLForConditionalGeneration(copy.deepcopy(model.config))
+    config = copy.deepcopy(model.config)
+    for part in (config, config.text_config, config.vision_config):
+        part.dtype = torch.bfloat16  # a model that was loaded to be trained recorded what it was trained in
+    fresh = Qwen2VLForConditionalGeneration(config)
     fresh.load_state_dict(weights)
     fresh.set_attn_implementation("sdpa")
     staged = out / ".unfinished"
