@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import typer
 
@@ -34,8 +35,8 @@ from vsr_kit.validation import whole
 
 RECORD, CHAINS = "recipe.json", "chains"
 STEPS = 120  # updates of a phase
-_OWN = ("recipe", "chains", "rows", "skip_broken_clips", "profile", "rooms", "phrasing", "per_room", "model", "steps")
-_OWN += ("learning_rate", "seed", "name")
+_OWN = {"recipe", "chains", "rows", "skip_broken_clips", "profile", "rooms", "phrasing", "per_room", "model", "steps"}
+_OWN |= {"learning_rate", "seed", "name"}
 _SECOND_THOUGHTS = 0.1  # chance of a check, a detour and a restart in a chain that rules write, as in the cold start
 
 
@@ -170,7 +171,7 @@ def _asked(profile: Profile, settings: Mapping, seed: int) -> dict:
 
     if len({Path(path).parent for path in settings["rows"]}) > 1:
         raise ValueError("--rows names files of several folders, and pictures go by their paths: put them into one")
-    how = {"num_frames": profile.num_frames, "max_pixels": profile.size_px**2}
+    how: dict[str, Any] = {"num_frames": profile.num_frames, "max_pixels": profile.size_px**2}
     read = [read_picture_rows(path, **how, skip_broken=settings["skip_broken_clips"]) for path in settings["rows"]]
     for line in (line for each in read for line in each.left_out):
         typer.echo(f"left out {line}", err=True)
@@ -186,7 +187,8 @@ def _asked(profile: Profile, settings: Mapping, seed: int) -> dict:
             "--rows has no chains of thought: name a file of Vision-R1-cold's form beside it by a second --rows, or a "
             "folder that vsr bridge filled by --chains"
         )
-    return {"rows": rows, "clips": ChainMap(*(each.clips for each in read)), "chains": known}
+    clips: ChainMap = ChainMap(*(cast(Any, each.clips) for each in read))  # which is never written to
+    return {"rows": rows, "clips": clips, "chains": known}
 
 
 def _written(material: Mapping, folder: Path, seed: int) -> Mapping:

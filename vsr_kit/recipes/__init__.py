@@ -104,7 +104,7 @@ def trainable(recipe: str) -> Recipe:
         FileNotFoundError: no such file.
     """
     if recipe.endswith(".py"):
-        known = add(recipe)
+        known: Recipe | None = add(recipe)
     else:
         known = next((own for own in (*recipes(), *NOT_RUN) if own.name == recipe), None)
     if known is None or not known.phases:

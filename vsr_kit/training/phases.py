@@ -115,7 +115,7 @@ def mean_tokens(texts, model: str) -> float:
     """Mean number of tokens of some texts, by the tokenizer of a model that `load_model` knows."""
     from vsr_kit.models.vision import load_processor
 
-    tokenizer: Any = load_processor(checkpoint_of(model)).tokenizer  # type: ignore[attr-defined]
+    tokenizer: Any = load_processor(checkpoint_of(model)).tokenizer
     counts = [len(tokenizer(text)["input_ids"]) for text in texts]
     return sum(counts) / len(counts)
 
