@@ -179,6 +179,14 @@ def test_longer_answers_are_held_against_shorter_ones_of_the_same_type():
     assert backwards.mean == -100
 
 
+def test_a_type_whose_answers_are_equally_long_has_no_halves():
+    alike = [row | {"question_type": "object_counting"} for row in answers(["same"] * 6, [True] * 6)]
+    mixed = [row | {"question_type": "room_size_estimation"} for row in answers(["a", "longer"] * 3, [True] * 6)]
+    shorter, longer = halves_by_length(alike + mixed)
+    assert {row["question_type"] for row in (*shorter, *longer)} == {"room_size_estimation"}
+    assert len(shorter) == len(longer) == 3
+
+
 def test_halves_of_different_questions_are_compared_without_pairs():
     few, many = answers(["a"] * 10, [True] * 10), answers(["b"] * 20, [i < 10 for i in range(20)])
     found = unpaired_difference(score(few, "lenient"), score(many, "lenient"), task="overall")

@@ -37,13 +37,19 @@ def shorter_minus_longer(name: str, model: str, questions: str, how: Mapping) ->
 
 
 def halves_by_length(rows: Sequence[Mapping]) -> tuple[list[Mapping], list[Mapping]]:
-    """Rows whose `prediction` is shorter than the median of their question type, and the others, in characters."""
+    """Rows whose `prediction` is shorter than the median of their question type, and the others, in characters.
+
+    A type that has no shorter half, since most of its answers are equally long, is left out of both: a mean over types
+    would compare different types.
+    """
     lengths: dict[str, list[int]] = {}
     for row in rows:
         lengths.setdefault(row["question_type"], []).append(len(row["prediction"]))
     middle = {kind: float(np.median(own)) for kind, own in lengths.items()}
     shorter = [row for row in rows if len(row["prediction"]) < middle[row["question_type"]]]
-    longer = [row for row in rows if len(row["prediction"]) >= middle[row["question_type"]]]
+    split = {row["question_type"] for row in shorter}
+    rest = [row for row in rows if len(row["prediction"]) >= middle[row["question_type"]]]
+    longer = [row for row in rest if row["question_type"] in split]
     return shorter, longer
 
 
