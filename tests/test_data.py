@@ -1,5 +1,6 @@
 """Data: splits that share nothing, rows that are named when they break a rule, folders that are whole or not there."""
 
+import dataclasses
 import itertools
 import json
 import zlib
@@ -428,9 +429,21 @@ def test_missing_clips_are_counted_and_named(own_files):
 # ------------------------------------------------------------------------------------------------------------- samples
 
 
+def _digits(value):
+    """A record with its numbers to twelve digits after the point."""
+    if isinstance(value, float):
+        return round(value, 12) + 0.0
+    if dataclasses.is_dataclass(value):
+        return {field.name: _digits(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: _digits(own) for key, own in value.items()}
+    return [_digits(own) for own in value] if isinstance(value, (tuple, list)) else value
+
+
 def test_the_shipped_samples_are_what_the_kit_would_make():
-    rooms = sample_rooms()
-    assert rooms == split_rooms(12, "test")
+    rooms, made = sample_rooms(), split_rooms(12, "test")
+    # Processors round a turned box in the sixteenth digit each in their own way; all else is the same everywhere.
+    assert [_digits(room) for room in rooms] == [_digits(room) for room in made]
     clips = sample_clips()
     for room in rooms[::4]:
         assert np.abs(clips[room.name].astype(int) - film(room, 32).frames_FHW3).mean() < 2
