@@ -19,7 +19,6 @@ NUMBER_WORDS = (
     | {word: i for i, word in enumerate([*ONES, *TEENS], 1)}
     | {word: 10 * i for i, word in enumerate(TENS, 2)}
 )
-_ADDS = NUMBER_WORDS | {"and": 0}
 _ANY = "|".join(NUMBER_WORDS)
 _ENDING_WORD = re.compile(rf"(?:{_ANY})(?![a-z])")  # no look behind in front, which would make it several times slower
 _WORDS = re.compile(rf"(?:[^a-z]*+(?:and|{_ANY})(?![a-z]))*+")  # possessive: no letter is read twice
@@ -50,7 +49,7 @@ def lmms_eval_number(text: str) -> float | None:
     if first is None:
         return None
     total, current = 0, 0
-    for value in map(_ADDS.__getitem__, re.findall(r"[a-z]+", _WORDS.match(text, first.start())[0])):
+    for value in map(NUMBER_WORDS.__getitem__, _ENDING_WORD.findall(_WORDS.match(text, first.start())[0])):
         if value < 100:  # nearly all of a long text: no call for each
             current += value
             continue

@@ -89,6 +89,8 @@ def numeric_reward(name: str) -> Callable[[float, float], float]:
 TAGGED_MODES = tuple(mode for mode in MODES if mode != "vanilla")
 
 _TAG = re.compile(r"< ?(/?) ?(think|observe|answer) ?>", re.IGNORECASE | re.ASCII)
+_OPENING = {mode: re.compile(rf"< ? ?{mode} ?>", re.IGNORECASE | re.ASCII) for mode in TAGGED_MODES}
+_ENDING = {mode: re.compile(rf"< ?(?:/ ?{mode}| ?answer) ?>", re.IGNORECASE | re.ASCII) for mode in TAGGED_MODES}
 _WORD = re.compile(r"[^\W_]+(?:[.'’-][^\W_]+)*")
 
 
@@ -125,16 +127,12 @@ def thoughts(text: str, mode: str) -> list[str]:
     check_mode(mode)
     if mode not in TAGGED_MODES:
         return []
-    held, start = [], None
-    for match in _TAG.finditer(text):
-        name = match[1] + match[2].lower()
-        if start is None and name == mode:
-            start = match.end()
-        elif start is not None and name in (f"/{mode}", "answer"):  # never closed: it ends where the answer begins
-            held.append(text[start : match.start()])
-            start = None
-    if start is not None:
-        held.append(text[start:])
+    held = []
+    opening = _OPENING[mode].search(text)
+    while opening is not None:
+        ending = _ENDING[mode].search(text, opening.end())  # never closed: it ends where the answer begins
+        held.append(text[opening.end() : ending.start() if ending else None])
+        opening = _OPENING[mode].search(text, ending.end()) if ending else None
     return [_TAG.sub(" ", block) if "<" in block else block for block in held]
 
 
