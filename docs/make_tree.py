@@ -130,6 +130,7 @@ plots/                      the figures of the notebooks
   rooms                     floor plans and clip strips
   scores                    scores with intervals, kinds of answers
   training                  training curves, one GRPO group
+  knobs                     what came out at each setting of a knob
   comparisons               before and after, differences, costs
   tables                    score tables, answers as they were written
   sharing                   packed trees, tokens saved
@@ -139,6 +140,7 @@ plots/                      the figures of the notebooks
   marks                     the shapes in them
 widgets/                    clickable, for notebooks
   player                    clip beside floor plan
+  knob                      a slider over settings that were run
   inspector                 several models' answers to one question
   live                      curves that grow
 exercises/                  the course's exercises, checked

@@ -92,6 +92,9 @@ def every_figure():
         "tree_mask": plots.tree_mask(small_tree(), source="shipped", title=HOSTILE),
         "sharing_gain": plots.sharing_gain({HOSTILE: {10: 2.0, 20: 3.0}}, {HOSTILE: {10: 1.5}}, source="shipped"),
         "gain_by_cost": plots.gain_by_cost({HOSTILE: (5, 4, 6)}, {HOSTILE: {"tokens": 9e5}}, source="shipped"),
+        "by_setting": plots.by_setting(
+            {0: (-5, -6, -4), 50: (1, 0, 2), 100: (5, 4, 6)}, source="shipped", chosen=50, knob=HOSTILE, unit=HOSTILE
+        ),
         "group_figure": plots.group_figure(ROLLOUTS, source="shipped", question=HOSTILE, truth="2"),
         "reward_shapes": plots.reward_shapes({HOSTILE: linear, "never": lambda p, g: 0.0}, source="shipped"),
     }
@@ -950,3 +953,29 @@ def test_reward_shapes_are_the_functions_own_values_with_the_first_behind_the_ot
 def test_no_reward_is_no_figure():
     with pytest.raises(ValueError, match="no reward to draw"):
         plots.reward_shapes({}, source="measured now")
+
+
+# -- a knob ------------------------------------------------------------------------------------------------------------
+
+KNOB = {100: (5.0, 4.0, 6.5), 0: (-5.0, -6.0, -4.0), 50: (1.0, -0.5, 2.0)}
+
+
+def test_settings_stand_in_their_order_and_the_chosen_one_is_written_out():
+    figure = plots.by_setting(KNOB, source="shipped", runs={0: [-7, -4]}, knob="share", unit=" %", chosen=100)
+    shown = texts(figure.to_svg())
+    assert {"0 %", "50 %", "100 %"} <= set(shown)
+    assert [line for line in shown if "to" in line and "+5.0" in line] == ["100 %: +5.0 (+4.0 to +6.5)"]
+    (line,) = (trace for trace in figure.data if trace.mode == "lines+markers")
+    assert (list(line.x), list(line.y)) == ([0, 50, 100], [-5, 1, 5])
+    (rings,) = (trace for trace in figure.data if trace.hovertemplate and "one run" in trace.hovertemplate)
+    assert list(rings.y) == [-7, -4] and set(rings.x) == {0}
+    low, high = figure.layout.yaxis.range
+    assert low < -7 and high > 6.5, "a ring or a bar is outside"
+    assert "0 %: -5.0 (-6.0 to -4.0); 50 %: +1.0" in figure.alt
+
+
+def test_a_knob_needs_two_settings_and_a_choice_among_them():
+    with pytest.raises(ValueError, match="1 setting is no line"):
+        plots.by_setting({0: (1, 0, 2)}, source="shipped")
+    with pytest.raises(ValueError, match="setting 25 was not run: choose one of 100, 0, 50"):
+        plots.by_setting(KNOB, source="shipped", chosen=25)

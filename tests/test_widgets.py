@@ -11,7 +11,7 @@ from PIL import Image
 from vsr_kit.questions import make_questions
 from vsr_kit.rooms import make_room
 from vsr_kit.videos import camera_walk, render
-from vsr_kit.widgets import AnswerInspector, ClipPlayer
+from vsr_kit.widgets import AnswerInspector, ClipPlayer, Knob
 from vsr_kit.widgets.inspector import linked, stored_answers
 from vsr_kit.widgets.player import WIDGET_MIME
 
@@ -337,3 +337,26 @@ def test_every_control_can_be_reached_by_keyboard_and_has_a_name(world):
 def test_a_widget_wants_its_source(world):
     with pytest.raises(ValueError, match="'measured now' or 'shipped'"):
         ClipPlayer(None, source="yesterday")
+
+
+# -- the knob ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_knob_shows_the_figure_and_the_answers_of_its_setting(world):
+    _, rows, _ = world
+    bands = {50: (1.0, 0.0, 2.0), 0: (-5.0, -6.0, -4.0)}
+    said = {0: [rows[0] | {"label": "run 1", "prediction": HOSTILE}]}
+    knob = Knob(bands, said, source="shipped", knob="share", unit=" %", title="grounding")
+    assert [label for label, _ in knob.slider.options] == ["0 %", "50 %"] and knob.slider.value == 50
+    assert "50 %: +1.0" in knob.drawing.value and "No answers were kept" in knob.said.value
+    knob.slider.value = 0
+    assert "0 %: -5.0 (-6.0 to -4.0)" in knob.drawing.value
+    assert "&lt;script&gt;" in knob.said.value and "<script" not in knob.said.value
+    assert knob.traces() is not None and knob.figure().source == "shipped"
+
+
+def test_a_knob_refuses_answers_without_a_setting():
+    with pytest.raises(ValueError, match="answers at 7, which has no band: settings are 0, 50"):
+        Knob({50: (1, 0, 2), 0: (1, 0, 2)}, {7: []}, source="shipped")
+    with pytest.raises(ValueError, match="1 setting is no line"):
+        Knob({50: (1, 0, 2)}, source="shipped")

@@ -12,15 +12,17 @@ gives any other plotly figure the same two forms.
     difference_forest                                differences around a line at zero, with their verdicts
     tree_mask  sharing_gain                          attention in a packed tree; what sharing saves
     gain_by_cost                                     what a gain cost, in each currency
+    by_setting                                       differences along the settings of a knob
     reward_shapes                                    what rewards for numbers pay, near and far
 
 style.py has colours and names, canvas.py the empty figure and the forms of display, svg.py and marks.py the SVG writer;
-rooms.py, scores.py, sharing.py, training.py, comparisons.py and tables.py have the functions above.
+rooms.py, scores.py, sharing.py, training.py, comparisons.py, knobs.py and tables.py have the functions above.
 Left out: choosing what to plot, and statistics; both come before.
 """
 
 from vsr_kit.plots.canvas import Figure, Html, Picture, show
 from vsr_kit.plots.comparisons import difference_forest, gain_by_cost, pass_at_k, reward_shapes
+from vsr_kit.plots.knobs import by_setting
 from vsr_kit.plots.rooms import clip_strip, floor_plan, frame_png
 from vsr_kit.plots.scores import before_after, parse_failures, score_dots
 from vsr_kit.plots.sharing import sharing_gain, tree_mask
@@ -33,6 +35,7 @@ __all__ = [
     "Html",
     "Picture",
     "before_after",
+    "by_setting",
     "clip_strip",
     "difference_forest",
     "floor_plan",
