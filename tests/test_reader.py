@@ -464,9 +464,10 @@ def test_the_format_is_still_the_published_pattern(mode):
 
 
 def test_thoughts_are_still_the_blocks():
-    block = re.compile(r"< ?think ?>(.*?)(?:< ?/ ?think ?>|(?=< ?answer ?>)|\Z)", re.IGNORECASE | re.DOTALL)
+    block = re.compile(r"< {,2}think ?>(.*?)(?:< ?/ ?think ?>|(?=< {,2}answer ?>)|\Z)", re.IGNORECASE | re.DOTALL)
     tag = re.compile(r"< ?/? ?(?:think|observe|answer) ?>", re.IGNORECASE)
     pieces = ["<think>", "</think>", "< Think >", "<observe>", "<answer>", "</answer>", " a ", "b", "\n", "<"]
+    pieces += ["<  think>", "< / think >", "<  Answer >"]
     rng = random.Random(0)
     for _ in range(5000):
         text = "".join(rng.choices(pieces, k=rng.randint(0, 9)))
