@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import replace
 
@@ -60,12 +61,14 @@ def test_pointers_point_from_a_repeated_value_to_the_stated_one(mini):
     ids, prompt, _ = encoded(mini, Lesson("?", " side table east 0.2, side table south 1.9.", given))
     texts = token_texts(mini.processor.tokenizer, mini.model.config.text_config.vocab_size)
     pointers = pointers_in(ids, texts, prompt)
-    said = [(texts[ids[at + 1]], [texts[ids[to]] for to in targets]) for at, targets in pointers.fetch]
+    said = [(texts[ids[at + 1]], [texts[ids[to]] for to in targets]) for at, targets in pointers.fetch if targets]
     spelt = mini.processor.tokenizer.tokenize(" side table")[1:]
     goes_on = [mini.processor.tokenizer.convert_tokens_to_string([token]) for token in spelt]
     words = [*goes_on, " east", " ", "0", ".", "2", *goes_on]  # south 1.9 was never stated
     assert [word for word, _ in said] == words and all(set(sources) == {word} for word, sources in said)
-    assert all(at >= prompt - 1 and max(targets) <= at for at, targets in pointers.fetch)
+    assert all(at >= prompt - 1 and max(targets) <= at for at, targets in pointers.fetch if targets)
+    new = [texts[ids[at + 1]] for at, targets in pointers.fetch if not targets]
+    assert new == [" south", " ", "1", ".", "9"], "a value that is said for the first time has nothing to be fetched"
     names = {(texts[ids[at]], texts[ids[to]]) for at, to in pointers.bind}
     assert (" west", texts[ids[pointers.bind[0][1]]]) in names
     assert {to for at, to in names if at in (" west", " south", "3")} <= {"tv", " tv", " table"}
@@ -86,6 +89,31 @@ def test_the_copying_loss_is_the_plain_one():
     assert float(total) == pytest.approx(math.log(6) - math.log(2), abs=1e-4)  # six it may look at, two are right
     wrong, _ = copying_loss({BIND_LAYER: (flat, key), FETCH_LAYER: (flat, key)}, pointers, before)
     assert float(wrong - total) == pytest.approx(math.log(5), abs=1e-4)  # five it may look at, one is right
+
+
+def test_half_of_the_wide_names_end_alike():
+    endings = []
+    for seed in range(200):
+        rng, plain = np.random.default_rng(seed), np.random.default_rng(seed)
+        lesson = text_lesson("recall", rng, wide=True)
+        if plain.random() < 0.5:  # a lesson of wide names, as the first draw says
+            names = list(read_chain(lesson.given).place_of)
+            endings.append(len(os.path.commonprefix([name[::-1] for name in names])))
+    alike = np.mean(np.array(endings) >= 1)
+    assert len(endings) > 60 and 0.4 < alike < 0.8
+
+
+def test_where_nothing_is_to_be_fetched_the_first_token_is_looked_at():
+    from vsr_kit.miniature.copying import Pointers
+
+    key, away, there = torch.zeros(1, 1, 6, 8), torch.zeros(1, 1, 4, 8), torch.zeros(1, 1, 4, 8)
+    key[0, 0, torch.arange(6), torch.arange(6)] = 60.0
+    there[0, 0, 3, 0], away[0, 0, 3, 2] = 60.0, 60.0
+    for query, off in ((there, 0.0), (away, 60 * 60 / 8**0.5)):
+        total, count = copying_loss(
+            {BIND_LAYER: (query, key), FETCH_LAYER: (query, key)}, [Pointers((), ((3, ()),))], 2
+        )
+        assert count == 1 and float(total) == pytest.approx(off, rel=1e-3, abs=1e-3)
 
 
 def test_attention_cannot_be_taught_to_look_ahead():
@@ -143,6 +171,8 @@ SMALL = ColdStartRecipe(
         looks_per_clip=1,
     ),
     again=ColdStage(steps=1, learning_rate=1e-3, texts={"recall": 1}),
+    look=ColdStage(steps=1, learning_rate=1e-3, texts={"recall": 1}, clips_per_step=1, looks_per_clip=2),
+    together=ColdStage(steps=1, learning_rate=1e-3, texts={"recall": 1}, clips_per_step=1, chains_per_clip=1),
 )
 
 

@@ -116,6 +116,20 @@ def test_lessons_hold_no_task_kept_out_and_true_labels_read_back():
                 assert read == truth or float(read) == float(truth), (lesson, row)
 
 
+def test_either_phrasing_is_drawn_as_often_where_that_is_asked():
+    both = shares = 0.0
+    for seed, room in enumerate(ROOMS):
+        asked = {}
+        for alike in (False, True):
+            rows = draw_rows(room, range(len(room.boxes)), np.random.default_rng(seed), 240, alike)
+            turns = [row["phrasing"] for row in rows if "direction" in row["question_type"]]
+            asked[alike] = turns.count("vsi-100k") / len(turns) if turns else 0.0
+        if 0 < asked[False] < 1:  # this room has such a question in either phrasing
+            both, shares = both + 1, shares + asked[True]
+            assert asked[False] < 0.45, "VSI-Bench has three types of direction, VSI-100k one"
+    assert both and 0.4 < shares / both < 0.6
+
+
 def test_resampled_labels_stay_within_their_type():
     rng = np.random.default_rng(0)
     rows = [row for room in ROOMS for row in draw_rows(room, range(len(room.boxes)), rng, 24)]

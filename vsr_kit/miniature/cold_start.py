@@ -1,11 +1,12 @@
 """The cold start of Vision-R1 on the miniature: all of the language model learns to write chains that compute.
 
-The base says where things stand and cannot calculate with it. Its cold start has four stages. *values* and *steps*
+The base says where things stand and cannot calculate with it. Its cold start has six stages. *values* and *steps*
 have no clip: places are given as text and said again, with the copying loss, beside differences and distances of places
 that are there to be read; then places are fetched and calculated with. *chains* stands behind clips: most questions are
 answered with chains that a describer and a rule reasoner wrote (`vsr_kit.bridging`), some in one glance, beside looks
-at the clip and lessons without one. *again* goes on with fewer clips and more names. The vision tower stays as it is,
-as in Vision-R1, whose own cold start is a full fine-tuning on 200 thousand chains.
+at the clip and lessons without one. *again* goes on with fewer clips and more names. So much text makes the network
+forget where things stand in a clip; *look* brings that back with many looks, and *together* has a share of everything.
+The vision tower stays as it is, as in Vision-R1, whose own cold start is a full fine-tuning on 200 thousand chains.
 
 What is built in: a chain's places are those of the room shown (of a stated share of chains), its arithmetic is right,
 and its answer follows from it. Chains whose answer misses the truth are left out, as Vision-R1 leaves them out.
@@ -84,7 +85,7 @@ class ColdStartRecipe:
 
     base: str = "mini"
     seed: int = 0
-    num_rooms: int = 1600
+    num_rooms: int = 4800
     rooms_seed: int = 2002
     num_frames: int = 8
     size_px: int = 112
@@ -115,6 +116,28 @@ class ColdStartRecipe:
         chains_per_clip=5,
         glances_per_clip=2,
         looks_per_clip=2,
+    )
+    look: ColdStage = ColdStage(
+        steps=1200,
+        learning_rate=1e-3,
+        wide_names=True,
+        texts={"recall": 2, "sums": 2, "steps": 4, "question": 2},
+        clips_per_step=12,
+        chains_per_clip=1,
+        glances_per_clip=1,
+        looks_per_clip=8,
+        grounding=0.3,
+    )
+    together: ColdStage = ColdStage(
+        steps=700,
+        learning_rate=5e-4,
+        wide_names=True,
+        texts={"recall": 2, "sums": 2, "steps": 4, "question": 4},
+        clips_per_step=12,
+        chains_per_clip=2,
+        glances_per_clip=1,
+        looks_per_clip=5,
+        grounding=0.3,
     )
 
 
@@ -157,6 +180,8 @@ def cold_start(
         teacher.film()
         teacher.teach("chains", recipe.chains)
         teacher.teach("again", recipe.again)
+        teacher.teach("look", recipe.look)
+        teacher.teach("together", recipe.together)
         return save_in_bf16(out, teacher.model, teacher.processor)
 
 
@@ -173,7 +198,8 @@ class ColdStart:
         self.recipe, self.work = recipe, work
         loaded: Any = load_model(recipe.base, None, quiet=True)
         self.device = torch.device("cuda" if torch.cuda.is_available() and world() == 1 else "cpu")
-        self.chunks = 1 if self.device.type == "cuda" else 3  # there another pass costs more than padding does
+        # Passes a step without clips and behind them: on a GPU another pass costs more than padding does.
+        self.text_chunks, self.clip_chunks = (1, 1) if self.device.type == "cuda" else (2, 6)
         self.model, self.processor = loaded.model.float().to(self.device).train(), loaded.processor
         self.model.requires_grad_(False)
         self.model.model.language_model.requires_grad_(True)
@@ -221,7 +247,7 @@ class ColdStart:
         nothing = torch.zeros(1, 0, self.model.config.text_config.hidden_size, device=self.device)
         copying, prefix = Copying(self.token_texts, stage.copying), self.without_clips.prefix
         return lesson_loss(
-            self.model, prefix, nothing, encoded, [0] * len(encoded), chunks=self.chunks, copying=copying
+            self.model, prefix, nothing, encoded, [0] * len(encoded), chunks=self.text_chunks, copying=copying
         )
 
     def _clip_loss(self, stage: ColdStage, rng: np.random.Generator):
@@ -242,7 +268,7 @@ class ColdStart:
             features,
             encoded,
             clip_of_row,
-            chunks=self.chunks,
+            chunks=self.clip_chunks,
             grounding=grounding,
             copying=copying,
         )
@@ -250,7 +276,7 @@ class ColdStart:
     def _lessons(self, i: int, stage: ColdStage, rng: np.random.Generator) -> list[Lesson]:
         room = self.rooms[i]
         seen = np.flatnonzero(self.store.cover_NVB[i].sum(0) >= 2 * LEAST_PIXELS).tolist()
-        rows = draw_rows(room, seen, rng, stage.chains_per_clip + stage.glances_per_clip)
+        rows = draw_rows(room, seen, rng, stage.chains_per_clip + stage.glances_per_clip, phrasings_alike=True)
         order = rng.permutation(len(rows))
         modes = ["think"] * stage.chains_per_clip + ["vanilla"] * stage.glances_per_clip
         asked = [self._asked(room, seen, rows[k], mode, rng) for k, mode in zip(order, modes, strict=True)]

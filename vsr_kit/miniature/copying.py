@@ -8,7 +8,8 @@ this form shows which token repeats which, so both can be taught directly, as wo
     bind   the tokens of a value look back at the name before it, so that side and digits learn whose they are, and a
            name's later tokens at the one before;
     fetch  where a value is about to be repeated, the token before each of its tokens looks at the same token of an
-           earlier statement, so that what is to be said can be read off there.
+           earlier statement, so that what is to be said can be read off there; where a value is said for the first
+           time, it looks at the very first token, where there is nothing to read, or it would repeat another's.
 
 Two heads each, one for each key-value head, in two neighbouring layers above those that look at the clip.
 Left out: copying of anything but names and their coordinates.
@@ -34,7 +35,8 @@ class Pointers:
 
     Attributes:
         bind: (looking, looked at): a value's token and the last token of its name, a name's token and the one before.
-        fetch: (looking, looked at): the token before a repeated one, and the places where it was said before.
+        fetch: (looking, looked at): the token before a repeated one, and the places where it was said before; none for
+            a value's token that is said for the first time.
     """
 
     bind: tuple[tuple[int, int], ...]
@@ -67,7 +69,7 @@ def pointers_in(ids: Sequence[int], texts: Sequence[str], learnt_from: int = 0) 
         spelt = [ids[t] for t in tokens[first:]]
         earlier = [other for other in said.get(key, ()) if [ids[t] for t in other[first:]] == spelt]
         for k in range(first, len(tokens)):
-            if earlier and tokens[k] >= learnt_from:
+            if (earlier or first == 0) and tokens[k] >= learnt_from:
                 fetch.append((tokens[k] - 1, tuple(other[k] for other in earlier)))
         said.setdefault(key, []).append(tokens)
 
@@ -112,7 +114,7 @@ def _off_target(query, key, looks, before: int) -> tuple[torch.Tensor, int]:
     length, group = key.shape[2], query.shape[1] // key.shape[1]
     target_MS = torch.zeros(len(looks), length, dtype=torch.bool)
     for place, (_, _, to) in enumerate(looks):
-        target_MS[place, [before + t for t in to]] = True
+        target_MS[place, [before + t for t in to] or [0]] = True  # the first token of all: nothing to be read there
     later_MS = torch.arange(length) > (before + at_M)[:, None]
     rows_M, at_M, target_MS, later_MS = (own.to(query.device) for own in (rows_M, at_M, target_MS, later_MS))
     total, lowest = query.new_zeros(()), torch.finfo(torch.float32).min

@@ -198,8 +198,15 @@ class Teaching:
     grounded_share: float
 
 
-def draw_rows(room: Room, seen: Collection[int], rng: np.random.Generator, count: int) -> list[dict]:
-    """Draw `count` questions about a room, the tasks equally often, both phrasings."""
+def draw_rows(
+    room: Room, seen: Collection[int], rng: np.random.Generator, count: int, phrasings_alike: bool = False
+) -> list[dict]:
+    """Draw `count` questions about a room, the tasks equally often, both phrasings.
+
+    Args:
+        phrasings_alike: of each task ask as often in VSI-100k's words as in VSI-Bench's, which have more types; so
+            directions, for example, are answered by a word as often as by a letter.
+    """
     by_task: dict[str, list[dict]] = {}
     for phrasing in ("vsi-bench", "vsi-100k"):
         found = make_questions(room, phrasing, int(rng.integers(2**31)), seen=seen, max_per_type=4, rules="study")
@@ -208,7 +215,16 @@ def draw_rows(room: Room, seen: Collection[int], rng: np.random.Generator, count
                 by_task.setdefault(task_of(question.question_type), []).append(question.to_row())
     tasks = sorted(by_task)
     wanted = [tasks[i % len(tasks)] for i in range(count)]
+    if phrasings_alike:
+        return [_of_either_phrasing(by_task[task], rng) for task in wanted]
     return [by_task[task][int(rng.integers(len(by_task[task])))] for task in wanted]
+
+
+def _of_either_phrasing(rows: list[dict], rng: np.random.Generator) -> dict:
+    phrasings = sorted({row["phrasing"] for row in rows})
+    phrasing = phrasings[int(rng.integers(len(phrasings)))]
+    rows = [row for row in rows if row["phrasing"] == phrasing]
+    return rows[int(rng.integers(len(rows)))]
 
 
 def question_lesson(room: Room, row: dict, teaching: Teaching, pool: AnswerPool, rng: np.random.Generator) -> Lesson:

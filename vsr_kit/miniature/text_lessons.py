@@ -60,10 +60,12 @@ def text_lesson(
         names: to choose objects from; those of training by default.
         style: of the chains of *question*; terse by default.
         wide: in half of the lessons names are made of all kinds of syllables, so that hardly any token of a name
-            is one that was never said again.
+            is one that was never said again; half of these lessons have names that all end alike, as `helmet` and
+            `jacket` do, so that the last token does not tell which is meant.
     """
     if names is None and wide and rng.random() < 0.5:
-        names = sorted({_made_up_wide(rng) for _ in range(12)} - {*HELD_OUT_NAMES})
+        ending = _syllable(rng) if rng.random() < 0.5 else ""
+        names = sorted({_made_up_wide(rng) + ending for _ in range(12)} - {*HELD_OUT_NAMES})
     if names is None:
         drawn = rng.random()
         names = CATEGORIES if drawn < _ROOM_WORDS else (*CATEGORIES, *OTHER_NAMES)
@@ -79,12 +81,12 @@ def _made_up(rng: np.random.Generator) -> str:
 
 def _made_up_wide(rng: np.random.Generator) -> str:
     """A name such as `strend` or `boatch quimmer`, of one or two words."""
+    return " ".join("".join(_syllable(rng) for _ in range(rng.integers(1, 4))) for _ in range(rng.integers(1, 3)))
 
-    def syllable() -> str:
-        coda = "" if rng.random() < 0.4 else _CODAS[rng.integers(len(_CODAS))]
-        return _ONSETS_OR_NONE[rng.integers(len(_ONSETS_OR_NONE))] + _VOWELS[rng.integers(len(_VOWELS))] + coda
 
-    return " ".join("".join(syllable() for _ in range(rng.integers(1, 4))) for _ in range(rng.integers(1, 3)))
+def _syllable(rng: np.random.Generator) -> str:
+    coda = "" if rng.random() < 0.4 else _CODAS[rng.integers(len(_CODAS))]
+    return _ONSETS_OR_NONE[rng.integers(len(_ONSETS_OR_NONE))] + _VOWELS[rng.integers(len(_VOWELS))] + coda
 
 
 def _places(rng: np.random.Generator, names: Sequence[str], count: int) -> dict[str, tuple[float, float]]:
@@ -134,9 +136,12 @@ def _steps(rng, names, style) -> Lesson:
 def _question(rng, names, style) -> Lesson:
     """A question about three to five objects, asked as a room's would be, whose places are given."""
     while True:
-        kind = ("object_abs_distance", "object_rel_distance", *DIRECTION_TYPES)[int(rng.integers(5))]
+        kind = ("object_abs_distance", "object_rel_distance", *3 * ["direction"])[int(rng.integers(5))]
+        bench = rng.random() < 0.5
+        if kind == "direction":  # VSI-100k has one type of it, and is asked as often as VSI-Bench's three
+            kind = DIRECTION_TYPES[int(rng.integers(3))] if bench else "object_rel_direction_easy"
         places = _places(rng, names, {"object_abs_distance": 2, "object_rel_distance": 5}.get(kind, 3))
-        row = _row(kind, list(places), rng)
+        row = _row(kind, list(places), bench, rng)
         objects = tuple(Described(name, place, (0.0, 0.0, 0.0)) for name, place in places.items())
         if _clear(kind, list(places), places):
             break
@@ -160,9 +165,8 @@ def _clear(kind: str, objects: list[str], places) -> bool:
     return away[0] > 0.4 and min(abs(turn - border) for border in (0, 90, 135, 180)) >= _TURN_MARGIN_DEG
 
 
-def _row(kind: str, objects: list[str], rng: np.random.Generator) -> dict:
+def _row(kind: str, objects: list[str], bench: bool, rng: np.random.Generator) -> dict:
     """A question in VSI-Bench's or VSI-100k's words, without a truth: what follows from the places is the truth."""
-    bench = kind not in VSI_100K or rng.random() < 0.5
     fields = dict(zip("abc", objects, strict=False))
     if kind == "object_rel_distance":
         fields = {"category": objects[0], "options": ", ".join(objects[1:])}
