@@ -67,8 +67,8 @@ def by_setting(
             order[0] - reach,
             order[-1] + reach,
             ticks=order,
-            ticktext=[f"{at:g}{unit}" for at in order],
-            title_text=knob,
+            ticktext=[plain(f"{at:g}{unit}") for at in order],
+            title_text=plain(knob),
             **BASELINE,
         ),
         yaxis=axis(low, high, title_text="difference, points"),
@@ -77,7 +77,7 @@ def by_setting(
     fig.add_trace(go.Scatter(**ends, mode="lines", line={"color": SOFT, "width": 1.5}, hoverinfo="skip"))
     for at in order:
         _draw_setting(fig, at, bands[at], single[at], ORANGE if at == chosen else BLUE)
-    hover = {"text": [f"{at:g}{unit}" for at in order], "hovertemplate": "%{text}: %{y}<extra></extra>"}
+    hover = {"text": [plain(f"{at:g}{unit}") for at in order], "hovertemplate": "%{text}: %{y}<extra></extra>"}
     means = tidy([bands[at][0] for at in order])
     look = {"line": {"color": BLUE, "width": 2}, "marker": {"color": BLUE, "size": 9}}
     fig.add_trace(go.Scatter(x=order, y=means, mode="lines+markers", **look, **hover))

@@ -54,9 +54,9 @@ class Knob:
             known = ", ".join(f"{at:g}" for at in self.bands)
             raise ValueError(f"there are answers at {unknown[0]:g}, which has no band: settings are {known}")
         self._looks = {"knob": knob, "unit": unit, **more}
-        last = list(self.bands)[-1] if self.bands else None
-        self._figures: dict[float, Figure] = {}
-        self._figures[last] = by_setting(self.bands, source=source, chosen=last, **self._looks)
+        last = max(self.bands, default=0.0)
+        first = by_setting(self.bands, source=source, chosen=last, **self._looks)
+        self._figures: dict[float, Figure] = {last: first}
         self.slider = ipw.SelectionSlider(
             options=[(f"{at:g}{unit}", at) for at in self.bands],
             value=last,
