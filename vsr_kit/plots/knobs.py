@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from vsr_kit.plots.canvas import BASELINE, Figure, axis, canvas, label
+from vsr_kit.plots.canvas import BASELINE, Figure, axis, canvas
 from vsr_kit.plots.comparisons import Band
-from vsr_kit.plots.style import BLUE, FAINT, INK, ORANGE, SOFT, padded, plain, tidy
+from vsr_kit.plots.style import BLUE, FAINT, ORANGE, SOFT, padded, plain, tidy
 
 _HEIGHT_PX = 260
 
@@ -51,14 +51,17 @@ def by_setting(
     order = sorted(bands)
     told = "; ".join(f"{at:g}{unit}: {_said(bands[at])}" for at in order)
     single = {at: list((runs or {}).get(at, ())) for at in order}
-    low, high = padded([0.0, *(v for band in bands.values() for v in band), *sum(single.values(), [])], 0.08)
+    low, high = padded([0.0, *(v for band in bands.values() for v in band), *sum(single.values(), [])], 0.12)
     reach = 0.08 * (order[-1] - order[0])
+    keys = [("●", BLUE, "mean"), *([("○", FAINT, "one run")] if any(single.values()) else [])]
+    if chosen is not None:  # among the keys, where no bar and no line runs
+        keys.append(("●", ORANGE, f"{chosen:g}{unit}: {_said(bands[chosen])}"))
     fig = canvas(
         title,
         source,
         f"Differences in points by {knob}: {told}.",
         note=note,
-        keys=[("●", BLUE, "mean"), ("○", FAINT, "one run")] if any(single.values()) else [],
+        keys=keys,
         height_px=_HEIGHT_PX,
         left_px=66,
     )
@@ -82,7 +85,8 @@ def by_setting(
     look = {"line": {"color": BLUE, "width": 2}, "marker": {"color": BLUE, "size": 9}}
     fig.add_trace(go.Scatter(x=order, y=means, mode="lines+markers", **look, **hover))
     if chosen is not None:
-        _draw_chosen(fig, chosen, bands[chosen], unit, left=chosen > (order[0] + order[-1]) / 2)
+        dot = {"x": [chosen], "y": tidy([bands[chosen][0]]), "mode": "markers", "marker": {"color": ORANGE, "size": 12}}
+        fig.add_trace(go.Scatter(**dot, hoverinfo="skip"))
     return fig
 
 
@@ -105,12 +109,3 @@ def _draw_setting(fig: Figure, at: float, band: Band, single: Sequence[float], c
                 hovertemplate="one run: %{y}<extra></extra>",
             )
         )
-
-
-def _draw_chosen(fig: Figure, at: float, band: Band, unit: str, *, left: bool) -> None:
-    fig.add_trace(
-        go.Scatter(x=[at], y=tidy([band[0]]), mode="markers", marker={"color": ORANGE, "size": 12}, hoverinfo="skip")
-    )
-    text = plain(f"{at:g}{unit}: {_said(band)}")
-    anchor, right = ("right", -14) if left else ("left", 14)
-    label(fig, f"<b>{text}</b>", at, band[0], color=INK, anchor=anchor, right_px=right)
