@@ -65,17 +65,7 @@ def by_setting(
         height_px=_HEIGHT_PX,
         left_px=66,
     )
-    fig.update_layout(
-        xaxis=axis(
-            order[0] - reach,
-            order[-1] + reach,
-            ticks=order,
-            ticktext=[plain(f"{at:g}{unit}") for at in order],
-            title_text=plain(knob),
-            **BASELINE,
-        ),
-        yaxis=axis(low, high, title_text="difference, points"),
-    )
+    _axes(fig, order, reach, (low, high), knob, unit)
     ends = {"x": [order[0] - reach, order[-1] + reach], "y": [0, 0]}
     fig.add_trace(go.Scatter(**ends, mode="lines", line={"color": SOFT, "width": 1.5}, hoverinfo="skip"))
     for at in order:
@@ -88,6 +78,21 @@ def by_setting(
         dot = {"x": [chosen], "y": tidy([bands[chosen][0]]), "mode": "markers", "marker": {"color": ORANGE, "size": 12}}
         fig.add_trace(go.Scatter(**dot, hoverinfo="skip"))
     return fig
+
+
+def _axes(fig: Figure, order: Sequence[float], reach: float, span: tuple[float, float], knob: str, unit: str) -> None:
+    """Settings from left to right, points upwards; `reach` is the room beside the first and the last setting."""
+    fig.update_layout(
+        xaxis=axis(
+            order[0] - reach,
+            order[-1] + reach,
+            ticks=order,
+            ticktext=[plain(f"{at:g}{unit}") for at in order],
+            title_text=plain(knob),
+            **BASELINE,
+        ),
+        yaxis=axis(*span, title_text="difference, points"),
+    )
 
 
 def _said(band: Band) -> str:
