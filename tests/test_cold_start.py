@@ -91,6 +91,13 @@ def test_the_copying_loss_is_the_plain_one():
     assert float(wrong - total) == pytest.approx(math.log(5), abs=1e-4)  # five it may look at, one is right
 
 
+def test_questions_from_text_ask_for_words_as_often_as_for_letters():
+    rng = np.random.default_rng(0)
+    asked = [text_lesson("question", rng).user for _ in range(400)]
+    turns = [user for user in asked if "standing by" in user]
+    assert len(turns) > 150 and 0.4 < np.mean(["A. " in user for user in turns]) < 0.6
+
+
 def test_half_of_the_wide_names_end_alike():
     endings = []
     for seed in range(200):

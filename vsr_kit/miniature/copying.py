@@ -69,7 +69,7 @@ def pointers_in(ids: Sequence[int], texts: Sequence[str], learnt_from: int = 0) 
         spelt = [ids[t] for t in tokens[first:]]
         earlier = [other for other in said.get(key, ()) if [ids[t] for t in other[first:]] == spelt]
         for k in range(first, len(tokens)):
-            if (earlier or first == 0) and tokens[k] >= learnt_from:
+            if (earlier or first == 0) and tokens[k] >= learnt_from:  # a name that is new comes from the question
                 fetch.append((tokens[k] - 1, tuple(other[k] for other in earlier)))
         said.setdefault(key, []).append(tokens)
 

@@ -52,7 +52,7 @@ def difference_forest(
         raise ValueError("there is no difference to draw: give {name: (mean, low, high)}")
     conclusions, names = conclusions or {}, list(differences)
     low, high = padded([0.0, *(v for band in differences.values() for v in band)], 0.05)
-    rows = [f"{n} {m:+.1f} ({a:+.1f} to {b:+.1f}) {conclusions.get(n, '')}" for n, (m, a, b) in differences.items()]
+    rows = [f"{name} {signed(band)} {conclusions.get(name, '')}" for name, band in differences.items()]
     fig = canvas(
         title,
         source,
@@ -76,6 +76,12 @@ def difference_forest(
         color = _color(interval) if conclusions.get(name) else SOFT
         label(fig, plain(conclusions.get(name, "")), high, place, color=color, right_px=10)
     return fig
+
+
+def signed(band: Band) -> str:
+    """A difference in words: `+1.2 (-0.3 to +2.7)`."""
+    mean, low, high = band
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def _color(band: Band) -> str:

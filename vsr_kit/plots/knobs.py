@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from vsr_kit.plots.canvas import BASELINE, Figure, axis, canvas
-from vsr_kit.plots.comparisons import Band
+from vsr_kit.plots.comparisons import Band, signed
 from vsr_kit.plots.style import BLUE, FAINT, ORANGE, SOFT, padded, plain, tidy
 
 _HEIGHT_PX = 260
@@ -49,13 +49,13 @@ def by_setting(
     if chosen is not None and chosen not in bands:
         raise ValueError(f"setting {chosen:g} was not run: choose one of {', '.join(f'{at:g}' for at in bands)}")
     order = sorted(bands)
-    told = "; ".join(f"{at:g}{unit}: {_said(bands[at])}" for at in order)
+    told = "; ".join(f"{at:g}{unit}: {signed(bands[at])}" for at in order)
     single = {at: list((runs or {}).get(at, ())) for at in order}
     low, high = padded([0.0, *(v for band in bands.values() for v in band), *sum(single.values(), [])], 0.12)
     reach = 0.08 * (order[-1] - order[0])
     keys = [("●", BLUE, "mean"), *([("○", FAINT, "one run")] if any(single.values()) else [])]
     if chosen is not None:  # among the keys, where no bar and no line runs
-        keys.append(("●", ORANGE, f"{chosen:g}{unit}: {_said(bands[chosen])}"))
+        keys.append(("●", ORANGE, f"{chosen:g}{unit}: {signed(bands[chosen])}"))
     fig = canvas(
         title,
         source,
@@ -93,11 +93,6 @@ def _axes(fig: Figure, order: Sequence[float], reach: float, span: tuple[float, 
         ),
         yaxis=axis(*span, title_text="difference, points"),
     )
-
-
-def _said(band: Band) -> str:
-    mean, low, high = band
-    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def _draw_setting(fig: Figure, at: float, band: Band, single: Sequence[float], color: str) -> None:

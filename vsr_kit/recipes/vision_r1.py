@@ -4,8 +4,8 @@ The paper's story has two parts. Chains written by a reasoner that never saw the
 model then thinks too long and is wrong where it does ("overthinking"). So GRPO begins with a small cap on the length of
 a completion and many of them, and relaxes the cap later with fewer (PTST, progressive thinking suppression training),
 paying 1 only for a right answer in the right format (HFRRF). No script of that training was ever published; this is
-ours. Caps, stage lengths and numbers are the paper's, scaled to the miniature's chains: its first cap is 1.15 times the
-mean length after the cold start (4,096 tokens to 3,566), and so is ours.
+ours. Caps, stage lengths and numbers are the paper's, scaled to the miniature's chains. The paper's first cap is 1.15
+times the mean length after its cold start (4,096 tokens to 3,566); ours, 160, was set when chains had about 140.
 
 All questions are in VSI-100k's words, whose distances go from centre to centre as the chains' do, asked with the
 training prompt, which is the only one that Vision-R1 has. Claims, rules and measures were written before the runs.

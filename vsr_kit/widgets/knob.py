@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 import ipywidgets as ipw
 
 from vsr_kit.plots import Figure, Html, by_setting, traces
+from vsr_kit.plots.comparisons import Band
 from vsr_kit.plots.style import check_source
 from vsr_kit.widgets.player import display_live_or_still
-
-Band = tuple[float, float, float]
 
 
 class Knob:
@@ -54,12 +53,10 @@ class Knob:
             known = ", ".join(f"{at:g}" for at in self.bands)
             raise ValueError(f"there are answers at {unknown[0]:g}, which has no band: settings are {known}")
         self._looks = {"knob": knob, "unit": unit, **more}
-        last = max(self.bands, default=0.0)
-        first = by_setting(self.bands, source=source, chosen=last, **self._looks)
-        self._figures: dict[float, Figure] = {last: first}
+        by_setting(self.bands, source=source, **self._looks)  # refuses what cannot be drawn, before there is a slider
         self.slider = ipw.SelectionSlider(
             options=[(f"{at:g}{unit}", at) for at in self.bands],
-            value=last,
+            value=max(self.bands),
             description=knob,
             continuous_update=False,
             style={"description_width": "initial"},
@@ -72,10 +69,7 @@ class Knob:
 
     def figure(self) -> Figure:
         """The figure with the setting that the slider has."""
-        at = self.slider.value
-        if at not in self._figures:
-            self._figures[at] = by_setting(self.bands, source=self.source, chosen=at, **self._looks)
-        return self._figures[at]
+        return by_setting(self.bands, source=self.source, chosen=self.slider.value, **self._looks)
 
     def traces(self) -> Html | None:
         """The answers at this setting; None where there are none."""
