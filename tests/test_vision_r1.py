@@ -15,7 +15,7 @@ from vsr_kit.claims.rules import UNDECIDED, no_loss
 from vsr_kit.data import make_rows, split_rooms
 from vsr_kit.evaluation import Interval, score, unpaired_difference
 from vsr_kit.recipes import vision_r1
-from vsr_kit.recipes.ptst import ptst_stages, stages
+from vsr_kit.recipes.ptst import first_cap, ptst_stages, stages
 from vsr_kit.recipes.vision_r1 import CLAIMS, RECIPE, STAGE_STEPS, STEPS, VARIANTS, RoomChains
 from vsr_kit.study.staleness import settings_of
 
@@ -28,12 +28,18 @@ def known():
 
 
 def test_every_stage_may_write_as_many_tokens_of_a_question():
-    assert {own.num_generations * own.max_completion_length for own in stages(16, 8, 4)} == {2560}
+    assert {own.num_generations * own.max_completion_length for own in stages(16, 8, 4)} == {2176}
+    assert [own.max_completion_length for own in stages(16, 8, 4)] == [136, 272, 544]
     full = next(v for v in VARIANTS if v.name == "vr1-full")
     first, second = full.trained_by.stages
     assert (first.from_step, second.from_step, full.profile.steps) == (0, STAGE_STEPS, STEPS)
     assert first.num_generations * first.max_completion_length == second.num_generations * second.max_completion_length
     assert first.max_completion_length < second.max_completion_length  # held short first, relaxed later
+
+
+def test_the_first_cap_is_as_far_above_the_mean_length_as_the_papers():
+    assert first_cap(3566) == 4096
+    assert [first_cap(tokens) for tokens in (114.5, 118, 119, 7)] == [136, 136, 144, 16]
 
 
 def test_the_papers_schedule_and_caps_that_are_rounded_down():
