@@ -22,7 +22,7 @@ questions: types held_out geometric own_types multi_step
 prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
 data: checking clips pictures rows picture_rows datasets
 rewards: terms cheats trl_functions hard detectors
-models: adapters checkpoint_files vision feature_cache loading new_checkpoint
+models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading folder
 sharing: meter packing reference attention prefill rollouts scoring compare
 generation

@@ -2,7 +2,8 @@
 
 loading.py has `load_model`, through which every model is loaded; vision.py goes from frames to Qwen2-VL's inputs
 without torchvision; feature_cache.py keeps the frozen vision tower's output for each clip; checkpoint_files.py and
-adapters.py refuse incomplete files; new_checkpoint.py makes a Qwen2-VL of any size with random weights.
+adapters.py refuse incomplete files; dequantized.py spares a CPU to dequantize small models in every pass;
+new_checkpoint.py makes a Qwen2-VL of any size with random weights.
 Left out: remote code, and weights in any format but safetensors.
 """
 

@@ -3,6 +3,7 @@
 One pass over the packed prompts fills a KV cache, with a clip's part computed once for all its questions. transformers'
 `generate` decodes, so that every sampling setting works and the same random numbers give the rollouts of stock TRL.
 Each new token attends to its prompt's keys, kept once for the G rollouts of the prompt, and to its own row's keys.
+On a CPU a small model's adapter is merged into its weights meanwhile (models/dequantized.py).
 Left out: continuous batching, beam search and vLLM.
 """
 
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
+from vsr_kit.models.dequantized import merged_adapters
 from vsr_kit.models.vision import core_model
 from vsr_kit.sharing.attention import SharedCache, TreeMask, reading_from, share_attention
 from vsr_kit.sharing.packing import EncodedPrompt, PackedTree, pack
@@ -48,7 +50,7 @@ def generate_ids(
     deltas = torch.tensor([[p.next_position - len(p.ids_P)] for p in prompts], device=device)
     core.model.rope_deltas = deltas.repeat_interleave(num_samples, 0)
     try:
-        with reading_from(cache):
+        with reading_from(cache), merged_adapters(model):
             full = model.generate(
                 input_ids=ids.repeat_interleave(num_samples, 0),
                 attention_mask=mask.repeat_interleave(num_samples, 0),

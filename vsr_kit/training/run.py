@@ -33,6 +33,7 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from vsr_kit.files import SEAL, seal
 from vsr_kit.models.adapters import check_fits
+from vsr_kit.models.dequantized import keep_dequantized
 from vsr_kit.models.feature_cache import FeatureStore
 from vsr_kit.models.loading import Loaded, describe, load_model, without_renaming_warnings
 from vsr_kit.runs.attempts import INTERRUPTED, UNFINISHED
@@ -242,7 +243,8 @@ def _go(trainer, begun: Begun, watch: StopWhenBroken, run, every: int) -> str | 
     with asking as wish:
         trainer.add_callback(StopWhenAsked(wish, writes, every))
         try:
-            trainer.train(resume_from_checkpoint=begun.checkpoint)
+            with keep_dequantized(trainer.model):
+                trainer.train(resume_from_checkpoint=begun.checkpoint)
             interrupted = wish.signum is not None and trainer.state.global_step < trainer.state.max_steps
         except RuntimeError as error:  # weights may be too large to sample from before any number is logged
             if not watch.caught(error, trainer):
