@@ -8,6 +8,7 @@ from peft import LoraConfig, get_peft_model
 import vsr_kit.models.dequantized as dequantized
 from tests.tiny import random_lora
 from vsr_kit.evaluation import load_questions
+from vsr_kit.generation import generate
 from vsr_kit.models import load_model
 from vsr_kit.models.dequantized import keep_dequantized, merged_adapters
 from vsr_kit.training.methods import GRPO
@@ -110,6 +111,7 @@ def test_what_is_not_float32_or_takes_too_much_memory_runs_as_ever(tiny_path, mo
             assert count == 0
     model = model_of(tiny_path)
     monkeypatch.setattr(dequantized, "HELD_BYTES", 1000)
+    monkeypatch.setattr(dequantized, "_dequantized", None)  # not even for a moment
     for context in (keep_dequantized, merged_adapters):
         with context(model) as count:
             assert count == 0 and not [layer for layer in changed(model) if "weight" in str(layer.forward)]
@@ -122,6 +124,19 @@ def test_layers_are_as_they_were_after_an_error(tiny_path):
         assert len(changed(model)) > len(before)
         raise KeyError
     assert changed(model) == before
+
+
+def test_asking_keeps_the_weights_and_gets_the_same_answers(tiny_path, monkeypatch):
+    loaded = load_model(tiny_path, "nf4", device="cpu", quiet=True)
+    rows = load_questions(1, per_type=1).rows
+    called, forward, said = [], Linear4bit.forward, {}
+    monkeypatch.setattr(Linear4bit, "forward", lambda self, x: called.append(1) or forward(self, x))
+    for held in (2**30, 0):
+        monkeypatch.setattr(dequantized, "HELD_BYTES", held)
+        called.clear()
+        said[held] = generate(loaded, rows, None, max_new_tokens=6), len(called)
+    assert said[2**30][1] == 0 and said[0][1] > 10
+    assert said[2**30][0] == said[0][0] and not changed(loaded.model)
 
 
 def test_training_keeps_the_weights_and_ends_with_the_same_numbers(monkeypatch):

@@ -19,6 +19,7 @@ import torch
 from tqdm import tqdm
 
 from vsr_kit import validation
+from vsr_kit.models.dequantized import keep_dequantized
 from vsr_kit.models.loading import Loaded
 from vsr_kit.models.vision import core_model, encode_clips
 from vsr_kit.prompts import chat_messages
@@ -79,9 +80,8 @@ def generate(
     if len(modes) != len(rows):
         raise ValueError(f"{len(modes)} modes for {len(rows)} rows: give one mode, or one for each row")
     completions: dict[int, list[Generation]] = {}
-    with tqdm(
-        total=len(rows), desc=f"asking ({', '.join(dict.fromkeys(modes))})", unit="question", disable=not progress
-    ) as bar:
+    told = {"total": len(rows), "desc": f"asking ({', '.join(dict.fromkeys(modes))})", "unit": "question"}
+    with keep_dequantized(loaded.model), tqdm(**told, disable=not progress) as bar:
         for part in _windows(rows, clips):
             own = [rows[i] for i in part]
             prompts = _prompts(loaded, own, clips, [modes[i] for i in part], prompt_set)
