@@ -55,6 +55,7 @@ models/                     Qwen2-VL checkpoints
   loading                   load_model: miniature, hub or folder; nf4, LoRA
   vision                    a clip is encoded here: frames, vision tower, video tokens
   feature_cache             each clip encoded once a run
+  dequantized               4-bit weights on a CPU: read once, adapters merged for rollouts
   adapters                  LoRA adapters, loaded completely or refused
   checkpoint_files          nothing missing, nothing damaged
   new_checkpoint            a new Qwen2-VL of any size, with random weights
