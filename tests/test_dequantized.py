@@ -1,5 +1,7 @@
 """Weights that are dequantized once give the same numbers, merged adapters the same but for rounding; both leave."""
 
+import sys
+
 import pytest
 import torch
 from bitsandbytes.nn import Linear4bit
@@ -115,6 +117,16 @@ def test_what_is_not_float32_or_takes_too_much_memory_runs_as_ever(tiny_path, mo
     for context in (keep_dequantized, merged_adapters):
         with context(model) as count:
             assert count == 0 and not [layer for layer in changed(model) if "weight" in str(layer.forward)]
+
+
+@torch.no_grad()
+def test_models_without_four_bit_weights_do_not_need_bitsandbytes(tiny_path, monkeypatch):
+    model = model_of(tiny_path, None)
+    plain = logits(model)
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)  # as where it is not installed
+    with keep_dequantized(model) as kept, merged_adapters(model) as merged:
+        assert kept == 0 and merged > 10
+        assert (logits(model) - plain).abs().max() <= 1e-5 * plain.abs().max()
 
 
 def test_layers_are_as_they_were_after_an_error(tiny_path):

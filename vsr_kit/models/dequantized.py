@@ -11,6 +11,7 @@ more than `HELD_BYTES`, and adapters that are more than a product of two matrice
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -59,9 +60,8 @@ def _computing_with(layers: Sequence, weight_of: Callable) -> Iterator[int]:
 
 def _is_four_bit(layer) -> bool:
     """Whether a layer has four-bit weights on the CPU and computes in float32."""
-    from bitsandbytes.nn import Linear4bit
-
-    if not isinstance(layer, Linear4bit) or layer.weight.device.type != "cpu":
+    bitsandbytes = sys.modules.get("bitsandbytes")  # who has not imported it has no such layer, and may not have it
+    if bitsandbytes is None or not isinstance(layer, bitsandbytes.nn.Linear4bit) or layer.weight.device.type != "cpu":
         return False
     state = layer.weight.quant_state
     if state is None or getattr(state, "packing_format_for_cpu", False):  # which bitsandbytes does to use bfloat16
