@@ -1,7 +1,8 @@
 """`python -m benchmarks`: the commands that measure the kit's speed; `make bench ARGS="rooms"` runs the same.
 
-`rooms` takes seconds. `sharing` takes as long as stock TRL needs, because both sides do the same work; it can be killed
-and run again, and then continues. Progress goes to stderr, so that the output of `--json` can be piped.
+`rooms` takes seconds, `weights` minutes. `sharing` takes as long as stock TRL needs, because both sides do the same
+work; it can be killed and run again, and then continues. Progress goes to stderr, so that the output of `--json` can be
+piped.
 Left out: plots; the result is data.
 """
 
@@ -49,6 +50,29 @@ def bench_rooms(
         return
     typer.echo(f"{speeds.clips_per_s:.1f} clips/s of {frames} frames at {size} px ({speeds.clips} filmed)")
     typer.echo(f"{speeds.questions_per_s:.0f} questions/s from geometry alone ({speeds.questions} asked)")
+
+
+@bench.command("weights")
+def bench_weights(
+    model: Annotated[str, typer.Option(help="A checkpoint, loaded in nf4.")] = "mini-cold-start",
+    questions: Annotated[int, typer.Option(help="That are asked, and trained on.")] = 48,
+    steps: Annotated[int, typer.Option(help="Of GRPO.")] = 2,
+    repeats: Annotated[int, typer.Option(help="Of each side.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Four-bit weights on a CPU: dequantized in every pass against once; minutes."""
+    from dataclasses import asdict
+
+    from benchmarks.weights import bench_weights as measure
+
+    speeds = measure(model, questions, steps, repeats)
+    if as_json:
+        typer.echo(json.dumps(asdict(speeds)))
+        return
+    done = {"asking": f"{speeds.questions} questions", "training": f"{speeds.steps} steps"}
+    for what, own in speeds.seconds.items():
+        told = ", ".join(f"{side} {seconds:.1f} s" for side, seconds in own.items())
+        typer.echo(f"{what} {done[what]}, weights dequantized: {told}; ratio {speeds.ratios[what]:.2f}")
 
 
 @bench.command("sharing")

@@ -1,6 +1,7 @@
 """`python -m benchmarks sharing`: both sides do the same work, and a killed one goes on."""
 
 import json
+import re
 import shutil
 from dataclasses import asdict, replace
 from statistics import median
@@ -15,6 +16,7 @@ from benchmarks.__main__ import bench
 from benchmarks.cases import COLD, SHARED, STOCK, WARM, find_cases, find_shape
 from benchmarks.results import agreement, summarise_case
 from benchmarks.sharing import Job
+from benchmarks.weights import bench_weights
 from tests.tiny import tiny_checkpoint, tiny_clip, tiny_messages
 from vsr_kit.files import append_lines, read_lines
 
@@ -314,3 +316,19 @@ def test_bench_measures():
     assert speeds["clips_per_s"] > 0
     assert speeds["questions_per_s"] > 0
     assert (speeds["num_frames"], speeds["size_px"]) == (2, 28)
+
+
+def test_weights_that_are_kept_are_measured_against_weights_that_are_not():
+    done = CliRunner().invoke(
+        bench, ["weights", "--model", "mini", "--questions", "6", "--steps", "1", "--repeats", "1"]
+    )
+    assert done.exit_code == 0, done.output
+    assert re.search(r"asking 6 questions.*every pass [\d.]+ s, once [\d.]+ s; ratio [\d.]+\n", done.output)
+    assert re.search(r"training 1 steps.*ratio [\d.]+\n", done.output)
+
+
+def test_sides_that_differ_are_not_compared(monkeypatch):
+    said = iter("ab")
+    monkeypatch.setattr("benchmarks.weights._ask", lambda *args: [next(said)])
+    with pytest.raises(RuntimeError, match="asking: both sides should give the same, and do not"):
+        bench_weights("mini", questions=2, steps=1, repeats=1)
