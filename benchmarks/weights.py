@@ -16,6 +16,7 @@ from vsr_kit.evaluation import load_questions
 from vsr_kit.models import choose_threads, dequantized, load_model
 from vsr_kit.training.methods import GRPO
 from vsr_kit.training.profiles import get_profile
+from vsr_kit.validation import whole
 
 SIDES = {"every pass": 0, "once": dequantized.HELD_BYTES}  # what may be kept of the weights, in bytes
 LOGGED = ("loss", "grad_norm", "reward", "kl", "completions/mean_length")
@@ -43,8 +44,11 @@ def bench_weights(
         max_new_tokens: cap of an answer and of a rollout.
 
     Raises:
+        ValueError: fewer than one question, step or repeat.
         RuntimeError: the sides' answers or logs differ, so that their times do not compare.
     """
+    for name, value in {"questions": questions, "steps": steps, "repeats": repeats}.items():
+        whole(name, value)
     threads = choose_threads()
     asked = load_questions(max(2, questions // 6), split="val", phrasing="vsi-100k")
     asked = replace(asked, rows=asked.rows[:questions])

@@ -327,6 +327,12 @@ def test_weights_that_are_kept_are_measured_against_weights_that_are_not():
     assert re.search(r"training 1 steps.*ratio [\d.]+\n", done.output)
 
 
+@pytest.mark.parametrize("name", ["questions", "steps", "repeats"])
+def test_nothing_to_measure_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name} is 0"):
+        bench_weights("mini", **{name: 0})
+
+
 def test_sides_that_differ_are_not_compared(monkeypatch):
     said = iter("ab")
     monkeypatch.setattr("benchmarks.weights._ask", lambda *args: [next(said)])
