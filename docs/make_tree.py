@@ -175,6 +175,7 @@ study/                      the study: runs, answers, verdicts
   travel                    what the controls showed
   labels                    the cost of centre-to-centre labels
   chains                    chains of thought against the room
+  thinking                  length, thinking words and checked chains, by variant
   reward_analysis           zero-variance groups, constant answers
   staleness                 whether earlier results still count
   acceptance                whether a new miniature may ship

@@ -18,7 +18,7 @@ from vsr_kit.claims.recipe import BENCH_SET, UNTRAINED, Condition, Recipe, Varia
 from vsr_kit.files import append_lines, read_json, write_json
 from vsr_kit.generation import Generation
 from vsr_kit.paths import SHIPPED
-from vsr_kit.recipes import VARIANTS, base_conditions, model_of, variant
+from vsr_kit.recipes import base_conditions, kit_questions, model_of, variant, vsgrpo
 from vsr_kit.study import QuestionSet, Study, answers_path, conditions, questions_path, training_runs, write_lines
 from vsr_kit.study import runner as module
 from vsr_kit.study.comparisons import clip_gaps, variant_scores
@@ -74,7 +74,9 @@ def test_names_end_with_what_is_asked_otherwise_and_else_are_what_they_were():
     assert Condition("q", prompt_set="eval", cap=None) == Condition("q")
     assert Condition("q", mode="think", cap=512).name == "q--base--think--greedy--own--cap512"
     assert Condition("q", COLD, "think", 8, "wrong", **CAP).name == f"q--{COLD}--think--sampled8--wrong--train--cap512"
-    shipped = [c for v in VARIANTS for seed in v.seeds for c in v.conditions(seed)] + base_conditions()
+    variants = (*vsgrpo.VARIANTS, *kit_questions.VARIANTS)  # whose answers were shipped before there was more to name
+    shipped = [c for v in variants for seed in v.seeds for c in v.conditions(seed)]
+    shipped += base_conditions(["vsgrpo", "kit-questions"])
     assert all(c.name.endswith(("--own", "--wrong", "--none")) for c in shipped)
 
 
@@ -401,7 +403,7 @@ def test_a_claim_about_an_untrained_checkpoint_says_whose_it_is(study, recipe):
     known = recipes.add(replace(recipe, claims=(claim,)))
     try:
         told = Study(study).verdict("chains-pay")
-        assert told.reach.model == "the miniature after its cold start"
+        assert told.reach.model == "the miniature after its cold start (3.3M parameters)"
         assert [unit.variant for unit in plan(["chains-pay"])] == [None]
     finally:
         recipes.remove(known)

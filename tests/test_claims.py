@@ -162,6 +162,10 @@ class Either:
     of: int = 3
     mean: float = 0.0
 
+    @property
+    def student(self) -> tuple[float, float]:
+        return self.low, self.high
+
 
 FINDINGS = [
     Either(*band, k) for band, k in product([(1, 2), (-1, 1), (-2, -1), (30, 50), (45, 50), (0.5, 45)], (0, 1, 2, 3))
@@ -220,13 +224,16 @@ def test_claims_are_looked_up_by_name():
     assert (
         len({known.name for known in CLAIMS})
         == len(CLAIMS)
-        == len(recipes.vsgrpo.VSGRPO) + len(recipes.kit_questions.KIT_QUESTIONS)
+        == len(recipes.vsgrpo.VSGRPO) + len(recipes.kit_questions.KIT_QUESTIONS) + len(recipes.vision_r1.CLAIMS)
     )
     assert all(recipes.claim(known.name) is known for known in CLAIMS)
     with pytest.raises(ValueError, match="no claim is called 'x': there are cot-prompts-do-not-help, grpo-lifts, "):
         recipes.claim("x")
-    assert {known.name for known in CLAIMS if known.scale} == {"small-model-beats-gpt-4o", "seven-billion-near-72b"}
+    scaled = {"small-model-beats-gpt-4o", "seven-billion-near-72b", "seven-billion-on-mathematics"}
+    assert {known.name for known in CLAIMS if known.scale} == scaled
     assert [known.name for known in CLAIMS if not known.needs and not known.scale] == [
         "cot-prompts-do-not-help",
         "centre-labels-cap-distance",
+        "cold-start-makes-chains-pay",
+        "overthinking-after-cold-start",
     ]

@@ -6,10 +6,11 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import t
 
 from vsr_kit import exercises
 from vsr_kit.claims import gain_rule
-from vsr_kit.evaluation import best_of_k
+from vsr_kit.evaluation import best_of_k, student_interval
 from vsr_kit.losses import dpo_loss, group_advantages, grpo_loss, kl_k3
 from vsr_kit.prompts import parse_answer, same_answer
 from vsr_kit.questions.geometric import side_of
@@ -166,6 +167,16 @@ def digits(text, row):
     return found and found[0]
 
 
+def own_interval(ddof=1, root=0.5, freedom=lambda n: n - 1):
+    """Student's interval as a reader may write it, or with a mistake."""
+
+    def student_interval(values):
+        reach = t.ppf(0.975, freedom(len(values))) * np.std(values, ddof=ddof) / len(values) ** root
+        return np.mean(values) - reach, np.mean(values) + reach
+
+    return student_interval
+
+
 def own_stages(begin=lambda i, steps: i * steps, cap=lambda tokens, group: tokens // group, order=tuple):
     """A schedule, written by hand, with one mistake."""
 
@@ -213,6 +224,8 @@ def own_grpo_loss(
         (exercises.ptst_stages, own_stages()),
         (exercises.dpo_loss, dpo_loss),
         (exercises.gain_rule, gain_rule),
+        (exercises.student_interval, student_interval),
+        (exercises.student_interval, own_interval()),
     ],
 )
 def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
@@ -269,6 +282,9 @@ def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
         (exercises.shared_tokens, plain_tokens, r"10, 1, 3, 1\) gave 14, expected 13"),
         (exercises.shared_tokens, last_token_twice, r"gave 14, expected 13"),
         (exercises.shared_tokens, clip_each_time, r"questions=2\) gave 40, expected 30.*however many questions"),
+        (exercises.student_interval, own_interval(ddof=0), r"\[1\.0, 2\.0, 6\.0\]\) gave .*over n - 1"),
+        (exercises.student_interval, own_interval(root=0), r"\[1\.0, 2\.0, 6\.0\]\) gave .*square root of n"),
+        (exercises.student_interval, own_interval(freedom=lambda n: 2), r"0\.0, 1\.0\]\) gave .*2\.776445 for five"),
         (
             exercises.gain_rule,
             lambda low, high: "reproduced" if low >= 0 else "not reproduced" if high <= 0 else "undecided",

@@ -112,7 +112,7 @@ def test_it_tells_what_the_controls_said():
 
 
 def test_every_headline_names_its_model_and_rooms():
-    assert "Measured on the miniature (3.3M parameters), 120 procedural rooms:" in headlines()
+    assert "vsGRPO, measured on the miniature (3.3M parameters), 120 procedural rooms:" in headlines()
     for line in ledger().split("\n")[2:]:
         last = line.replace("**", "").split(" | ")[-1]
         assert re.search(r"on (the miniature|geometry alone).*(procedural|ARKitScenes) rooms", last), line

@@ -27,7 +27,18 @@ from vsr_kit.evaluation.predictions import CLIPS, mismatched_clips, shown_clips
 from vsr_kit.files import append_lines
 from vsr_kit.generation import Generation
 from vsr_kit.questions import NUMERIC_TYPES, TRAINED_TYPES
-from vsr_kit.recipes import CLAIMS, LEARNING_RATES, VARIANTS, base_conditions, tuning_variants, variant
+from vsr_kit.recipes import (
+    CLAIMS,
+    LEARNING_RATES,
+    RECIPES,
+    VARIANTS,
+    base_conditions,
+    kit_questions,
+    tuning_variants,
+    untrained_pass,
+    variant,
+    vsgrpo,
+)
 from vsr_kit.recipes.vsgrpo import TUNED
 from vsr_kit.study import (
     QuestionSet,
@@ -236,6 +247,9 @@ def test_a_named_geometry_is_asked_about(monkeypatch):
 
 # -- variants ----------------------------------------------------------------------------------------------------------
 
+STUDY = (*vsgrpo.VARIANTS, *kit_questions.VARIANTS)  # about vsGRPO; other recipes' tests are beside their recipes
+GRIDS = {name: rate for recipe in RECIPES for name, rate in recipe.tuned.items()}
+
 
 def test_variants_have_names_groups_and_seeds():
     names = [v.name for v in (*VARIANTS, *tuning_variants())]
@@ -243,8 +257,9 @@ def test_variants_have_names_groups_and_seeds():
     assert [variant(name).name for name in names] == names
     with pytest.raises(ValueError, match="no variant is called 'nonsense': there are grpo-vanilla, sft, "):
         variant("nonsense")
-    for known in VARIANTS:
+    for known in STUDY:
         assert known.seeds == (SEEDS if known.group == "headline" else THREE_SEEDS)
+    assert all(known.seeds == tuple(range(1, len(known.seeds) + 1)) and len(known.seeds) >= 3 for known in VARIANTS)
     assert (len(SEEDS), len(THREE_SEEDS)) == (5, 3) and set(THREE_SEEDS) < set(SEEDS)
     runs = [v.run_name(seed) for v in (*VARIANTS, *tuning_variants()) for seed in v.seeds]
     assert not any(a != b and a.endswith(f"-{b}") for a in runs for b in runs)  # run folders are found by `*-name`
@@ -265,6 +280,10 @@ def test_every_claims_evidence_is_a_variant():
         "sft-tokens",
         "dpo-seconds",
         "dpo-tokens",
+        "vr1-zero",
+        "vr1-three-stages",
+        "vr1-long-many",
+        "chains-places-only",
     }  # drawn beside the claims, part of no rule
 
 
@@ -275,17 +294,17 @@ def tuning(discarded=False) -> list[dict]:
 
 def test_the_whole_grid_was_tried_and_the_best_was_taken():
     tried = {(row["method"], row["learning_rate"]): row["trained_tasks_percent"] for row in tuning()}
-    assert len(tuning()) == len(tried) == 18
-    assert tried.keys() == {(method, rate) for method in TUNED for rate in LEARNING_RATES}
-    for method, rate in TUNED.items():
+    assert len(tuning()) == len(tried) == 21
+    assert tried.keys() == {(method, rate) for method in GRIDS for rate in LEARNING_RATES}
+    for method, rate in GRIDS.items():
         assert tried[method, rate] == max(tried[method, other] for other in LEARNING_RATES), method
     assert {row["seed"] for row in tuning()} == {TUNING_SEED} and {row["steps"] for row in tuning()} == {120}
-    assert {v.tuned_as for v in VARIANTS} == TUNED.keys()
+    assert {v.tuned_as for v in VARIANTS} == GRIDS.keys()
     assert PROFILES["mini"].learning_rate == TUNED["grpo-vanilla"]
 
 
 def test_budgets_cost_what_grpo_costs():
-    rows = {row["method"]: row for row in tuning() if row["learning_rate"] == TUNED[row["method"]]}
+    rows = {row["method"]: row for row in tuning() if row["learning_rate"] == TUNED.get(row["method"])}
     (first,) = (row for row in tuning(discarded=True) if row["learning_rate"] == 2.5e-4)
     assert first["tokens"] == rows["dpo-corrupted"]["tokens"] and first["method"] == "dpo-corrupted"
     rows["dpo-corrupted"] = first  # seconds compare within one sitting alone
@@ -304,7 +323,7 @@ def test_budgets_cost_what_grpo_costs():
 
 def test_a_variants_profile_has_the_tuned_rate_and_its_own_changes():
     mini = PROFILES["mini"]
-    for known in VARIANTS:
+    for known in STUDY:
         assert known.profile == replace(mini, **({"learning_rate": TUNED[known.tuned_as]} | known.changes))
     assert variant("grpo-observe").profile.learning_rate == 2.5e-4 != mini.learning_rate
     assert variant("kl-1e-1").profile.beta == 0.1 and variant("grpo-think").profile.beta == mini.beta
@@ -320,20 +339,21 @@ def test_what_has_tags_is_watched():
     assert variant("grpo-observe").trained_by == GRPO("observe", (), WATCHED)
     assert variant("grpo-vanilla").trained_by == GRPO("vanilla")
     for known in VARIANTS:
-        if known.method == "grpo":
+        if known.trained_by.name == "grpo":
             assert known.trained_by.reward_funcs(known.profile.numeric)  # every name is known
         assert known.questions in ("train-vsi-100k", "train-closest", "train-letters")
 
 
 def test_tuning_has_a_seed_and_rooms_of_its_own():
     tuned = tuning_variants()
-    assert len(tuned) == len(TUNED) * len(LEARNING_RATES)
+    assert len(tuned) == len(GRIDS) * len(LEARNING_RATES)
+    asked = {name: recipe.tuned_on for recipe in RECIPES for name in recipe.tuned}
     assert not {seed for v in VARIANTS for seed in v.seeds} & {TUNING_SEED}
     for known in tuned:
         assert known.seeds == (TUNING_SEED,) and known.group == "tuning"
         assert f"tuning-{known.tuned_as}-{known.profile.learning_rate:g}" == known.name
         assert known.profile.steps == PROFILES["mini"].steps / 2
-        assert [c.questions for c in known.conditions(TUNING_SEED)] == ["val-vsi-bench"]
+        assert [c.questions for c in known.conditions(TUNING_SEED)] == [asked[known.tuned_as]]
         first = next(v for v in VARIANTS if v.tuned_as == known.tuned_as)
         assert known.trained_by == first.trained_by and known.asked[0][1] == known.mode == first.mode
 
@@ -342,13 +362,17 @@ def test_no_two_conditions_share_a_file():
     runs = [c for v in (*VARIANTS, *tuning_variants()) for seed in v.seeds for c in v.conditions(seed)]
     names = [c.name for c in (*base_conditions(), *runs)]
     assert len(set(names)) == len(names)
-    assert {c.questions for c in runs} == {BENCH_SET, WORDS_SET, HELD_OUT_SET, ORDER_SET, "val-vsi-bench"}
+    validation = {"val-vsi-bench", "val-vsi-100k"}
+    own = {name for recipe in RECIPES for name in recipe.question_sets} | {"test-multi-step"}
+    assert {c.questions for c in runs} == {BENCH_SET, WORDS_SET, HELD_OUT_SET, ORDER_SET} | validation | own
 
 
 def test_every_model_is_asked_the_test_questions_in_its_own_mode():
-    for known in VARIANTS:
+    for known in STUDY:
         assert known.asked[0] == (BENCH_SET, known.mode, "own")
-    greedy = [c for c in base_conditions() if c.questions == BENCH_SET and not c.samples]
+    assert all(known.asked[0] == (known.test_set, known.mode, "own") for known in VARIANTS)
+    recipes = ("vsgrpo", "kit-questions")
+    greedy = [c for c in base_conditions(recipes) if c.questions == BENCH_SET and not c.samples]
     assert {(c.mode, c.clip) for c in greedy} == {
         ("vanilla", "own"),
         ("think", "own"),
@@ -359,3 +383,13 @@ def test_every_model_is_asked_the_test_questions_in_its_own_mode():
     assert {(c.mode, c.samples) for c in base_conditions() if c.samples} == {
         (mode, SAMPLES) for mode in ("vanilla", "think", "observe")
     }
+
+
+def test_a_gain_is_counted_from_the_untrained_model_that_a_variant_begins_with():
+    assert {untrained_pass(known.name) for known in STUDY} == {Condition(BENCH_SET)}
+    thinks = {"cap": variant("vr1-full").cap, "prompt_set": "train"}
+    assert untrained_pass("vr1-full") == Condition(WORDS_SET, "mini-cold-start", **thinks)
+    assert untrained_pass("vr1-zero") == Condition(WORDS_SET, **thinks)
+    assert untrained_pass("chains-50") == Condition("test-places", "mini-cold-start", **thinks)
+    asked = {c for recipe in RECIPES for c in recipe.base}
+    assert all(untrained_pass(known.name) in asked for known in VARIANTS)

@@ -61,7 +61,8 @@ def say(folder, condition, right):
     """Write answers of which every row with `right(index)` is the truth and all others are far off."""
     asked = read_lines(questions_path(condition.questions, folder))
     truths = [row["ground_truth"] if condition.mode == "vanilla" else f"It is {row['ground_truth']}." for row in asked]
-    said = [truth if right(i) else "9" for i, truth in enumerate(truths)]
+    far_off = ["9" if condition.mode == "vanilla" else "Well. " * (i % 3) + "9" for i in range(len(truths))]
+    said = [truth if right(i) else far_off[i] for i, truth in enumerate(truths)]
     lines = [{"id": row["id"], "said": [text], "cut": [False]} for row, text in zip(asked, said, strict=True)]
     write_lines(answers_path(condition, folder), lines)
 
@@ -92,7 +93,7 @@ def write_run(folder, of, seed, logs=None, **headline):
 def steps(form, accuracy=None, **detectors):
     """Rows of a log: format and accuracy, and detectors' shares, step by step."""
     curves = {"format_reward": form, "accuracy_reward": accuracy or [0.5] * len(form)}
-    curves |= {name: detectors.get(name, [0.0] * len(form)) for name in WATCHED}
+    curves |= {name: [0.0] * len(form) for name in WATCHED} | detectors
     named = {f"rewards/{name}/mean": values for name, values in curves.items()}
     return [{"step": i + 1, **{name: values[i] for name, values in named.items()}} for i in range(len(form))]
 
@@ -101,7 +102,8 @@ def steps(form, accuracy=None, **detectors):
 def whole(tmp_path_factory):
     """A study folder with the answers and the logs of everything."""
     folder = tmp_path_factory.mktemp("whole")
-    for name in ("test-vsi-bench", "test-vsi-100k", "test-held-out", "test-order"):
+    runs = [c for known in VARIANTS for seed in known.seeds for c in known.conditions(seed)]
+    for name in sorted({c.questions for c in (*base_conditions(), *runs)}):
         write_lines(questions_path(name, folder), rows(name))
         write_lines(questions_path(name.replace("test", "train"), folder), rows(name))
     for condition in base_conditions():
@@ -110,7 +112,9 @@ def whole(tmp_path_factory):
             say(folder, condition, first_rooms(count))
     for known in VARIANTS:
         for seed in known.seeds:
-            write_run(folder, known.name, seed)
+            words = [0.0] * 60 + [1.0] * 60  # a completion, step by step: none in a first stage of 60 steps, then one
+            logs = steps([1.0] * 120, thinking_words=words) if known.name == "vr1-full" else None
+            write_run(folder, known.name, seed, logs)
             for condition in known.conditions(seed):
                 right = RIGHT.get(known.name, RIGHT_OTHERWISE) if condition.clip == "own" else 4
                 say(folder, condition, first_rooms(right))
@@ -499,10 +503,10 @@ def test_the_ledger_has_every_claim_run_or_not(whole, study):
     assert "| grpo minus base: +50.0 points (" in lines[3] and "| **reproduced on the miniature (3.3M" in lines[3]
     assert lines[3].endswith("**, 12 procedural rooms, 5 seeds; asked was whether it gains at all, not by how much |")
     assert "think: -8.3 points" in lines[2] and "; observe: -16.7 points" in lines[2]
-    assert sum("it takes " in line and "**not testable here on the miniature" in line for line in lines) == 2
+    assert sum("it takes " in line and "**not testable here on the miniature" in line for line in lines) == 3
     assert not any("not run yet" in line for line in lines)
     missing = [line for line in summary.ledger(study).split("\n") if "|  | not run yet on " in line]
-    assert len(missing) == len(recipes.CLAIMS) - 3 - 2 and any("`grpo-beats-sft`" in line for line in missing)
+    assert len(missing) == len(recipes.CLAIMS) - 3 - 3 and any("`grpo-beats-sft`" in line for line in missing)
 
 
 def test_claims_without_runs_are_listed_with_what_would_make_them(study):
@@ -514,7 +518,8 @@ def test_claims_without_runs_are_listed_with_what_would_make_them(study):
     assert "    run it with: vsr reproduce --only grpo-beats-sft\n" in said
     assert "small-model-beats-gpt-4o: NOT TESTABLE HERE on the miniature" in said
     assert "    it takes: Qwen2-VL-2B" in said
-    assert said.count("NOT RUN YET") == said.count("run it with: vsr reproduce --only") == len(recipes.CLAIMS) - 5
+    assert said.count("NOT RUN YET") == len(recipes.CLAIMS) - 6
+    assert said.count("run it with: vsr reproduce --only") == len(recipes.CLAIMS) - 6
     told = json.loads(CliRunner().invoke(app, ["claims", "--study", str(study), "--json"]).output)
     assert told["grpo-lifts"]["verdict"] == "reproduced" and told["grpo-lifts"]["preliminary"] is False
     assert told["grpo-lifts"]["by_student"] == "reproduced" and told["grpo-lifts"]["runs"] == {"grpo-vanilla": [5, 5]}
@@ -526,7 +531,12 @@ def test_claims_without_runs_are_listed_with_what_would_make_them(study):
 
 # -- how far a verdict reaches -----------------------------------------------------------------------------------------
 
-MODEL, ROOMS_OF = r"on (the miniature \(3\.3M parameters\)|geometry alone)", r"\d* ?(procedural|ARKitScenes) rooms"
+MODEL = r"on (the miniature( after its cold start)? \(3\.3M parameters\)|geometry alone)"
+ROOMS_OF = r"\d* ?(procedural|ARKitScenes) rooms"
+
+
+COLD = "the miniature after its cold start (3.3M parameters)"
+BOTH = f"the miniature (3.3M parameters) and {COLD}"
 
 
 def names_both(text):
@@ -562,6 +572,9 @@ def test_no_verdict_is_told_without_its_model_and_rooms(whole, study):
         ("kl-prevents-collapse", ("the miniature (3.3M parameters)", "trained on 400 procedural rooms", "3 runs each")),
         ("thoughts-become-empty", ("the miniature (3.3M parameters)", "trained on 400 procedural rooms", "3 runs")),
         ("centre-labels-cap-distance", ("geometry alone", "5 ARKitScenes rooms", "")),
+        ("hard-reward-beats-sum", (COLD, "12 procedural rooms", "5 and 3 seeds")),
+        ("cold-start-is-needed", (BOTH, "12 procedural rooms", "5 and 3 seeds")),
+        ("grounding-decides", (COLD, "12 procedural rooms", "3 seeds")),
         ("seven-billion-near-72b", ("the miniature (3.3M parameters)", "procedural rooms", "")),
     ],
 )

@@ -20,13 +20,6 @@ from vsr_kit.recipes.vision_r1 import CLAIMS, RECIPE, STAGE_STEPS, STEPS, VARIAN
 from vsr_kit.study.staleness import settings_of
 
 
-@pytest.fixture
-def known():
-    recipe = recipes.add(vision_r1.__file__)
-    yield recipe
-    recipes.remove(recipe)
-
-
 def test_every_stage_may_write_as_many_tokens_of_a_question():
     assert {own.num_generations * own.max_completion_length for own in stages(16, 8, 4)} == {2176}
     assert [own.max_completion_length for own in stages(16, 8, 4)] == [136, 272, 544]
@@ -86,7 +79,7 @@ def test_the_arms_differ_in_what_they_are_called_after_and_nothing_else():
             assert all(stage.rewards == {"accuracy_reward": 0, "format_reward": 0} for stage in variant.how.stages)
 
 
-def test_the_recipe_is_planned_and_recorded_like_any_other(known):
+def test_the_recipe_is_planned_and_recorded_like_any_other():
     from vsr_kit.study.runner import plan
 
     units = plan(["vision-r1"])
@@ -191,6 +184,9 @@ def test_a_type_whose_answers_are_equally_long_has_no_halves():
     shorter, longer = halves_by_length(alike + mixed)
     assert {row["question_type"] for row in (*shorter, *longer)} == {"room_size_estimation"}
     assert len(shorter) == len(longer) == 3
+    measure = shorter_minus_longer("found", "mini-cold-start", "test-vsi-100k", {"cap": 640, "prompt_set": "train"})
+    with pytest.raises(ValueError, match="no question type has a shorter half"):
+        measure(Told(alike))
 
 
 def test_halves_of_different_questions_are_compared_without_pairs():
@@ -213,6 +209,7 @@ def test_the_knobs_slope_is_one_line_a_seed():
     found = share_slope("slope", {share: f"chains-{share}" for share in shares}, "test-places")(Told(trained=sets))
     assert found["slope"].mean == pytest.approx(25.0)  # ten of forty
     assert found["slope"].seeds == (3,) and found["slope"].rooms == 8
+    assert found["slope"].datasets == ("procedural",)  # a verdict's reach is read from it
 
 
 def test_students_interval_over_seeds_by_hand():

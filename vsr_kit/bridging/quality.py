@@ -117,13 +117,18 @@ def conclusion(thought: str, chain: Chain, row: Mapping) -> str | None:
         return f"{float(walls[-1][0]) * float(walls[-1][1]):.1f}" if walls else None
     if kind == "object_rel_distance":
         away = {step.b: step.distance_m for step in chain.steps if step.distance_m is not None}
-        found = min(away, key=lambda name: away[name] or 0.0) if set(row["objects"][1:]) <= set(away) else None
+        found = min(away, key=lambda name: away[name] or 0.0) if _offered(row) <= set(away) else None
     elif kind in DIRECTION_TYPES and chain.turns:
         found = side_of(kind, -chain.turns[-1])
     elif kind == "object_compare_distances":
         farther = _FARTHER.findall(thought)
         found = farther[-1] if farther else None
     return next((c.label for c in answer_choices(row) if found and c.text.lower() == found.lower()), None)
+
+
+def _offered(row: Mapping) -> set[str]:
+    """The objects among which a question about the closest one lets choose, whether or not its row lists them."""
+    return set(row["objects"][1:]) if "objects" in row else {choice.text for choice in answer_choices(row)}
 
 
 @dataclass(frozen=True)
@@ -151,12 +156,23 @@ class Quality:
     concluded: int
     follows_percent: float
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """What a table shows of it, by heading."""
+        return {
+            "places right, %": self.places_percent,
+            "off, m": self.off_m,
+            "values copied, %": self.copied_percent,
+            "steps right, %": self.steps_percent,
+            "answers follow, %": self.follows_percent,
+        }
+
 
 def chain_quality(rows: Iterable[Mapping], rooms: Mapping[str, Room]) -> Quality:
     """Check the chains of many predictions.
 
     Args:
-        rows: with `prediction`, `question_type`, `objects`, `options` and `scene_name`.
+        rows: with `prediction`, `question`, `question_type`, `options` and `scene_name`; `objects` if there are.
         rooms: by scene name.
 
     Returns:

@@ -13,7 +13,7 @@ import numpy as np
 
 from vsr_kit.claims.measures import Evidence
 from vsr_kit.claims.rules import Finding, Measure
-from vsr_kit.evaluation import Interval, score, unpaired_difference
+from vsr_kit.evaluation import Interval, score, student_interval, unpaired_difference
 
 
 def shorter_minus_longer(name: str, model: str, questions: str, how: Mapping) -> Measure:
@@ -31,6 +31,8 @@ def shorter_minus_longer(name: str, model: str, questions: str, how: Mapping) ->
     def measure(evidence: Evidence) -> dict[str, Finding]:
         rows = evidence.texts("think", questions, model, **how)
         shorter, longer = halves_by_length(rows)
+        if not shorter:
+            raise ValueError("no question type has a shorter half: its answers are equally long; ask more questions")
         return {name: unpaired_difference(score(shorter, "lenient"), score(longer, "lenient"), task="overall")}
 
     return measure
@@ -74,21 +76,17 @@ def share_slope(name: str, variants: Mapping[float, str], questions: str) -> Mea
             asked = think[0]
         seeds = min(map(len, gains))
         slopes = [100 * np.polyfit(list(variants), [own[seed] for own in gains], 1)[0] for seed in range(seeds)]
-        return {name: over_seeds(slopes, asked.n, len(set(asked.rooms)))}
+        datasets = tuple(sorted({dataset for dataset, _ in asked.rooms}))
+        return {name: over_seeds(slopes, asked.n, len(set(asked.rooms)), datasets)}
 
     return measure
 
 
-def over_seeds(values: Sequence[float], n: int, rooms: int) -> Interval:
+def over_seeds(values: Sequence[float], n: int, rooms: int, datasets: tuple[str, ...] = ()) -> Interval:
     """The mean of one value a seed with Student's interval, which stands for both intervals: no rooms are drawn.
 
     Raises:
         ValueError: fewer than two seeds, which have no spread.
     """
-    from scipy.special import stdtrit
-
-    if len(values) < 2:
-        raise ValueError(f"{len(values)} seed has no spread: train at least 2")
-    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
-    reach = float(stdtrit(len(values) - 1, 0.975)) * spread / len(values) ** 0.5
-    return Interval(mean, mean - reach, mean + reach, n, rooms, (len(values),), (mean - reach, mean + reach))
+    student = student_interval(values)
+    return Interval(float(np.mean(values)), *student, n, rooms, (len(values),), student, datasets)

@@ -162,6 +162,7 @@ def reproduce(
 
 def _reproducing_tell(folder: Path, recipes: str) -> None:
     """Verdicts on what the folder holds, and how its gains compare with the shipped study's."""
+    from vsr_kit.recipes import untrained_pass
     from vsr_kit.study.answers import trained_runs
     from vsr_kit.study.comparisons import repeated
     from vsr_kit.study.judge import verdicts
@@ -187,7 +188,7 @@ def _reproducing_tell(folder: Path, recipes: str) -> None:
     for name, (own, expected) in compared.items():
         where = "inside" if expected.holds(own) else "OUTSIDE"
         typer.echo(
-            f"{name} minus base: {own:+.1f} points here, {expected.mean:+.1f} shipped; {where} the 95 % prediction "
-            f"interval for {expected.new_runs} seeds ({expected.low:+.1f} to {expected.high:+.1f})"
+            f"{name} minus {untrained_pass(name).model}: {own:+.1f} points here, {expected.mean:+.1f} shipped; {where} "
+            f"the 95 % prediction interval for {expected.new_runs} seeds ({expected.low:+.1f} to {expected.high:+.1f})"
         )
     typer.echo(f"look at {folder}; the whole ledger: vsr claims --study {folder}{recipes}")

@@ -23,6 +23,7 @@ from vsr_kit.evaluation.intervals import (
     interval,
     intervals,
     replication_interval,
+    student_interval,
     unpaired_difference,
 )
 from vsr_kit.evaluation.passk import best_of_k, best_of_k_curve, best_of_k_table, pass_at_k
@@ -66,6 +67,7 @@ __all__ = [
     "sample_group",
     "score",
     "score_row",
+    "student_interval",
     "tabulate",
     "training_questions",
     "unpaired_difference",

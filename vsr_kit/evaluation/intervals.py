@@ -364,6 +364,20 @@ class ReplicationInterval:
         return self.low <= value <= self.high
 
 
+def student_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Low and high end of Student's 95 % interval for the mean of a few values, such as one for each seed.
+
+    Raises:
+        ValueError: fewer than two values, which have no spread.
+    """
+    from scipy.special import stdtrit
+
+    if len(values) < 2:
+        raise ValueError(f"{len(values)} value has no spread: give at least 2, from 2 seeds")
+    reach = float(stdtrit(len(values) - 1, 0.975)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return float(np.mean(values)) - reach, float(np.mean(values)) + reach
+
+
 def replication_interval(values: Sequence[float], new_runs: int) -> ReplicationInterval:
     """Predict the mean of `new_runs` runs from one value for each run that is known.
 

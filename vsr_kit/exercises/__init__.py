@@ -22,6 +22,7 @@ from vsr_kit.exercises.course import (
     ptst_stages,
     shared_tokens,
     side_of,
+    student_interval,
     thought_reward,
 )
 
@@ -42,5 +43,6 @@ __all__ = [
     "run_cases",
     "shared_tokens",
     "side_of",
+    "student_interval",
     "thought_reward",
 ]

@@ -1,8 +1,8 @@
 """The checks of the course's exercises, one function each; their expected answers are plain numbers and words.
 
 They cover losses and shared tokens (GRPO, KL, DPO, prefix sharing), rewards (numbers, format, thought, all or nothing),
-a schedule (PTST), rooms and clips (sides, first appearance) and scores (best of k, a verdict rule). cases.py runs the
-cases.
+a schedule (PTST), rooms and clips (sides, first appearance) and scores (best of k, Student's interval, a verdict rule).
+cases.py runs the cases.
 Left out: as in `vsr_kit.exercises`.
 """
 
@@ -289,6 +289,20 @@ def best_of_k(function: Callable[[Sequence[float], int], float]) -> None:
         Case(([0.5, 0.5, 0.5], 2), 0.5, "equal scores are different answers: do not merge them"),
     ]
     run_cases("best_of_k", function, cases)
+
+
+def student_interval(function: Callable[[Sequence[float]], Sequence[float]]) -> None:
+    """Notebook 11: `(values) -> (low, high)`: Student's 95 % interval of the mean of one value a seed."""
+    spread = "the spread is the sample's, over n - 1: `np.std(values, ddof=1)`"
+    root = "a mean of n values spreads less than one value does: divide by the square root of n"
+    freedom = "t depends on the number of values: 4.302653 for three (two degrees of freedom), 2.776445 for five"
+    reach = 4.3026527297 * 7**0.5 / 3**0.5  # of 1, 2 and 6: variance (4 + 1 + 9) / 2
+    cases = [
+        Case(([1.0, 2.0, 6.0],), (3.0 - reach, 3.0 + reach), f"{spread}; {root}"),
+        Case(([-1.0, 0.0, 0.0, 0.0, 1.0],), (-0.877989033, 0.877989033), freedom),
+        Case(([2.0, 2.0, 2.0],), (2.0, 2.0), "equal seeds have no spread, and the interval no width"),
+    ]
+    run_cases("student_interval", function, cases)
 
 
 def gain_rule(function: Callable[[float, float], str]) -> None:

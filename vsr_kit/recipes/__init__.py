@@ -21,9 +21,7 @@ from vsr_kit.claims.recipe import TUNING_SEED, Condition, Recipe, Variant
 from vsr_kit.paths import SHIPPED
 from vsr_kit.recipes import kit_questions, vision_r1, vsgrpo
 
-RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in (vsgrpo, kit_questions))
-# Written, and not run yet: nothing of theirs is planned or judged unless their file is added; phases can be trained.
-NOT_RUN: tuple[Recipe, ...] = (vision_r1.RECIPE,)
+RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in (vsgrpo, kit_questions, vision_r1))
 CLAIMS: tuple[Claim, ...] = tuple(claim for recipe in RECIPES for claim in recipe.claims)
 VARIANTS: tuple[Variant, ...] = tuple(variant for recipe in RECIPES for variant in recipe.variants)
 MINI = "mini"  # the base of every study
@@ -106,9 +104,9 @@ def trainable(recipe: str) -> Recipe:
     if recipe.endswith(".py"):
         known: Recipe | None = add(recipe)
     else:
-        known = next((own for own in (*recipes(), *NOT_RUN) if own.name == recipe), None)
+        known = next((own for own in recipes() if own.name == recipe), None)
     if known is None or not known.phases:
-        there = ", ".join(dict.fromkeys(own.name for own in (*recipes(), *NOT_RUN) if own.phases))
+        there = ", ".join(dict.fromkeys(own.name for own in recipes() if own.phases))
         what = "is no recipe" if known is None else "has no phases to train"
         raise ValueError(f"{recipe!r} {what}: give one of {there}, or a Python file with a RECIPE that has phases")
     return known
@@ -188,6 +186,19 @@ def model_of(name: str) -> str:
     of = name.rpartition("-seed")[0]
     own = next((known for known in (*all_variants(), *tuning_variants()) if known.name == of), None)
     return MINI if own is None else own.profile.model
+
+
+def untrained_pass(name: str) -> Condition:
+    """What a variant's gain is counted from: its untrained model's answers to its test questions, in vanilla mode.
+
+    It is the first such pass with the room's own clip that a recipe of the variant asks of that model.
+    """
+    known = variant(name)
+    model = "base" if known.profile.model == MINI else known.profile.model
+    own = (recipe for recipe in recipes() if known in recipe.variants)
+    asked = (c for recipe in own for c in recipe.base if (c.mode, c.samples, c.clip) == ("vanilla", 0, "own"))
+    plain = Condition(known.test_set, model)
+    return next((c for c in asked if (c.questions, c.model) == (plain.questions, plain.model)), plain)
 
 
 def _found(what: str, name: str, among: Iterable, shown: Iterable):

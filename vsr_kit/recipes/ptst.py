@@ -68,6 +68,11 @@ def stages(*groups: int, hard: bool = True) -> tuple[Stage, ...]:
     return ptst_stages(TOKENS, groups, STAGE_STEPS, NOT_PAID if hard else None)
 
 
+def in_words(schedule: Sequence[Stage]) -> str:
+    """Completions of a question and their cap, stage by stage: `16 × 136, then 8 × 272`."""
+    return ", then ".join(f"{stage.num_generations} × {stage.max_completion_length}" for stage in schedule)
+
+
 def _cold_start(given: Given) -> tuple[SFT, dict]:
     return SFT("think", targets=given.chains), {"steps": given.steps}
 

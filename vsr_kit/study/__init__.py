@@ -8,10 +8,10 @@ recipe, training_runs.py one run; staleness.py says whether results of an earlie
 whether the miniature may be shipped.
 
 What was found is computed anew from the kept answers, never stored: answers.py reads them, comparisons.py compares
-variants, reward_analysis.py and chains.py look at rewards and chains of thought, real_rooms.py and travel.py at real
-rooms. evidence.py is what claims' measures read, judge.py applies the claim's own rule, reach.py names the model and
-rooms behind it, and summary.py writes the tables of the README and docs/. Every function that reads takes the
-study's folder, by default the shipped one.
+variants, reward_analysis.py, chains.py and thinking.py look at rewards and chains of thought, real_rooms.py and
+travel.py at real rooms. evidence.py is what claims' measures read, judge.py applies the claim's own rule, reach.py
+names the model and rooms behind it, and summary.py writes the tables of the README and docs/. Every function that reads
+takes the study's folder, by default the shipped one.
 Left out: drawing, which is in `vsr_kit.plots`.
 """
 
@@ -81,6 +81,7 @@ from vsr_kit.study.question_sets import (
 )
 from vsr_kit.study.study import Study
 from vsr_kit.study.summary import ledger, study_summary
+from vsr_kit.study.thinking import Thinking, chains_by_step, right_by_length, thinking_of, token_counts
 
 __all__ = [
     "BENCH_SET",
@@ -107,6 +108,7 @@ __all__ = [
     "Condition",
     "QuestionSet",
     "Study",
+    "Thinking",
     "Variant",
     "Verdict",
     "answer",
@@ -114,6 +116,7 @@ __all__ = [
     "answer_shares",
     "answers_path",
     "base_conditions",
+    "chains_by_step",
     "claim_text",
     "cot_table",
     "drop_repeated_mean",
@@ -133,12 +136,15 @@ __all__ = [
     "read_lines",
     "read_samples",
     "reference_runs",
+    "right_by_length",
     "rollouts",
     "run_curves",
     "run_summaries",
     "sampled_subset",
     "save_questions",
     "study_summary",
+    "thinking_of",
+    "token_counts",
     "trained_answers",
     "trained_runs",
     "training_answers",

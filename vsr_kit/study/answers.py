@@ -252,7 +252,7 @@ def asked_runs(conditions: Sequence[Condition], folder: Path | str | None = None
 def variant_answers(
     of: str,
     folder: Path | str | None = None,
-    questions: str = BENCH_SET,
+    questions: str | None = None,
     mode: str | None = None,
     clip: str = "own",
     runs: Sequence[str] | None = None,
@@ -260,7 +260,7 @@ def variant_answers(
 ) -> list:
     """What a variant's runs, or some of them, answered, one list for each; in their own mode unless told otherwise.
 
-    They are those to the variant's prompts and at its cap.
+    They are those to the variant's prompts and at its cap, about its test questions unless a question set is named.
 
     `read` gives a condition's answers: `condition_answers` rows, `scored` a table, which is not made twice.
 
@@ -270,7 +270,8 @@ def variant_answers(
     runs = trained_runs(folder, of) if runs is None else runs
     if not runs:
         raise FileNotFoundError(f"{study_folder(folder)} holds no answers of {of}; vsr reproduce makes them")
-    return [read(variant(of).condition(run, questions, mode, clip), folder) for run in runs]
+    known = variant(of)
+    return [read(known.condition(run, questions or known.test_set, mode, clip), folder) for run in runs]
 
 
 def trained_answers(

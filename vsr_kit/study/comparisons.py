@@ -21,7 +21,7 @@ import numpy as np
 from vsr_kit.claims.recipe import BENCH_SET, HELD_OUT_SET, ORDER_SET, Condition
 from vsr_kit.data import first_of_types
 from vsr_kit.evaluation import ReplicationInterval, differences, intervals, replication_interval
-from vsr_kit.recipes import all_variants, variant
+from vsr_kit.recipes import all_variants, untrained_pass, variant
 from vsr_kit.study.answers import (
     MODES,
     Answers,
@@ -55,9 +55,11 @@ class RunCost:
 
 
 def variant_scores(
-    variants: Sequence[str], folder: Path | str | None = None, mode: str | None = None, questions: str = BENCH_SET
+    variants: Sequence[str], folder: Path | str | None = None, mode: str | None = None, questions: str | None = None
 ) -> dict[str, Bands]:
     """Scores of variants by task, over seeds and rooms; each asked in its own mode unless `mode` says otherwise.
+
+    The questions are those by which each is judged (`Variant.test_set`), unless a question set is named.
 
     Variants without runs in the folder are left out.
     """
@@ -69,11 +71,15 @@ def variant_scores(
 
 
 def gains(variants: Sequence[str], folder: Path | str | None = None, mode: str | None = None) -> dict[str, Bands]:
-    """Variants minus the base asked with the vanilla prompt, paired by question; as `compared` otherwise."""
+    """Variants minus their untrained model asked with the vanilla prompt (`untrained_pass`), paired by question.
+
+    Variants without runs in the folder are left out.
+    """
     there = [name for name in variants if trained_runs(folder, name)]
-    base = scored(Condition(BENCH_SET), folder)
     after = {name: variant_answers(name, folder, mode=mode, read=scored) for name in there}
-    return {name: drop_repeated_mean(differences(own, base)) for name, own in after.items()}
+    return {
+        name: drop_repeated_mean(differences(own, scored(untrained_pass(name), folder))) for name, own in after.items()
+    }
 
 
 def run_costs(variants: Sequence[str], folder: Path | str | None = None) -> dict[str, RunCost]:
@@ -88,21 +94,21 @@ def run_costs(variants: Sequence[str], folder: Path | str | None = None) -> dict
 
 
 def seed_gains(of: str, folder: Path | str | None = None) -> list[float]:
-    """One value for each run of a variant: its score on the trained tasks minus the base's, in points."""
-    base = scored(Condition(BENCH_SET), folder).trained
+    """One value for each run of a variant: its score on the trained tasks minus its untrained model's, in points."""
+    base = scored(untrained_pass(of), folder).trained
     return [100 * (table.trained - base) for table in variant_answers(of, folder, read=scored)]
 
 
 def repeated(folder: Path | str, shipped: Path | str | None = None) -> dict[str, tuple[float, ReplicationInterval]]:
-    """A study of your own against the shipped one: each variant's mean gain over the base, and where it was expected.
+    """A study of your own against the shipped one: each variant's mean gain, and where it was expected.
 
-    Variants of which a folder lacks runs are left out, and all of them where one lacks the base's answers.
+    A gain is counted from the untrained model that the variant begins with. Variants of which a folder lacks runs, or
+    that model's answers, are left out.
     """
-    if not (answered(Condition(BENCH_SET), folder) and answered(Condition(BENCH_SET), shipped)):
-        return {}
     found = {}
     for name in (known.name for known in all_variants()):
-        if trained_runs(folder, name) and len(trained_runs(shipped, name)) > 1:
+        begun = all(answered(untrained_pass(name), each) for each in (folder, shipped))
+        if begun and trained_runs(folder, name) and len(trained_runs(shipped, name)) > 1:
             own = seed_gains(name, folder)
             found[name] = float(np.mean(own)), replication_interval(seed_gains(name, shipped), len(own))
     return found

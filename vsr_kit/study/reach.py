@@ -19,7 +19,10 @@ from vsr_kit.recipes import variant
 from vsr_kit.study.answers import condition_answers
 from vsr_kit.study.question_sets import ROOMS
 
-MODELS = {"mini": "the miniature (3.3M parameters)", "mini-cold-start": "the miniature after its cold start"}
+MODELS = {
+    "mini": "the miniature (3.3M parameters)",
+    "mini-cold-start": "the miniature after its cold start (3.3M parameters)",
+}
 NO_MODEL = "geometry alone"
 DATASETS = {"procedural": "procedural", "arkitscenes": "ARKitScenes", "scannet": "ScanNet", "scannetpp": "ScanNet++"}
 

@@ -100,11 +100,11 @@ class Study(Evidence):
         return answers.grpo_table(self.folder, self.questions)
 
     def gains(self, names: Sequence[str], *, mode: str | None = None) -> dict[str, Bands]:
-        """Each variant minus the base by task, in points; variants without runs are left out."""
+        """Each variant minus its untrained model by task, in points; variants without runs are left out."""
         return comparisons.gains(names, self.folder, mode)
 
     def seed_gains(self, of: str) -> list[float]:
-        """The gain of each seed over the base, mean of the trained tasks, in points."""
+        """The gain of each seed over its untrained model, mean of the trained tasks, in points."""
         return comparisons.seed_gains(of, self.folder)
 
     def run_costs(self, names: Sequence[str]) -> dict[str, RunCost]:

@@ -7,6 +7,8 @@ benchmark. `python docs/make_pages.py` writes them into the pages, and a test ch
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from vsr_kit.recipes import all_claims
 from vsr_kit.study.answers import cot_table, lines_to_beat, trained_runs
 from vsr_kit.study.comparisons import variant_scores
 from vsr_kit.study.judge import Verdict, not_run, verdicts
-from vsr_kit.study.reach import rooms_asked
+from vsr_kit.study.reach import rooms_asked, rooms_in_words
 
 _TRAINED = {
     "grpo-vanilla": "**GRPO, vanilla prompt**",
@@ -29,7 +31,15 @@ _TRAINED = {
     "grpo-observe": "GRPO, observe prompt",
 }
 
-HEADLINES = ("cot-prompts-do-not-help", "grpo-lifts", "grpo-beats-sft", "sft-beats-dpo", "grpo-teaches-looking")
+HEADLINES = {
+    "vsGRPO": ("cot-prompts-do-not-help", "grpo-lifts", "grpo-beats-sft", "sft-beats-dpo", "grpo-teaches-looking"),
+    "Vision-R1": (
+        "cold-start-makes-chains-pay",
+        "grounding-decides",
+        "ptst-beats-fixed-long-cap",
+        "cold-start-is-needed",
+    ),
+}
 
 
 def study_summary(folder: Path | str | None = None) -> str:
@@ -60,19 +70,30 @@ def ledger(folder: Path | str | None = None) -> str:
 
 
 def headlines(folder: Path | str | None = None) -> str:
-    """Markdown: a line for each headline claim under the model and rooms of all, and a count of all verdicts."""
+    """Markdown: a line for each headline claim, by paper with its models and rooms, and a count of all verdicts."""
     found = verdicts(folder)
-    shown = [found[name] for name in HEADLINES if name in found]
-    rooms = " and ".join(dict.fromkeys(f"{verdict.reach.model}, {verdict.reach.rooms}" for verdict in shown))
-    lines = [f"- {escape(verdict.claim.says, quote=False)} {_short(verdict)}" for verdict in shown]
+    blocks = []
+    for paper, names in HEADLINES.items():
+        if shown := [found[name] for name in names if name in found]:
+            lines = [f"- {escape(verdict.claim.says, quote=False)} {_short(verdict)}" for verdict in shown]
+            blocks.append("\n".join([f"{paper}, measured on {_together(shown)}:\n", *lines, ""]))
     counts = Counter(verdict.verdict.partition(":")[0] for verdict in found.values())
     words = ", ".join(f"{count} {word}" for word, count in counts.most_common())
-    return "\n".join([f"Measured on {rooms}:\n", *lines, f"\nOf all {len(found)} claims: {words}."])
+    return "\n".join([*blocks, f"Of all {len(found)} claims: {words}."])
+
+
+def _together(shown: Sequence[Verdict]) -> str:
+    """The models and the rooms that several verdicts speak of, each model once."""
+    models = dict.fromkeys(model for verdict in shown for model in verdict.reach.model.split(" and "))
+    bands = [band for verdict in shown for band in verdict.found.values() if not isinstance(band, Count)]
+    return f"{' and '.join(sorted(models))}, {rooms_in_words(bands)}"
 
 
 def _short(verdict: Verdict) -> str:
-    """The verdict with its differences, without their basis and its limits, which the ledger has."""
+    """The verdict with its differences and the intervals that its rule looks at; the ledger has the rest."""
     bands = {name: band for name, band in verdict.found.items() if not isinstance(band, Count)}
+    if "Student's interval" in verdict.claim.rule:
+        bands = {n: replace(b, low=b.student[0], high=b.student[1]) if b.student else b for n, b in bands.items()}
     found = {name: f"{band.mean:+.1f} points ({_signed(band)})" for name, band in bands.items()}
     words = ", ".join(found.values() if len(found) == 1 else (f"{name} {text}" for name, text in found.items()))
     return f"**{verdict.verdict.partition(':')[0].capitalize()}**: {words}."
