@@ -127,12 +127,16 @@ recipes/                    one file a paper; add() for your own
   vision_r1                 runs, claims and tables of Vision-R1
   ptst                      stages whose cap grows, and the phases of vsr train --recipe
   kit_questions             what the papers do not test
+inspection/                 what models wrote, to be looked through
+  table                     completions with facets, a filter, groups
+  sources                   run folders, TRL's completions, other harnesses' samples
 plots/                      the figures of the notebooks
   rooms                     floor plans and clip strips
   scores                    scores with intervals, kinds of answers
   training                  training curves, one GRPO group
   knobs                     what came out at each setting of a knob
   comparisons               before and after, differences, costs
+  steps                     one measure of the rollouts over the steps
   tables                    score tables, answers as they were written
   sharing                   packed trees, tokens saved
   canvas                    the empty figure, and what a cell displays
@@ -143,6 +147,8 @@ widgets/                    clickable, for notebooks
   player                    clip beside floor plan
   knob                      a slider over settings that were run
   inspector                 several models' answers to one question
+  browser                   from a curve to a step, to a question, to its rollouts
+  view                      keys stay in a widget
   live                      curves that grow
 exercises/                  the course's exercises, checked
   course                    one check an exercise

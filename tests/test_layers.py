@@ -35,8 +35,9 @@ training: collapse profiles joints video_mixin callbacks grpo_trainer references
  supervised_trainers starting methods resuming run phases
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions ptst vision_r1
-plots: style marks svg canvas rooms scores sharing training comparisons knobs tables
-widgets: live player inspector knob
+inspection: table sources
+plots: style marks svg canvas rooms scores sharing training steps comparisons knobs tables
+widgets: live view player inspector browser knob
 exercises: cases course
 miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\

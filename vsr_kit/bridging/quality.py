@@ -63,6 +63,12 @@ def check_chain(text: str, row: Mapping, room: Room) -> Checked:
     return Checked(off, *check_steps(chain), _follows(text, thought, chain, row))
 
 
+def answer_follows(text: str, row: Mapping) -> bool | None:
+    """Whether a completion's answer is the one that its own chain concludes; None where the chain concludes nothing."""
+    thought = _ANSWER.split(text, maxsplit=1)[0]
+    return _follows(text, thought, read_chain(thought), row)
+
+
 def check_steps(chain: Chain) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
     """Of each operand, whether it repeats the stated place; of each step, whether it follows from its operands."""
     copied = tuple(same for step in chain.steps for same in _copied(step, chain.place_of))

@@ -21,6 +21,7 @@ from vsr_kit.data.rows import (
     make_rows,
     read_records,
     read_rows,
+    room_named,
     split_rooms,
     write_rows,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "read_picture_rows",
     "read_records",
     "read_rows",
+    "room_named",
     "sample_clips",
     "sample_rooms",
     "sample_rows",

@@ -22,6 +22,7 @@ import hashlib
 import io
 import json
 import math
+import re
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -127,9 +128,21 @@ def split_rooms(n: int, split: str, seed: int = 0) -> list[Room]:
         raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
     if n < 1:
         raise ValueError(f"cannot make {n} rooms: n must be at least 1")
+    return [make_room(state, f"{split}-{seed}-{i:05d}") for i, state in enumerate(_room_states(split, seed, n))]
+
+
+def room_named(name: str) -> Room | None:
+    """The procedural room that `split_rooms` gives this name, made anew; None for any other name."""
+    found = re.fullmatch(rf"({'|'.join(SPLITS)})-(\d+)-(\d{{5,}})", name)
+    if found is None:
+        return None
+    split, seed, at = found[1], int(found[2]), int(found[3])
+    return make_room(_room_states(split, seed, at + 1)[at], name)
+
+
+def _room_states(split: str, seed: int, n: int) -> list[int]:
     stream = np.random.SeedSequence(seed, spawn_key=(SPLITS.index(split) + 1,))
-    states = stream.generate_state(n, dtype=np.uint64)
-    return [make_room(int(state), f"{split}-{seed}-{i:05d}") for i, state in enumerate(states)]
+    return [int(state) for state in stream.generate_state(n, dtype=np.uint64)]
 
 
 def assign_splits(

@@ -149,7 +149,7 @@ def _words(rows: Mapping[str, Row]) -> list[str]:
     return lines
 
 
-_TOP = 'style="text-align:left; vertical-align:top; padding:5px 10px"'
+_TOP = 'style="text-align:left; vertical-align:top; padding:5px 10px; line-height:1.4"'
 _HEAD = f'style="text-align:left; padding:10px; border-top:2px solid #8c959f; {PANEL}"'
 _TEXT = (
     'style="white-space:pre-wrap; word-break:normal; overflow-wrap:break-word; margin:0; font-size:12px; '
@@ -173,6 +173,7 @@ def traces(
     source: str,
     read: Callable[[str, Mapping], tuple[str | None, str | None]] = read_answer,
     title: str = "Sampled answers",
+    highlight: str = "",
 ) -> Html:
     """Show sampled answers as a table: who wrote it, the text, what was read, what it earned.
 
@@ -183,6 +184,7 @@ def traces(
         source: `measured now` or `shipped`.
         read: what reads an answer from text: `(answer, None)` or `(None, reason)`; the kit's parser by default.
         title: the caption.
+        highlight: words to mark in the texts, whatever their case.
     """
     body: list[str] = []
     last = object()
@@ -191,7 +193,7 @@ def traces(
             body.append(question_heading(row))
             last = key
         if row.get("completion") is not None or row.get("prediction") is not None:
-            body.append(answer_line(row, read))
+            body.append(answer_line(row, read, highlight))
     heads = "".join(f"<th {_TOP}>{h}</th>" for h in ("", "what the model wrote", "read as", "reward"))
     said = f"{escape(title)} · <b>{check_source(source)}</b>"
     caption = f'<div style="padding:4px 10px">{said}</div>'
@@ -211,15 +213,15 @@ def question_heading(row: Mapping) -> str:
     return f'<tr><td colspan="4" {_HEAD}>{"<br>".join(parts)}</td></tr>'
 
 
-def answer_line(row: Mapping, read: Callable = read_answer) -> str:
+def answer_line(row: Mapping, read: Callable = read_answer, highlight: str = "") -> str:
     """A table row with one answer; see `traces`."""
     text = row.get("completion") if row.get("completion") is not None else row.get("prediction")
     text = str(text)
     answer, reason = read(text, row)
     if answer is None:
-        shown, said = escape(_cut(text)), f"<i {_WARN}>could not be read: {escape(str(reason))}</i>"
+        shown, said = _found(_cut(text), highlight), f"<i {_WARN}>could not be read: {escape(str(reason))}</i>"
     else:
-        shown, said = marked(text, answer), f"<b>{escape(str(answer))}</b>"
+        shown, said = marked(text, answer, highlight), f"<b>{escape(str(answer))}</b>"
     name = row.get("label", f"step {row['step']}" if row.get("step") is not None else "")
     wrote = f"<pre {_TEXT}>{shown}</pre>" if text.strip() else "<i>(nothing)</i>"
     cells = (escape(str(name)), wrote, said, _earned(row))
@@ -231,11 +233,14 @@ def _earned(row: Mapping) -> str:
     lines = [f"{escape(term_name(name))} {value:.2f}" for name, value in terms.items()]
     if row.get("advantage") is not None:
         lines.append(f"advantage {float(row['advantage']):+.2f}".replace("-", "−"))
-    return "<br>".join(lines) or "–"
+    return f'<span style="white-space:nowrap">{"<br>".join(lines)}</span>' if lines else "–"
 
 
-def marked(text: str, answer: str) -> str:
-    """Escaped text in which the answer that was read is marked: inside the last answer tag, or its last mention."""
+def marked(text: str, answer: str, highlight: str = "") -> str:
+    """Escaped text in which the answer that was read is marked: inside the last answer tag, or its last mention.
+
+    Words that are looked for are marked in what is left and right of it.
+    """
     text = _cut(text)
     tagged = list(re.finditer(r"<answer>(.*?)(?:</answer>|$)", text, re.S | re.I))
     if tagged and tagged[-1].group(1).strip():
@@ -243,9 +248,18 @@ def marked(text: str, answer: str) -> str:
     else:
         mentions = list(re.finditer(rf"(?<!\w){re.escape(str(answer))}(?!\w)", text, re.I))
         if not mentions:
-            return escape(text)
+            return _found(text, highlight)
         start, end = mentions[-1].span()
-    return f"{escape(text[:start])}<b {_MARK}>{escape(text[start:end])}</b>{escape(text[end:])}"
+    before, after = (_found(part, highlight) for part in (text[:start], text[end:]))
+    return f"{before}<b {_MARK}>{escape(text[start:end])}</b>{after}"
+
+
+def _found(text: str, words: str) -> str:
+    """Escaped text in which some words are marked wherever they stand."""
+    if not words:
+        return escape(text)
+    pieces = re.split(f"({re.escape(words)})", text, flags=re.I)  # every second piece is a hit
+    return "".join(f"<mark {_MARK}>{escape(p)}</mark>" if i % 2 else escape(p) for i, p in enumerate(pieces))
 
 
 def _cut(text: str) -> str:

@@ -151,6 +151,7 @@ class AnswerInspector:
                     self._known[name][_key(row)] = self._asked(name, row)
         finally:
             self.ask.disabled = False
+            self.ask.focus()  # which a disabled button loses
         self._show_answers()
 
     def _asked(self, name: str, row: dict) -> str | Exception:

@@ -16,11 +16,12 @@ from vsr_kit.plots import Figure, Html, Picture, clip_strip, floor_plan, frame_p
 from vsr_kit.plots.style import check_source
 from vsr_kit.rooms import Room
 from vsr_kit.videos import CameraPath, Clip
+from vsr_kit.widgets.view import as_view
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 
 
-def display_live_or_still(view: ipw.Widget, stills: Sequence[Figure | Picture | Html | None]) -> None:
+def display_live_or_still(view: ipw.Box, stills: Sequence[Figure | Picture | Html | None]) -> None:
     """Display a widget together with its still forms, of which a viewer shows one or the other.
 
     A viewer picks one form of each output, so every still part rides on an output of its own: the first beside the
@@ -29,6 +30,7 @@ def display_live_or_still(view: ipw.Widget, stills: Sequence[Figure | Picture | 
     """
     from IPython.display import display
 
+    as_view(view)
     hidden = ipw.Layout(display="none")
     for i, still in enumerate([part for part in stills if part is not None] or [Html("", "a widget")]):
         bundle = still._repr_mimebundle_()
@@ -57,14 +59,14 @@ class ClipPlayer:
             plan: `path`, `highlight`, `links`: what `floor_plan` shall draw.
         """
         self.source = check_source(source)
-        self.picture = ipw.Image(format="png", layout=ipw.Layout(width="336px", height="336px", object_fit="contain"))
+        self.picture = ipw.Image(format="png", layout=ipw.Layout(width="336px", max_width="100%", object_fit="contain"))
         self.play = ipw.Play(min=1, max=1, interval=450, description="play the clip")
         self.slider = ipw.IntSlider(min=1, max=1, description="frame", layout=ipw.Layout(width="230px"))
-        self.plan, self.message = ipw.HTML(), ipw.HTML()
+        self.plan, self.message = ipw.HTML(layout=ipw.Layout(max_width="100%")), ipw.HTML()
         self._link = ipw.jslink((self.play, "value"), (self.slider, "value"))
         self.slider.observe(lambda change: self._draw(), names="value")
         controls = ipw.HBox([self.play, self.slider])
-        left = ipw.VBox([self.picture, controls, self.message], layout=ipw.Layout(flex="0 0 auto"))
+        left = ipw.VBox([self.picture, controls, self.message], layout=ipw.Layout(flex="0 1 auto", max_width="100%"))
         self.view = ipw.HBox([left, self.plan], layout=ipw.Layout(flex_flow="row wrap", align_items="flex-start"))
         self.show(clip, room, **plan)
 

@@ -1,0 +1,11 @@
+"""Inspection: what models wrote, as one table that is filtered, sorted and grouped.
+
+table.py has `RolloutTable`, the data behind the rollout browser; sources.py reads run folders, TRL's logged
+completions, and samples of lmms-eval and VLMEvalKit into it.
+Left out: drawing, which is in `vsr_kit.widgets` and `vsr_kit.pages`.
+"""
+
+from vsr_kit.inspection.sources import read_rollout_table
+from vsr_kit.inspection.table import CHANGES, OUTCOMES, SIGNS, Filter, Group, RolloutTable
+
+__all__ = ["CHANGES", "OUTCOMES", "SIGNS", "Filter", "Group", "RolloutTable", "read_rollout_table"]
