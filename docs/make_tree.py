@@ -137,6 +137,7 @@ plots/                      the figures of the notebooks
   knobs                     what came out at each setting of a knob
   comparisons               before and after, differences, costs
   steps                     one measure of the rollouts over the steps
+  answer_marks              truth and answers drawn on the plan
   tables                    score tables, answers as they were written
   sharing                   packed trees, tokens saved
   canvas                    the empty figure, and what a cell displays

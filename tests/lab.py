@@ -35,11 +35,12 @@ TOP = Path(__file__).resolve().parent.parent
 
 # Text of the page that is too faint: [contrast, text, element], worst first. A disabled control may be faint.
 _FAINT = """
-const light = c => { const [r, g, b] = c.map(v => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4 });
-  return .2126 * r + .7152 * g + .0722 * b };
+const linear = v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+const light = c => [.2126, .7152, .0722].reduce((sum, w, i) => sum + w * linear(c[i] / 255), 0);
 const read = text => { const n = text.match(/[\\d.]+/g).map(Number); return [n.slice(0, 3), n.length > 3 ? n[3] : 1] };
 const behind = node => { for (let at = node; at; at = at.parentElement) {
-  const [color, alpha] = read(getComputedStyle(at).backgroundColor); if (alpha > .5) return color } return [255, 255, 255] };
+  const [color, alpha] = read(getComputedStyle(at).backgroundColor); if (alpha > .5) return color }
+  return [255, 255, 255] };
 const found = [];
 for (const root of document.querySelectorAll(arguments[0])) {
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);

@@ -52,6 +52,11 @@ def page(request, tmp_path_factory):
         page.close()
 
 
+def drawn(page) -> str:
+    """The text of the view's first figure, which is none of the page's own."""
+    return page.driver.execute_script("return document.querySelector('.vsr-view svg').textContent")
+
+
 def status(page) -> str:
     return next((line for line in page.text(".vsr-view").split("\n") if "rollouts fit" in line), "")
 
@@ -82,7 +87,9 @@ def test_a_slider_is_moved_by_keys(page):
     handle, *_ = page.seen(".vsr-view .noUi-handle")
     page.focus(handle)
     page.press("ARROW_LEFT")
-    until(lambda: "50: +1.0" in page.driver.execute_script("return document.querySelector('.vsr-view').textContent"), "no")
+    until(
+        lambda: "50: +1.0" in page.driver.execute_script("return document.querySelector('.vsr-view').textContent"), "no"
+    )
     assert len(page.all(CELLS)) == 2
 
 
@@ -92,7 +99,10 @@ def test_a_rollout_is_found_by_clicks_keys_and_words(page):
     handle, *_ = page.seen(".vsr-view .noUi-handle")  # of the steps
     page.focus(handle)
     page.press("ARROW_LEFT")
-    until(lambda: "step 10: " in page.driver.execute_script("return document.querySelector('.vsr-view svg').textContent"), "")
+    until(
+        lambda: "step 10: " in page.driver.execute_script("return document.querySelector('.vsr-view svg').textContent"),
+        "",
+    )
     questions = page.seen(".vsr-view select[size]")[0]
     page.focus(questions)
     first = page.text(".vsr-view table")
@@ -123,8 +133,16 @@ def test_everything_can_be_read_and_nothing_hostile_ran(page):
     assert page.complaints() == [] and page.asked_outside() == []
 
 
+FAINT = """
+import ipywidgets as ipw
+from vsr_kit.widgets.view import as_view
+
+as_view(ipw.VBox([ipw.HTML('<p style="color:#ccc; background:#fff">faint</p>')]))
+"""
+
+
 def test_faint_text_is_found(page):
-    page.run(page.folder, "import ipywidgets as ipw\nfrom vsr_kit.widgets.view import as_view\nview = ipw.VBox([ipw.HTML('<p style=\"color:#ccc; background:#fff\">faint</p>')])\nas_view(view)")
+    page.run(page.folder, FAINT)
     until(lambda: "faint" in page.text(".vsr-view"), "nothing came")
     ((ratio, text, _),) = page.faint(".vsr-view")
     assert text == "faint" and ratio < 2

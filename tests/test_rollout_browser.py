@@ -16,8 +16,8 @@ from vsr_kit.rewards import accuracy_reward
 from vsr_kit.rooms import make_room
 from vsr_kit.widgets import Knob, RolloutBrowser
 from vsr_kit.widgets.browser import PAGE, objects_named
-from vsr_kit.widgets.view import VIEW, as_view
 from vsr_kit.widgets.player import WIDGET_MIME
+from vsr_kit.widgets.view import VIEW, as_view
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> Sofa"
 ROWS = [row for row in make_rows(split_rooms(2, "train"), "vsi-100k", 0, max_per_type=1) if row.get("objects")][:4]

@@ -19,9 +19,42 @@ import plotly.graph_objects as go
 from PIL import Image, ImageDraw, ImageFont
 
 from vsr_kit.plots.canvas import Figure, Picture, axis, canvas
-from vsr_kit.plots.style import BACK, FAINT, INK, SOFT, WIDTH_PX, check_source, nice_ticks, plain, text_width
+from vsr_kit.plots.style import (
+    BACK,
+    FAINT,
+    GREEN,
+    INK,
+    ORANGE,
+    SOFT,
+    WIDTH_PX,
+    check_source,
+    nice_ticks,
+    plain,
+    text_width,
+    tidy,
+)
 from vsr_kit.rooms import Box, Room
 from vsr_kit.videos import CameraPath, object_colors
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A line on a floor plan.
+
+    Attributes:
+        start, end: in metres, as the room's boxes are.
+        text: at its end.
+        kind: `truth`, `answer`, or `aid`, such as the direction in which one faces.
+    """
+
+    start: tuple[float, float]
+    end: tuple[float, float]
+    text: str
+    kind: str
+
+
+_MARKS = {"truth": (GREEN, 3.0, "solid"), "answer": (ORANGE, 2.2, "solid"), "aid": (SOFT, 1.4, "dash")}
+
 
 _LONGEST_PX = 460.0
 _MARGIN_M = 0.35
@@ -36,6 +69,7 @@ def floor_plan(
     source: str,
     frame: int | None = None,
     links: Iterable[tuple[str, str]] = (),
+    marks: Sequence[Mark] = (),
     title: str | None = None,
     longest_px: float = _LONGEST_PX,
 ) -> Figure:
@@ -49,6 +83,7 @@ def floor_plan(
         source: `measured now` or `shipped`: where the geometry comes from.
         frame: index of the frame whose view is opened up; the first by default.
         links: pairs of categories that occur once, to be joined by a dashed line (a distance, a direction).
+        marks: lines with a text at their end: a truth and answers, `answer_marks.answer_marks`.
         title: the figure's; the room's name by default.
         longest_px: length of the drawing's longer side.
 
@@ -58,9 +93,10 @@ def floor_plan(
     chosen = _chosen(room, highlight)
     outline = _outline(room.shell)
     camera = [] if path is None else [path.positions_m_F3[:, :2]]
-    around = np.concatenate([outline, *(_outline(box) for box in room.boxes), *camera])
+    drawn = [np.array([mark.start, mark.end]) for mark in marks]
+    around = np.concatenate([outline, *(_outline(box) for box in room.boxes), *camera, *drawn])
     low, high = around.min(0) - _MARGIN_M, around.max(0) + _MARGIN_M
-    fig, scale = _open(room, chosen, source, title, (low, high), longest_px)
+    fig, scale = _open(room, chosen, source, title, (low, high), longest_px, marks)
     _polygon(fig, outline, BACK, FAINT, 1.5, "")
     colors = object_colors(room)
     for i in sorted(range(len(room.boxes)), key=lambda i: (i in chosen, -room.boxes[i].longest_m)):
@@ -70,6 +106,8 @@ def floor_plan(
         _link(fig, _only(room, a), _only(room, b))
     placed = [_Label(x * scale, y * scale, 14) for x, y in taken]
     _names(fig, room, chosen, colors, scale, placed)
+    for mark in marks:
+        _mark(fig, mark)
     return fig
 
 
@@ -102,7 +140,7 @@ def _outline(box: Box) -> np.ndarray:
 
 
 def _open(
-    room: Room, chosen: list[int], source: str, title: str | None, ends: tuple, longest_px: float
+    room: Room, chosen: list[int], source: str, title: str | None, ends: tuple, longest_px: float, marks: Sequence[Mark]
 ) -> tuple[Figure, float]:
     """The canvas, in metres, and its pixels a metre."""
     low, high = ends
@@ -111,11 +149,13 @@ def _open(
     asked = ", ".join(dict.fromkeys(room.boxes[i].category for i in chosen))
     about, outlined = (f" Asked about: {asked}.", f" · outlined: {asked}") if asked else ("", "")
     objects = ", ".join(f"{n} {c}" for c, n in room.drawn_counts.items())
+    told = f" Drawn: {', '.join(mark.text for mark in marks if mark.text)}." if marks else ""
     fig = canvas(
         title or room.name,
         source,
-        f"Floor plan of room {room.name}: {room.floor_area_m2:.1f} square metres with {objects}.{about}",
+        f"Floor plan of room {room.name}: {room.floor_area_m2:.1f} square metres with {objects}.{about}{told}",
         note=f"{room.floor_area_m2:.1f} m², {len(room.boxes)} objects, axes in metres{outlined}",
+        keys=[("━", GREEN, "the truth"), ("━", ORANGE, "what was answered")] if marks else [],
         height_px=tall,
         width_px=max(wide + 70, 420),
         left_px=46,
@@ -166,6 +206,19 @@ def _walk(fig: Figure, path: CameraPath, frame: int) -> list[tuple[float, float]
     hover = {"hovertext": [f"camera, frame {i + 1}" for i in range(len(at))], "hoverinfo": "text"}
     fig.add_trace(go.Scatter(x=at[:, 0].tolist(), y=at[:, 1].tolist(), **look, **text, **hover))
     return at.tolist()
+
+
+def _mark(fig: Figure, mark: Mark) -> None:
+    color, width, dash = _MARKS[mark.kind]
+    ends = {"x": tidy([mark.start[0], mark.end[0]]), "y": tidy([mark.start[1], mark.end[1]])}
+    look = {"line": {"color": color, "width": width, "dash": dash}, "marker": {"color": color, "size": 6}}
+    fig.add_trace(go.Scatter(**ends, mode="lines+markers", **look, hoverinfo="skip"))
+    if not mark.text:
+        return
+    side = "right" if mark.end[0] >= mark.start[0] else "left"
+    font = {"size": _TEXT_PX, "color": color}
+    words = {"text": [f"<b>{plain(mark.text)}</b>"], "textposition": f"middle {side}", "textfont": font}
+    fig.add_trace(go.Scatter(x=ends["x"][1:], y=ends["y"][1:], mode="text", **words, hoverinfo="skip"))
 
 
 def _link(fig: Figure, a: Box, b: Box) -> None:

@@ -24,6 +24,7 @@ from vsr_kit.data.rows import room_named
 from vsr_kit.inspection import SIGNS, Filter, Group, RolloutTable, read_rollout_table
 from vsr_kit.inspection.table import ORDERS, without
 from vsr_kit.plots import Figure, Html, traces
+from vsr_kit.plots.answer_marks import answer_marks
 from vsr_kit.plots.steps import measure_name, step_curve
 from vsr_kit.plots.style import BLUE, LINE, check_source, task_name
 from vsr_kit.plots.tables import read_answer
@@ -94,7 +95,9 @@ class RolloutBrowser:
         slider = _look("step", "min(98%, 540px)") | {"continuous_update": False, "disabled": not steps}
         self.step = ipw.SelectionSlider(options=steps or [0], value=steps[-1] if steps else 0, **slider)
         self.all_steps = ipw.Checkbox(value=not steps, description="all steps", indent=False)
-        self.bars = [ipw.Button(layout=ipw.Layout(width="56px", flex="0 0 auto", margin="0 2px 0 0")) for _ in range(_BARS)]
+        self.bars = [
+            ipw.Button(layout=ipw.Layout(width="56px", flex="0 0 auto", margin="0 2px 0 0")) for _ in range(_BARS)
+        ]
         self.question = ipw.Select(rows=6, layout=ipw.Layout(width="min(98%, 880px)"))
         self.back = ipw.Button(description="◀ Earlier", layout=ipw.Layout(width="90px"))
         self.on = ipw.Button(description="Later ▶", layout=ipw.Layout(width="90px"))
@@ -120,7 +123,9 @@ class RolloutBrowser:
         scrolled = {"max_width": "100%", "overflow": "auto", "min_height": f"{_BAR_PX + 34}px"}
         bars = ipw.HBox(self.bars, layout=ipw.Layout(align_items="flex-end", **scrolled))
         pages = ipw.HBox([self.back, self.on, self.where], layout=ipw.Layout(**flow))
-        texts = ipw.VBox([pages, self.rollouts], layout=ipw.Layout(flex="1 1 460px", min_width="240px", max_width="100%"))
+        texts = ipw.VBox(
+            [pages, self.rollouts], layout=ipw.Layout(flex="1 1 460px", min_width="240px", max_width="100%")
+        )
         room = ipw.VBox([self.player.view], layout=ipw.Layout(flex="0 1 460px", min_width="240px", max_width="100%"))
         beside = ipw.HBox([texts, room], layout=ipw.Layout(flex_flow="row wrap", align_items="flex-start"))
         controls = ipw.HBox(asked, layout=ipw.Layout(**flow))
@@ -241,6 +246,7 @@ class RolloutBrowser:
     def _turn(self, by: int) -> None:
         self._page += by
         self._show_rollouts()
+        self._show_room()
 
     def rollout_table(self) -> Html:
         """The page of rollouts that is shown, as `plots.traces` shows them."""
@@ -262,18 +268,21 @@ class RolloutBrowser:
     def _show_room(self) -> None:
         row = self.table.row(self.group.rows[0]) if self.group else {}
         scene = str(row.get("scene_name", ""))
-        marks = (scene, str(row.get("question", "")))
-        if str(marks) == self._drawn:
+        rows = self.group.rows[self._page * PAGE : (self._page + 1) * PAGE] if self.group else ()
+        if (drawn := f"{scene}\n{row.get('question')}\n{rows}") == self._drawn:
             return
-        self._drawn = str(marks)
+        self._drawn = drawn
         room = self._rooms(scene) if callable(self._rooms) else self._rooms.get(scene)
         clip = self._clips.get(scene)
         if clip is None and room is not None:
             clip = self._clips[scene] = film(room, clear=STUDY_RULES.clear_walk)
         self.player.view.layout.display = "none" if room is None and clip is None else ""
         names = objects_named(row, room) if room is not None else []
-        links = linked({**row, "objects": names}, room) if room is not None and row.get("question_type") else ()
-        self.player.show(clip, room, highlight=names, links=links)
+        about, plan = {**row, "objects": names}, dict[str, Any]()
+        if room is not None and row.get("question_type") in QUESTION_TYPES:
+            marks = answer_marks(about, room, [self.table.row(at)["completion"] for at in rows])
+            plan = {"marks": marks, "links": () if marks else linked(about, room)}
+        self.player.show(clip, room, highlight=names, **plan)
 
     # -- still ---------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import ipywidgets as ipw
 import numpy as np
 
 from vsr_kit.plots import Html, traces
+from vsr_kit.plots.answer_marks import answer_marks
 from vsr_kit.plots.style import check_source, task_name
 from vsr_kit.plots.tables import read_answer
 from vsr_kit.questions import QUESTION_TYPES
@@ -129,8 +130,7 @@ class AnswerInspector:
         row, scene = self.row, self.room.value
         room = self.rooms.get(scene)
         objects = [name for name in (row or {}).get("objects") or () if room is not None and name in room.counts]
-        marks = {"highlight": list(dict.fromkeys(objects)), "links": linked(row, room) if row and room else ()}
-        self.player.show(self.clips.get(scene), room, path=self.paths.get(scene), **marks)
+        self._asked_about = list(dict.fromkeys(objects))
         self._show_answers()
 
     @property
@@ -182,6 +182,13 @@ class AnswerInspector:
 
     def _show_answers(self) -> None:
         self.answers.value = self.answer_table().markup
+        row, room, plan = self.row, self.rooms.get(self.room.value), {}
+        if row is not None and room is not None:
+            said = (self._known[name].get(_key(row)) for name in self._chosen())
+            marks = answer_marks(row, room, [text for text in said if isinstance(text, str)])
+            plan = {"marks": marks, "links": () if marks else linked(row, room)}
+        clip, path = self.clips.get(self.room.value), self.paths.get(self.room.value)
+        self.player.show(clip, room, path=path, highlight=self._asked_about, **plan)
 
     # -- still ---------------------------------------------------------------------------------------------------------
 

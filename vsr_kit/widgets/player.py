@@ -13,6 +13,7 @@ import ipywidgets as ipw
 import numpy as np
 
 from vsr_kit.plots import Figure, Html, Picture, clip_strip, floor_plan, frame_png
+from vsr_kit.plots.rooms import Mark
 from vsr_kit.plots.style import check_source
 from vsr_kit.rooms import Room
 from vsr_kit.videos import CameraPath, Clip
@@ -56,7 +57,7 @@ class ClipPlayer:
             clip: a rendered `Clip` (which knows its camera's walk), or uint8 frames of shape (F, H, W, 3).
             room: its room; no plan without one.
             source: `measured now` or `shipped`.
-            plan: `path`, `highlight`, `links`: what `floor_plan` shall draw.
+            plan: `path`, `highlight`, `links`, `marks`: what `floor_plan` shall draw.
         """
         self.source = check_source(source)
         self.picture = ipw.Image(format="png", layout=ipw.Layout(width="336px", max_width="100%", object_fit="contain"))
@@ -78,10 +79,11 @@ class ClipPlayer:
         path: CameraPath | None = None,
         highlight: Sequence[str] = (),
         links: Iterable[tuple[str, str]] = (),
+        marks: Sequence[Mark] = (),
     ) -> None:
         """Show another clip, from its first frame; None says that there is none."""
         self.room, self.path = room, clip.path if isinstance(clip, Clip) else path
-        self.highlight, self.links = tuple(highlight), tuple(links)
+        self.highlight, self.links, self.marks = tuple(highlight), tuple(links), tuple(marks)
         self.frames = clip.frames_FHW3 if isinstance(clip, Clip) else None if clip is None else np.asarray(clip)
         self._plans: dict[int | None, Figure] = {}
         count = 1 if self.frames is None else len(self.frames)
@@ -105,8 +107,8 @@ class ClipPlayer:
             return None
         frame = self.frame if self.path is not None and self.frame < len(self.path) else None
         if frame not in self._plans:
-            marks = {"highlight": self.highlight, "links": self.links, "frame": frame}
-            self._plans[frame] = floor_plan(self.room, self.path, source=self.source, longest_px=360, **marks)
+            drawn = {"highlight": self.highlight, "links": self.links, "marks": self.marks, "frame": frame}
+            self._plans[frame] = floor_plan(self.room, self.path, source=self.source, longest_px=360, **drawn)
         return self._plans[frame]
 
     def strip(self) -> Picture | None:

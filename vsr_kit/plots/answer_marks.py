@@ -1,0 +1,131 @@
+"""The right answer and what was answered, as lines on a floor plan: distances at their length, directions as rays.
+
+A distance goes from centre to centre where the question is in VSI-100k's words, and between the closest points of the
+two objects in VSI-Bench's, both as seen from above. What was answered starts at the same place, in the same direction,
+as long as the answer says. A direction is seen from the first object, facing the second: a ray to the third, and a ray
+into the middle of each side that was answered.
+Left out: questions whose answer is no place on the plan.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from vsr_kit.plots.rooms import Mark
+from vsr_kit.prompts import parse_answer
+from vsr_kit.questions.types import DIRECTION_TYPES
+from vsr_kit.rooms import Box, Room
+
+MOST_ANSWERS = 4  # different ones, the most frequent first
+_APART_M, _RAY_M = 0.22, 1.1
+_TURNS = {"left": 90, "right": -90, "back": 180, "front-left": 45, "front-right": -45, "back-left": 135}
+_TURNS["back-right"] = -135
+
+
+def answer_marks(row: Mapping, room: Room, answers: Sequence[str]) -> tuple[Mark, ...]:
+    """The truth of a question and answers to it, as far as they can be drawn.
+
+    Args:
+        row: with `question_type`, `objects`, `ground_truth` and what reading an answer takes.
+        room: where it is asked.
+        answers: texts of a model, as many as there are.
+
+    Returns:
+        The truth before answers; nothing where an object of the question does not stand in the room exactly once.
+    """
+    kind, boxes = row.get("question_type"), [room.unique.get(name) for name in row.get("objects") or ()]
+    if kind == "object_abs_distance" and len(boxes) == 2:
+        draw = _distance
+    elif kind in DIRECTION_TYPES and len(boxes) == 3:
+        draw = _direction
+    else:
+        return ()
+    there = [box for box in boxes if box is not None]
+    if len(there) < len(boxes):
+        return ()
+    read = Counter(parse_answer(text, row).value for text in answers)
+    read.pop(None, None)
+    return tuple(draw(row, room, there, read.most_common(MOST_ANSWERS)))
+
+
+def _distance(row: Mapping, room: Room, boxes: Sequence[Box], answers: Sequence[tuple]) -> list[Mark]:
+    centres = [np.asarray(box.center[:2], float) for box in boxes]
+    start, end = closest(*boxes) if "closest point" in str(row["question"]) else centres
+    way = end - start if math.dist(start, end) > 1e-6 else centres[1] - centres[0]
+    along = way / max(float(np.hypot(*way)), 1e-6)
+    aside = np.array([-along[1], along[0]])
+    marks = [_mark(start, end, f"true {row['ground_truth']} m", "truth")]
+    farthest = float(np.ptp(room.shell.plan(), axis=0).max())  # what reaches beyond it would make the room tiny
+    for place, (value, count) in enumerate(answers, 1):
+        begin, length = start + aside * _APART_M * place, max(float(value), 0.0)
+        told = f"{value} m{_times(count)}" + (" (cut off)" if length > farthest else "")
+        marks.append(_mark(begin, begin + along * min(length, farthest), told, "answer"))
+    return marks
+
+
+def _direction(row: Mapping, room: Room, boxes: Sequence[Box], answers: Sequence[tuple]) -> list[Mark]:
+    stand, facing, target = (np.asarray(box.center[:2], float) for box in boxes)
+    ahead = math.atan2(*(facing - stand)[::-1])
+    marks = [_mark(stand, facing, "", "aid")]
+    marks.append(_mark(stand, target, f"true: {_said(row, str(row['ground_truth']))}", "truth"))
+    for value, count in answers:
+        side = _said(row, value)
+        if side in _TURNS:
+            at = ahead + math.radians(_TURNS[side])
+            ray = stand + _RAY_M * np.array([math.cos(at), math.sin(at)])
+            marks.append(_mark(stand, ray, f"{side}{_times(count)}", "answer"))
+    return marks
+
+
+def _said(row: Mapping, value: str) -> str:
+    """An answer as the words of its option, where the question has letters."""
+    options = [str(option) for option in row["options"]] if row.get("options") is not None else []
+    word = next((option.partition(". ")[2] for option in options if option.startswith(f"{value}. ")), value)
+    return word.lower()
+
+
+def closest(a: Box, b: Box) -> tuple[np.ndarray, np.ndarray]:
+    """The closest points of two boxes as seen from above, (2,) each; the same point twice where they overlap.
+
+    Of a tilted box the centre is taken.
+    """
+    if not (a.upright and b.upright):  # whose outlines are no rectangles
+        return np.asarray(a.center[:2], float), np.asarray(b.center[:2], float)
+    first, second = a.plan(), b.plan()
+    best = (math.inf, first[0], second[0])
+    for corners, other, swapped in ((first, second, False), (second, first, True)):
+        for corner in corners:
+            for start, end in zip(other, np.roll(other, -1, axis=0), strict=True):
+                along = end - start
+                part = np.clip(np.dot(corner - start, along) / max(float(np.dot(along, along)), 1e-12), 0, 1)
+                point = start + part * along
+                gap = math.dist(corner, point)
+                if gap < best[0]:
+                    best = (gap, point, corner) if swapped else (gap, corner, point)
+    if _overlap(first, second):
+        middle = (np.asarray(a.center[:2]) + np.asarray(b.center[:2])) / 2
+        return middle, middle
+    return best[1], best[2]
+
+
+def _overlap(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two convex outlines share area: no edge of either has all of the other beyond it."""
+    for corners, other in ((first, second), (second, first)):
+        for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            normal = np.array([end[1] - start[1], start[0] - end[0]])
+            own, theirs = corners @ normal, other @ normal
+            if own.max() <= theirs.min() + 1e-9 or theirs.max() <= own.min() + 1e-9:
+                return False
+    return True
+
+
+def _times(count: int) -> str:
+    return f" ×{count}" if count > 1 else ""
+
+
+def _mark(start: np.ndarray, end: np.ndarray, text: str, kind: str) -> Mark:
+    return Mark((float(start[0]), float(start[1])), (float(end[0]), float(end[1])), text, kind)
