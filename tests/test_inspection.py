@@ -116,7 +116,7 @@ def test_what_a_training_changed_is_told_question_by_question():
     table = RolloutTable([*rows, {"id": 99, "label": "after", "prediction": "4", **COUNT}])
     after = [*CHANGES[:4], CHANGES[4], CHANGES[4], ""]
     assert list(table.changes) == [""] * 6 + after
-    assert list(table.select(Filter(change="right to wrong"))) == [7]
+    assert list(table.select(Filter(change="no longer right"))) == [7]
     assert table.labels == ["before", "after"] and table.facet("label", np.arange(13)) == {"after": 7, "before": 6}
     assert table.steps == [] and len(table.groups(np.arange(13), "length")) == 7
 

@@ -27,7 +27,7 @@ from vsr_kit.rewards.detectors import DETECTORS, reward_columns
 from vsr_kit.validation import one_of
 
 OUTCOMES = ("right", "partly right", "wrong", "unread")
-CHANGES = ("wrong to right", "right to wrong", "unread to read", "read to unread", "same, or by degrees")
+CHANGES = ("became right", "no longer right", "became readable", "no longer readable", "neither")
 SIGNS = ("empty thought", "repeated tags", "repeated words", "answer contradicts chain")
 FACETS = ("question_type", "outcome", "sign", "change", "label")
 ORDERS = ("as recorded", "highest first", "lowest first", "longest first", "shortest first")
@@ -194,6 +194,8 @@ class RolloutTable:
     @cached_property
     def changes(self) -> np.ndarray:
         """Of every row one of `CHANGES`: its outcome against that of the first label's answer to the same question.
+
+        What is partly right is not right; what changed between partly right and wrong is neither.
 
         Empty for the first label's own rows, for questions that it was not asked, and where there is one label.
         """

@@ -8,6 +8,7 @@ Left out: running a study (`vsr reproduce`), and drawing (`vsr_kit.plots`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from vsr_kit.claims.recipe import UNTRAINED, Condition, Variant
 from vsr_kit.evaluation import Interval, differences, intervals
@@ -21,6 +22,9 @@ from vsr_kit.study.judge import Verdict, verdict, verdicts
 from vsr_kit.study.real_rooms import RealRooms, ceilings, real_rooms
 from vsr_kit.study.summary import ledger
 from vsr_kit.study.travel import Tried, tried
+
+if TYPE_CHECKING:
+    from vsr_kit.inspection import RolloutTable
 
 
 class Study(Evidence):
@@ -134,6 +138,24 @@ class Study(Evidence):
     ) -> list[dict]:
         """The base's and several variants' answers to the same questions, as `plots.traces` takes them."""
         return comparisons.side_by_side(names, self.folder, types, per_type, mode)
+
+    def answer_table(self, of: str, before: str = "base", *, mode: str | None = None, **how) -> RolloutTable:
+        """Answers before and after a training to the same questions, to be looked through: what did it change?
+
+        Args:
+            of: the variant, whose first run answers, in its own mode by default.
+            before: an untrained model or another variant, in the same mode.
+            mode, how: of an untrained model, as `answers_of` takes them.
+
+        Returns:
+            Both models' answers, labelled; `widgets.RolloutBrowser` shows it.
+        """
+        from vsr_kit.inspection import RolloutTable  # which brings pandas
+
+        mode = mode or variant(of).mode
+        both = {before: self.answers_of(before, mode=mode, **how)[0], of: self.answers_of(of, mode=mode)[0]}
+        rows = [row | {"label": name} for name, answered in both.items() for row in answered]
+        return RolloutTable(rows, f"{before} and {self.runs(of)[0]}", mode)
 
     def rollouts(self, of: str) -> list[list[dict]]:
         """What each run of a variant kept of its rollouts, one list a seed."""
