@@ -3,6 +3,7 @@
 import pytest
 
 from vsr_kit.plots import difference_forest
+from vsr_kit.plots.style import BLUE, GREEN, ORANGE, PURPLE
 
 ROWS = {"up <b>": (2.0, 1.0, 3.0), "none": (0.5, -1.0, 2.0), "down": (-2.0, -3.0, -1.0)}
 
@@ -34,3 +35,15 @@ def test_what_was_concluded_stands_beside_its_row_and_is_escaped():
 def test_nothing_to_draw_is_an_error():
     with pytest.raises(ValueError, match="there is no difference to draw"):
         difference_forest({}, source="shipped")
+
+
+@pytest.mark.parametrize(
+    "conclusion, color",
+    [("reproduced, 120 rooms", GREEN), ("not reproduced", PURPLE), ("undecided", ORANGE), ("reproducedly", ORANGE)],
+)
+def test_a_verdict_has_a_colour_of_its_own_whatever_the_sign(conclusion, color):
+    """A claim that something does not help is reproduced where the interval is below zero."""
+    fig = difference_forest({"down": (-2.0, -3.0, -1.0)}, source="shipped", conclusions={"down": conclusion})
+    (drawn,) = [note for note in fig.layout.annotations if note.text == conclusion]
+    assert drawn.font.color == color
+    assert len({GREEN, PURPLE, BLUE, ORANGE}) == 4

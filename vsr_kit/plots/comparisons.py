@@ -15,13 +15,28 @@ choosing budgets, gains within a run, and rewards that depend on more than two n
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import plotly.graph_objects as go
 
 from vsr_kit.plots.canvas import BASELINE, Figure, axis, band, canvas, head, label, spread
 from vsr_kit.plots.scores import Score, read_score
-from vsr_kit.plots.style import BLUE, FAINT, LINE, ORANGE, SOFT, color_of, padded, plain, text_width, tick_label, tidy
+from vsr_kit.plots.style import (
+    BLUE,
+    FAINT,
+    GREEN,
+    LINE,
+    ORANGE,
+    PURPLE,
+    SOFT,
+    color_of,
+    padded,
+    plain,
+    text_width,
+    tick_label,
+    tidy,
+)
 
 Band = tuple[float, float, float]
 _BAND_PX = 30
@@ -41,7 +56,7 @@ def difference_forest(
     Args:
         differences: a row's name to (mean, low, high), in points, from top to bottom.
         source: `measured now` or `shipped`.
-        conclusions: a row's name to what stands at its right, such as a verdict.
+        conclusions: a row's name to what stands at its right, such as a verdict, which has a colour of its own.
         note: what the numbers are.
         title: the figure's.
 
@@ -73,7 +88,7 @@ def difference_forest(
     fig.add_trace(go.Scatter(**ends, mode="lines", line={"color": SOFT, "width": 1.5}, hoverinfo="skip"))
     for place, (name, interval) in enumerate(differences.items()):
         _row(fig, place, name, interval)
-        color = _color(interval) if conclusions.get(name) else SOFT
+        color = _conclusion_color(conclusions.get(name, ""), interval)
         label(fig, plain(conclusions.get(name, "")), high, place, color=color, right_px=10)
     return fig
 
@@ -87,6 +102,12 @@ def signed(band: Band) -> str:
 def _color(band: Band) -> str:
     _, low, high = band
     return BLUE if low > 0 else ORANGE if high < 0 else SOFT
+
+
+def _conclusion_color(text: str, band: Band) -> str:
+    """A verdict's own colour, since a claim that something does not help is reproduced below zero; else the band's."""
+    word = re.match(r"(not )?reproduced\b", text)
+    return _color(band) if word is None else PURPLE if word[1] else GREEN
 
 
 def _row(fig: Figure, place: int, name: str, band: Band) -> None:
