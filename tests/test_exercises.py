@@ -167,6 +167,16 @@ def digits(text, row):
     return found and found[0]
 
 
+def own_advantages(epsilon):
+    """Group advantages as a reader may write them, with another epsilon or none."""
+
+    def group_advantages(rewards_BG):
+        spread = rewards_BG.std(dim=1, keepdim=True)
+        return (rewards_BG - rewards_BG.mean(dim=1, keepdim=True)) / (spread + epsilon)
+
+    return group_advantages
+
+
 def own_interval(ddof=1, root=0.5, freedom=lambda n: n - 1):
     """Student's interval as a reader may write it, or with a mistake."""
 
@@ -264,7 +274,6 @@ def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
         (exercises.group_advantages, lambda r: scaled(r, r.std(1, keepdim=True, correction=0)), "over G - 1"),
         (exercises.group_advantages, lambda r: (r - r.mean()) / (r.std() + 1e-4), "a group of its own"),
         (exercises.kl_k3, lambda p, q: (p - q).exp() - (p - q) - 1, "the reference on top"),
-        (exercises.kl_k3, lambda p, q: p - q, "the reference on top"),
         (
             exercises.grpo_loss,
             own_grpo_loss(clip=lambda ratio: ratio),
@@ -282,6 +291,14 @@ def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
         (exercises.shared_tokens, plain_tokens, r"10, 1, 3, 1\) gave 14, expected 13"),
         (exercises.shared_tokens, last_token_twice, r"gave 14, expected 13"),
         (exercises.shared_tokens, clip_each_time, r"questions=2\) gave 40, expected 30.*however many questions"),
+        (
+            exercises.group_advantages,
+            own_advantages(epsilon=0.0),
+            "gave .*1.5.*1e-4 is added to the standard deviation",
+        ),
+        (exercises.group_advantages, own_advantages(epsilon=1e-6), "1e-4 is added to the standard deviation"),
+        (exercises.kl_k3, lambda logps, ref: logps - ref, "gave .*0.693.*this is k1"),
+        (exercises.kl_k3, lambda logps, ref: (logps - ref) ** 2 / 2, "gave .*0.24.*this is k2"),
         (exercises.student_interval, own_interval(ddof=0), r"\[1\.0, 2\.0, 6\.0\]\) gave .*over n - 1"),
         (exercises.student_interval, own_interval(root=0), r"\[1\.0, 2\.0, 6\.0\]\) gave .*square root of n"),
         (exercises.student_interval, own_interval(freedom=lambda n: 2), r"0\.0, 1\.0\]\) gave .*2\.776445 for five"),
@@ -410,3 +427,25 @@ def test_arrays_and_numpy_numbers_count_as_what_they_hold(capsys):
 def test_what_is_no_number_is_not_taken_for_one(got):
     with pytest.raises(exercises.NotYet, match="one"):
         exercises.run_cases("f", lambda: got, [exercises.Case((), 1.0, "one")])
+
+
+def test_a_notebook_shows_the_hint_alone_and_the_readers_own_line():
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    shown = []
+    shell._showtraceback = lambda kind, value, lines: shown.append("\n".join(lines))
+    try:
+        shell.run_cell("from vsr_kit import exercises\nexercises.gain_rule(lambda low, high: 'yes')")
+    finally:
+        InteractiveShell.clear_instance()
+    (text,) = shown
+    assert text.startswith("Not yet: gain_rule(1.0, 3.0) gave 'yes'") and "Hint: " in text and text.count("\n") == 0
+
+
+def test_where_a_readers_function_raised_is_said():
+    code = compile("def gain_rule(low, high):\n    return {}['x']\n", "/tmp/ipykernel_1/2.py", "exec")
+    names = {}
+    exec(code, names)
+    with pytest.raises(exercises.NotYet, match=r"raised KeyError: 'x', in line 2 of your cell\. Hint"):
+        exercises.gain_rule(names["gain_rule"])

@@ -10,11 +10,18 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from traceback import extract_tb
 from typing import Any
 
 
 class NotYet(AssertionError):
-    """An exercise that does not pass yet; the message shows the case and gives a hint."""
+    """An exercise that does not pass yet; the message shows the case and gives a hint.
+
+    A notebook shows the message alone: how the check came to it is no help.
+    """
+
+    def _render_traceback_(self) -> list[str]:  # what IPython shows in place of a traceback
+        return [f"Not yet: {self}"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,7 @@ class Case:
         hint: what to think of where it returns something else.
         shown: the call as the message writes it; the arguments' own text by default.
         of: what is compared, a function of the function and the arguments (a gradient, say); its value by default.
+        mistakes: values that a known mistake gives, each with its own hint.
     """
 
     args: tuple
@@ -35,6 +43,7 @@ class Case:
     kwargs: dict = field(default_factory=dict)
     shown: str | None = None
     of: Callable | None = None
+    mistakes: tuple[tuple[Any, str], ...] = ()
 
 
 def run_cases(name: str, function: Callable, cases: Sequence[Case]) -> None:
@@ -51,12 +60,20 @@ def run_cases(name: str, function: Callable, cases: Sequence[Case]) -> None:
             called = function if case.of is None else partial(case.of, function)
             got = called(*case.args, **case.kwargs)
         except Exception as error:
-            raise NotYet(f"{call} raised {type(error).__name__}: {error}. Hint: {case.hint}") from error
+            said = f"{call} raised {type(error).__name__}: {error}{_where(error)}"
+            raise NotYet(f"{said}. Hint: {case.hint}") from error
         if got is None and case.expected is not None:
             raise NotYet(f"{call} gave None, expected {case.expected!r}: does every branch end with a return?")
         if not _same(got, case.expected):
-            raise NotYet(f"{call} gave {_plain(got)!r}, expected {case.expected!r}. Hint: {case.hint}")
+            hint = next((hint for value, hint in case.mistakes if _same(got, value)), case.hint)
+            raise NotYet(f"{call} gave {_plain(got)!r}, expected {case.expected!r}. Hint: {hint}")
     print(f"✓ {name}: all {len(cases)} cases pass")
+
+
+def _where(error: Exception) -> str:
+    """The line of the reader's own cell in which an error arose, where it arose in one."""
+    lines = [frame.lineno for frame in extract_tb(error.__traceback__) if "ipykernel" in frame.filename]
+    return f", in line {lines[-1]} of your cell" if lines else ""
 
 
 def _arguments(case: Case) -> str:

@@ -9,6 +9,7 @@ Left out: as in `vsr_kit.exercises`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,12 +23,16 @@ def group_advantages(function: Callable) -> None:
 
     spread = "the standard deviation is the sample's, over G - 1: torch's own `std`"
     rows = "every row is a group of its own: mean and std along dim=1, with keepdim=True"
+    epsilon = "1e-4 is added to the standard deviation itself: (r - mean) / (std + 1e-4)"
+    likely = ((0.5, epsilon), (0.5 + 1e-6, epsilon), (0.5 + 1e-5, epsilon), (0.1875**0.5 + 1e-4, spread))
     given = [
         ([[1.0, 0.0, 0.0, 0.0]], [[0.75 / 0.5001, *[-0.25 / 0.5001] * 3]], spread),
         ([[0.5, 0.5, 0.5]], [[0.0, 0.0, 0.0]], "equal rewards have no spread: the 1e-4 keeps 0 / 0 away"),
         ([[1.0, 0.0], [0.6, 0.6]], [[0.5 / 0.7072067811865475, -0.5 / 0.7072067811865475], [0.0, 0.0]], rows),
     ]
     cases = [Case((torch.tensor(r, dtype=torch.float64),), a, hint, shown=f"tensor({r})") for r, a, hint in given]
+    mistakes = tuple(([[0.75 / std, *[-0.25 / std] * 3]], hint) for std, hint in likely)
+    cases[0] = replace(cases[0], mistakes=mistakes)
     run_cases("group_advantages", function, cases)
 
 
@@ -36,6 +41,9 @@ def kl_k3(function: Callable) -> None:
     import torch
 
     ratio = "q / p is exp(ref_logps - logps): the reference on top"
+    first, second = 0.6931471805599453, 0.5 * 0.6931471805599453**2  # of p = 0.5 and q = 0.25
+    others = (([first], "this is k1, -log(q / p), which can be negative; k3 is q / p - log(q / p) - 1"),)
+    others += (([second], "this is k2, half the square of log(q / p); k3 is q / p - log(q / p) - 1"),)
     given = [
         ([0.5, 0.1], [0.5, 0.1], [0.0, 0.0], "where both agree, the estimate is 0"),
         ([0.5], [0.25], [0.5 + 0.6931471805599453 - 1], ratio),
@@ -47,6 +55,7 @@ def kl_k3(function: Callable) -> None:
             found,
             hint,
             shown=f"log{pair[0]}, log{pair[1]}",
+            mistakes=others if pair == [[0.5], [0.25]] else (),
         )
         for *pair, found, hint in given
     ]
