@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vsr_kit.inspection import CHANGES, OUTCOMES
 from vsr_kit.questions import make_questions
 from vsr_kit.rooms import make_room
 from vsr_kit.videos import camera_walk, render
@@ -120,7 +121,7 @@ def test_frames_alone_take_a_walk_from_outside(world):
 def test_choosing_a_room_changes_everything_below(world):
     _rooms, rows, _clips = world
     view = inspector(world)
-    assert view.room.options == ("five", "eleven", "bare")
+    assert view.room.options == ("five", "eleven", "bare", "every room")
     assert view.row["scene_name"] == "five"
     before = view.player.picture.value
     view.room.value = "eleven"
@@ -251,6 +252,53 @@ def test_the_kits_own_parser_and_reward_are_used_by_default(world):
     assert "accuracy 1.00" in view.answers.value
     assert "accuracy 0.00" in view.answers.value
     assert "could not be read" in view.answers.value
+
+
+def test_questions_are_found_by_what_came_out_of_them(world):
+    rows = world[1]
+    right = {row["id"]: f"answer {row['ground_truth']}" for row in rows}
+    worse = right | {rows[2]["id"]: "answer nothing", rows[-1]["id"]: "lost for words"}
+    view = inspector(world, {"before": right, "after": worse})
+    there = {CHANGES[1], CHANGES[3], CHANGES[4], "right", "wrong", "unread"}
+    assert [value for _, value in view.only.options] == ["", *(k for k in (*CHANGES, *OUTCOMES) if k in there)]
+    view.room.value = "every room"
+    assert len(view.question.options) == len(rows)
+    view.only.value = "no longer right"
+    assert [index for _, index in view.question.options] == [2] and view.row is view.rows[2]
+    assert view.player.room.name == rows[2]["scene_name"]
+    view.only.value = "unread"
+    assert [index for _, index in view.question.options] == [len(rows) - 1]
+    assert view.player.room.name == rows[-1]["scene_name"] and view.player.frames is not None
+    view.room.value = "bare"
+    assert view.row is None and "no such question here" in view.answers.value
+    assert inspector(world, {"live": lambda row: "4"}).only.layout.display == "none"
+
+
+def test_buttons_go_on_to_the_next_question_and_to_any(world):
+    view = inspector(world)
+    places = [index for _, index in view.question.options]
+    view.on.click()
+    assert view.question.value == places[1]
+    view.back.click()
+    view.back.click()
+    assert view.question.value == places[-1]
+    for _ in range(20):
+        before = view.question.value
+        view.any.click()
+        assert view.question.value != before and view.question.value in places
+    view.room.value = "bare"
+    for button in (view.on, view.back, view.any):
+        button.click()
+    assert view.row is None
+
+
+def test_the_answers_shown_are_drawn_on_the_plan(world):
+    rows = world[1]
+    at = next(i for i, row in enumerate(rows) if row["question_type"] == "object_abs_distance")
+    view = inspector(world, {"before": {rows[at]["id"]: "7.5"}})
+    view.room.value = rows[at]["scene_name"]
+    view.question.value = at
+    assert "true " in view.player.plan.value and "7.5 m" in view.player.plan.value
 
 
 def test_without_a_live_model_there_is_no_button(world):

@@ -6,6 +6,6 @@ Left out: drawing, which is in `vsr_kit.widgets` and `vsr_kit.pages`.
 """
 
 from vsr_kit.inspection.sources import read_rollout_table
-from vsr_kit.inspection.table import CHANGES, OUTCOMES, SIGNS, Filter, Group, RolloutTable
+from vsr_kit.inspection.table import CHANGES, OUTCOMES, SIGNS, Filter, Group, RolloutTable, change_of
 
-__all__ = ["CHANGES", "OUTCOMES", "SIGNS", "Filter", "Group", "RolloutTable", "read_rollout_table"]
+__all__ = ["CHANGES", "OUTCOMES", "SIGNS", "Filter", "Group", "RolloutTable", "change_of", "read_rollout_table"]

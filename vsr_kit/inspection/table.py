@@ -207,7 +207,7 @@ class RolloutTable:
         for at in np.flatnonzero(labels == self.labels[0]):
             before.setdefault(ids[at], self.outcomes[at])
         for at in np.flatnonzero(labels != self.labels[0]):
-            found[at] = _change(before.get(ids[at], ""), self.outcomes[at])
+            found[at] = change_of(before.get(ids[at], ""), self.outcomes[at])
         return found
 
     def facet(self, name: str, rows: np.ndarray) -> dict[str, int]:
@@ -364,7 +364,8 @@ def _outcome(row: Mapping, scored: bool) -> str:
     return OUTCOMES[0] if paid >= 1 else OUTCOMES[1] if paid > 0 else OUTCOMES[2]
 
 
-def _change(before: str, after: str) -> str:
+def change_of(before: str, after: str) -> str:
+    """What became of an outcome: one of `CHANGES`, or nothing where there is none to compare with."""
     right, unread = OUTCOMES[0], OUTCOMES[3]
     if not before or not after:
         return ""

@@ -1,6 +1,8 @@
 """An inspector of answers: several models' answers to one question, beside the clip and the floor plan.
 
-Dropdowns choose a room, a question type, a question and whose answers to show; the display follows from them alone.
+Dropdowns choose a room or all of them, a question type, what came out, a question and whose answers to show; the
+display follows from them alone. What came out is told of the last checkpoint with stored answers, and, where there are
+two, against the first: which questions became right, or are no longer. Buttons go on to the next question, or any.
 Stored predictions appear at once; a live model is asked when the button is pressed, and its answer is kept. Model text
 is shown by `vsr_kit.plots.traces`, which escapes it.
 Left out: editing questions, and asking many at once (`vsr eval`).
@@ -9,6 +11,7 @@ Left out: editing questions, and asking many at once (`vsr eval`).
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -16,6 +19,7 @@ from html import escape
 import ipywidgets as ipw
 import numpy as np
 
+from vsr_kit.inspection import CHANGES, OUTCOMES, change_of
 from vsr_kit.plots import Html, traces
 from vsr_kit.plots.answer_marks import answer_marks
 from vsr_kit.plots.style import check_source, task_name
@@ -28,6 +32,7 @@ from vsr_kit.widgets.player import ClipPlayer, display_live_or_still
 
 _EVERY = "every type"
 _ALL = "all of them"
+_EVERYWHERE = "every room"
 
 Answers = Callable[[Mapping], str] | Mapping[str, str] | Iterable[Mapping]
 
@@ -37,7 +42,8 @@ class AnswerInspector:
 
     Attributes:
         view: the widget.
-        room, kind, question, checkpoint: its dropdowns; setting a `value` updates everything below.
+        room, kind, only, question, checkpoint: its dropdowns; setting a `value` updates everything below.
+        back, on, any: buttons: the question before, the one after, and one at random, of those that fit.
         player: the `ClipPlayer`.
     """
 
@@ -71,6 +77,7 @@ class AnswerInspector:
         self.source, self._read, self._rewards = check_source(source), read, rewards or accuracy_term
         self._ask = {name: answers for name, answers in checkpoints.items() if callable(answers)}
         self._known = {name: {} if callable(a) else stored_answers(name, a) for name, a in checkpoints.items()}
+        self._came_out = self._judged([name for name, a in checkpoints.items() if not callable(a)])
         self._quiet = False
         self._build(list(checkpoints))
         self._room_chosen()
@@ -79,7 +86,14 @@ class AnswerInspector:
         scenes = list(dict.fromkeys([*(row["scene_name"] for row in self.rows), *self.rooms]))
         wide = {"layout": ipw.Layout(width="min(98%, 860px)"), "style": {"description_width": "90px"}}
         half = {"layout": ipw.Layout(width="280px"), "style": {"description_width": "90px"}}
-        self.room = ipw.Dropdown(options=scenes, description="room", **half)
+        small = {"layout": ipw.Layout(width="104px")}
+        rooms = [*scenes, *[_EVERYWHERE] * bool(scenes)]
+        self.room = ipw.Dropdown(options=rooms, description="room", **half)
+        kinds = [kind for kind in (*CHANGES, *OUTCOMES) if any(kind in came for came in self._came_out.values())]
+        came_out = [("all", ""), *((kind, kind) for kind in kinds)]
+        self.only = ipw.Dropdown(options=came_out, description="came out", **half)
+        self.only.layout.display = "" if kinds else "none"
+        self.back, self.on, self.any = (ipw.Button(description=d, **small) for d in ("◀ Previous", "Next ▶", "Random"))
         self.kind = ipw.Dropdown(description="type", **half)
         self.checkpoint = ipw.Dropdown(options=[_ALL, *checkpoints], description="answers of", **half)
         self.question = ipw.Dropdown(description="question", **wide)
@@ -90,13 +104,18 @@ class AnswerInspector:
         for control, react in (
             (self.room, self._room_chosen),
             (self.kind, self._kind_chosen),
+            (self.only, self._kind_chosen),
             (self.question, self._question_chosen),
             (self.checkpoint, self._show_answers),
         ):
             control.observe(lambda change, react=react: None if self._quiet else react(), names="value")
         self.ask.on_click(lambda button: self.ask_now())
-        choices = ipw.HBox([self.room, self.kind, self.checkpoint], layout=ipw.Layout(flex_flow="row wrap"))
-        self.view = ipw.VBox([choices, self.question, self.player.view, self.ask, self.answers])
+        for button, places in ((self.back, lambda: -1), (self.on, lambda: 1), (self.any, self._anywhere)):
+            button.on_click(lambda pressed, places=places: self._go(places()))
+        wrapped = ipw.Layout(flex_flow="row wrap")
+        choices = ipw.HBox([self.room, self.kind, self.only, self.checkpoint], layout=wrapped)
+        steps = ipw.HBox([self.back, self.on, self.any, self.ask], layout=wrapped)
+        self.view = ipw.VBox([choices, self.question, steps, self.player.view, self.answers])
 
     @contextmanager
     def _quietly(self):
@@ -110,7 +129,7 @@ class AnswerInspector:
     # -- choosing ------------------------------------------------------------------------------------------------------
 
     def _room_chosen(self) -> None:
-        kinds = {row["question_type"] for row in self.rows if row["scene_name"] == self.room.value}
+        kinds = {row["question_type"] for row in self.rows if self.room.value in (row["scene_name"], _EVERYWHERE)}
         known = [k for k in QUESTION_TYPES if k in kinds] + sorted(kinds - set(QUESTION_TYPES))
         kept = self.kind.value
         with self._quietly():
@@ -119,16 +138,32 @@ class AnswerInspector:
         self._kind_chosen()
 
     def _kind_chosen(self) -> None:
-        of_room = [(i, row) for i, row in enumerate(self.rows) if row["scene_name"] == self.room.value]
-        fitting = [(i, row) for i, row in of_room if self.kind.value in ("", row["question_type"])]
+        of_room = [(i, row) for i, row in enumerate(self.rows) if self.room.value in (row["scene_name"], _EVERYWHERE)]
+        kind, only = self.kind.value, self.only.value
+        fitting = [(i, row) for i, row in of_room if kind in ("", row["question_type"])]
+        fitting = [(i, row) for i, row in fitting if not only or only in self._came_out[_key(row)]]
         with self._quietly():
             self.question.options = [(f"{n}. {_one_line(row)}", i) for n, (i, row) in enumerate(fitting, 1)]
             self.question.value = fitting[0][0] if fitting else None
         self._question_chosen()
 
+    def _go(self, by: int) -> None:
+        """Go on by some questions of the list, round and round."""
+        places = [index for _, index in self.question.options]
+        if places:
+            self.question.value = places[(places.index(self.question.value) + by) % len(places)]
+
+    def _anywhere(self) -> int:
+        """How far another question of the list is, at random."""
+        return random.randrange(1, max(2, len(self.question.options)))
+
+    @property
+    def scene(self) -> str:
+        """The room that is shown: the question's, else the chosen one."""
+        return str(self.row["scene_name"]) if self.row is not None else str(self.room.value)
+
     def _question_chosen(self) -> None:
-        row, scene = self.row, self.room.value
-        room = self.rooms.get(scene)
+        row, room = self.row, self.rooms.get(self.scene)
         objects = [name for name in (row or {}).get("objects") or () if room is not None and name in room.counts]
         self._asked_about = list(dict.fromkeys(objects))
         self._show_answers()
@@ -139,6 +174,23 @@ class AnswerInspector:
         return None if self.question.value is None else self.rows[self.question.value]
 
     # -- answers -------------------------------------------------------------------------------------------------------
+
+    def _judged(self, stored: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """By question, what came out of the last stored checkpoint, and what became of the first one's answer."""
+        found: dict[str, tuple[str, ...]] = {}
+        for row in self.rows:
+            outcomes = [self._outcome(self._known[name].get(_key(row)), row) for name in stored]
+            change = change_of(outcomes[0], outcomes[-1]) if len(outcomes) > 1 else ""
+            found[_key(row)] = tuple(filter(None, (*outcomes[-1:], change)))
+        return found
+
+    def _outcome(self, text: str | None, row: Mapping) -> str:
+        if text is None:
+            return ""
+        if self._read(text, row)[0] is None:
+            return OUTCOMES[3]
+        paid = next(iter(self._rewards(text, row).values()), 0.0)
+        return OUTCOMES[0] if paid >= 1 else OUTCOMES[1] if paid > 0 else OUTCOMES[2]
 
     def ask_now(self) -> None:
         """Ask the chosen live checkpoints about the chosen question; a failure is shown in place of an answer."""
@@ -166,7 +218,8 @@ class AnswerInspector:
     def answer_table(self) -> Html:
         """The chosen question with the answers known so far, as `plots.traces` shows them."""
         if (row := self.row) is None:
-            return Html(f"<p><i>There is no question about room {escape(str(self.room.value))}.</i></p>", "no question")
+            what = f"no question about room {self.room.value}" if not self.only.value else "no such question here"
+            return Html(f"<p><i>There is {escape(what)}.</i></p>", "no question")
         lines, notes = [], []
         for name in self._chosen():
             text = self._known[name].get(_key(row))
@@ -182,12 +235,12 @@ class AnswerInspector:
 
     def _show_answers(self) -> None:
         self.answers.value = self.answer_table().markup
-        row, room, plan = self.row, self.rooms.get(self.room.value), {}
+        row, room, plan = self.row, self.rooms.get(self.scene), {}
         if row is not None and room is not None:
             said = (self._known[name].get(_key(row)) for name in self._chosen())
             marks = answer_marks(row, room, [text for text in said if isinstance(text, str)])
             plan = {"marks": marks, "links": () if marks else linked(row, room)}
-        clip, path = self.clips.get(self.room.value), self.paths.get(self.room.value)
+        clip, path = self.clips.get(self.scene), self.paths.get(self.scene)
         self.player.show(clip, room, path=path, highlight=self._asked_about, **plan)
 
     # -- still ---------------------------------------------------------------------------------------------------------
