@@ -128,6 +128,8 @@ recipes/                    one file a paper; add() for your own
   ptst                      stages whose cap grows, and the phases of vsr train --recipe
   kit_questions             what the papers do not test
 inspection/                 what models wrote, to be looked through
+  outcomes                  right, partly right, wrong, unread; what a training changed
+  columns                   rows brought into one form
   table                     completions with facets, a filter, groups
   sources                   run folders, TRL's completions, other harnesses' samples
 plots/                      the figures of the notebooks

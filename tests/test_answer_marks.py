@@ -52,15 +52,21 @@ def test_a_distance_is_drawn_from_centre_to_centre_in_vsi_100ks_words():
         assert along == pytest.approx([0.6, 0.8])
 
 
-def test_a_distance_is_drawn_between_closest_points_in_vsi_benchs_words():
-    (truth,) = answer_marks(NEAR, THREE, [])
+@pytest.mark.parametrize("row", [NEAR, FAR | {"ground_truth": "3.6"}], ids=["its words", "other words"])
+def test_a_distance_between_closest_points_is_drawn_between_them_whatever_the_words(row):
+    (truth,) = answer_marks(row, THREE, [])
     assert (truth.start, truth.end) == ((0.5, 0.5), (2.5, 3.5))
     assert lengths([truth]) == pytest.approx([box_distance(*THREE.boxes[:2])])
 
 
 def test_an_answer_that_leaves_the_room_is_cut_off_and_says_so():
     _, far = answer_marks(FAR, THREE, ["250"])
-    assert far.text == "250 m (cut off)" and lengths([far]) == pytest.approx([10.0])
+    assert far.text == "250 m (cut off)" and lengths([far]) == pytest.approx([math.hypot(10, 10)])
+    corners = room(box("bed", -4.5, -4.5), box("tv", 4.5, 4.5))
+    truth, right = answer_marks(FAR | {"ground_truth": "12.7"}, corners, ["12.7"])
+    assert right.text == "12.7 m" and lengths([right]) == pytest.approx([12.7])
+    assert lengths([truth]) == pytest.approx([12.7], abs=0.1)
+    assert answer_marks(FAR, THREE, ["1" + "0" * 300])[1].text == "1e+300 m (cut off)"
     assert len(answer_marks(FAR, THREE, [str(n) for n in range(1, 9)])) == 1 + MOST_ANSWERS
 
 
@@ -91,6 +97,9 @@ def test_letters_are_told_as_their_words():
         (FAR | {"objects": None}, THREE),
         (FAR | {"question_type": "object_counting"}, THREE),
         (SIDE | {"objects": ["bed", "tv"]}, THREE),
+        (SIDE | {"ground_truth": ""}, THREE),
+        (FAR | {"ground_truth": "far"}, THREE),
+        ({key: value for key, value in FAR.items() if key != "ground_truth"}, THREE),
     ],
 )
 def test_what_is_no_place_is_not_drawn(row, there):
@@ -104,6 +113,19 @@ def test_closest_points_of_boxes_that_overlap_and_of_turned_ones():
     turned = box("b", 3, 0, ((half, half, 0), (-half, half, 0), (0, 0, 1)))
     a, b = closest(box("a", 0, 0), turned)
     assert tuple(a) == pytest.approx((0.5, 0)) and tuple(b) == pytest.approx((3 - half, 0))
+
+
+@pytest.mark.parametrize("options", [["A) left", "B) right"], ["(A) left", "(B) right"], ["left", "right"]])
+def test_options_are_read_however_they_are_lettered(options):
+    _, truth, said = answer_marks(SIDE | {"options": np.array(options), "ground_truth": "B"}, THREE, ["A"])
+    assert (truth.text, said.text) == ("true: right", "left")
+
+
+def test_the_middle_of_a_side_depends_on_how_many_there_are():
+    medium = SIDE | {"question_type": "object_rel_direction_medium", "ground_truth": "back"}
+    _, _, left = answer_marks(medium, THREE, ["left"])
+    way = math.degrees(math.atan2(*left.end[::-1])) - math.degrees(math.atan2(0.8, 0.6))
+    assert way % 360 == pytest.approx(67.5)
 
 
 @pytest.mark.parametrize("kind", QUESTION_TYPES)

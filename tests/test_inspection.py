@@ -114,11 +114,14 @@ def test_what_a_training_changed_is_told_question_by_question():
         for i, text in enumerate(texts)
     ]
     table = RolloutTable([*rows, {"id": 99, "label": "after", "prediction": "4", **COUNT}])
-    after = [*CHANGES[:4], CHANGES[4], CHANGES[4], ""]
+    after = [CHANGES[0], CHANGES[1], CHANGES[0], CHANGES[1], CHANGES[4], CHANGES[4], ""]  # right comes before readable
     assert list(table.changes) == [""] * 6 + after
-    assert list(table.select(Filter(change="no longer right"))) == [7]
+    assert list(table.select(Filter(change="no longer right"))) == [7, 9]
+    less = [{"id": 1, "label": label, "prediction": text, **COUNT} for label, text in (("a", "none"), ("b", "9"))]
+    assert list(RolloutTable(less).changes) == ["", "became readable"]
+    assert list(RolloutTable(less[::-1]).changes) == ["", "no longer readable"]
     assert table.labels == ["before", "after"] and table.facet("label", np.arange(13)) == {"after": 7, "before": 6}
-    assert table.steps == [] and len(table.groups(np.arange(13), "length")) == 7
+    assert table.steps == [] and len(table.groups(np.arange(13), "characters")) == 7
 
 
 def test_a_group_is_a_question_at_a_step_and_keeps_its_own_mean(table):
@@ -138,22 +141,23 @@ def test_rollouts_of_a_group_come_in_the_order_asked_for(table, order, wanted):
     (group, _) = table.groups(table.select(Filter(step=2)), "accuracy_reward", order)
     assert group.rows == wanted
     with pytest.raises(ValueError, match="order is 'by luck'"):
-        table.groups(np.arange(3), "length", "by luck")
+        table.groups(np.arange(3), "characters", "by luck")
 
 
 def test_what_was_not_measured_comes_last():
     rows = [{"id": "a", "completion": "x", "own_reward": value} for value in (None, 0.2, 0.9)]
     table = RolloutTable(rows)
     assert [table.groups(np.arange(3), "own_reward", order)[0].rows for order in ORDERS[1:3]] == [(2, 1, 0), (1, 2, 0)]
-    assert table.measures == ["own_reward", "length"] and "own_reward" not in table.row(0)
+    assert table.measures == ["own_reward", "characters"] and "own_reward" not in table.row(0)
 
 
 def test_bins_cover_everything_once(table):
     few = table.histogram(table.select(Filter(step=1)), "accuracy_reward")
     assert [(low, high) for low, high, _ in few] == [(v, v) for v in sorted({r["accuracy_reward"] for r in rollouts()})]
     assert sum(count for *_, count in few) == 4
-    many = RolloutTable([{"completion": "x" * n} for n in range(101)]).histogram(np.arange(101), "length")
-    assert len(many) == 10 and many[0][:2] == (0.0, 10.0) and [count for *_, count in many] == [10] * 9 + [11]
+    many = RolloutTable([{"completion": "x" * n} for n in range(101)]).histogram(np.arange(101), "characters")
+    assert len(many) == 10 and [count for *_, count in many] == [10] * 9 + [11]
+    assert many[0][0] == 0.0 and many[0][1] == pytest.approx(10) and many[0][1] < many[1][0] == 10.0
     bare = RolloutTable([{"completion": "x", "advantage": float("nan")}])
     assert bare.histogram(np.arange(1), "advantage") == []
 
@@ -181,7 +185,7 @@ def test_a_run_folder_is_read_with_its_mode(tmp_path):
     run.metrics({"step": 1})
     for table in (read_rollout_table(run), read_rollout_table(run.path), read_rollout_table(str(run.path))):
         assert len(table) == 10 and table.mode == "observe" and table.name == run.path.name
-        assert table.steps == [1, 2] and table.measures == ["accuracy_reward", "advantage", "length"]
+        assert table.steps == [1, 2] and table.measures == ["accuracy_reward", "advantage", "characters"]
     shipped = read_rollout_table(data_samples("reference_runs") / "grpo-vanilla-seed1")
     assert shipped.mode == "vanilla" and len(shipped.steps) > 10 and shipped.known_signs == []
 
@@ -257,4 +261,124 @@ def test_rows_and_files_of_rows_are_read(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing.jsonl is not there"):
         read_rollout_table(tmp_path / "nothing.jsonl")
     with pytest.raises(ValueError, match="neither a run folder nor a folder of completions"):
+        read_rollout_table(tmp_path)
+
+
+# -- what others' rows are like ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("measure", ["advantage", "accuracy_reward", "characters"])
+def test_a_bin_holds_what_its_bounds_leave(measure):
+    """Values on edges belong to one bin: what a bar says is what a filter with its bounds gives."""
+    rng = np.random.default_rng(0)
+    values = rng.integers(-8, 9, 300) / 8
+    rows = [{"completion": "x" * (10 + int(8 * v)), "advantage": v, "accuracy_reward": abs(v)} for v in values]
+    table = RolloutTable(rows)
+    for bins in (3, 7, 10):
+        made = table.histogram(np.arange(300), measure, bins)
+        assert sum(count for *_, count in made) == 300
+        for low, high, count in made:
+            assert len(table.select(Filter(measure=measure, low=low, high=high))) == count
+
+
+def test_what_was_not_recorded_of_a_row_is_read_from_its_text():
+    rows = [{**COUNT, "completion": "4", "accuracy_reward": paid} for paid in (1.0, None, True, float("nan"))]
+    assert list(RolloutTable(rows).outcomes) == ["right"] * 4
+    assert list(RolloutTable(pd.DataFrame(rows).convert_dtypes()).outcomes) == ["right"] * 4
+    empty = "<think></think> <answer>4</answer>"
+    signs = RolloutTable([{"completion": empty, "empty_thought": shown} for shown in (0.0, None, 1.0)])
+    assert list(signs.sign("empty thought")) == [False, True, True]
+
+
+@pytest.mark.parametrize("truth", ["four", "NA", " ", "nan", ""])
+def test_a_number_that_is_none_is_no_truth(truth):
+    table = RolloutTable([{**COUNT, "ground_truth": truth, "completion": "4"}, {**COUNT, "completion": "4"}])
+    assert list(table.outcomes) == ["", "right"]
+
+
+def test_lists_come_back_from_parquet_as_lists(tmp_path):
+    chain = "<think>from bed to tv: bed west 1.0 to tv east 1.0 is east 2.0, distance 2.0.</think> <answer>B</answer>"
+    row = {"question_type": "object_rel_distance", "question": "?", "options": ["A. tv", "B. bin"], "ground_truth": "A"}
+    path = tmp_path / "rows.parquet"
+    pd.DataFrame([row | {"objects": ["bed", "tv", "bin"], "completion": chain}]).to_parquet(path)
+    table = RolloutTable(pd.read_parquet(path))
+    assert table.row(0)["options"] == ["A. tv", "B. bin"] and table.row(0)["objects"] == ["bed", "tv", "bin"]
+    assert list(table.sign("answer contradicts chain")) == [False]
+
+
+def test_questions_are_told_apart_by_data_set_id_and_else_by_their_words():
+    rows = [{"id": i, "dataset": d, "question": q, "completion": "x"} for i, d, q in ((1, "a", "p"), (1, "b", "q"))]
+    assert [group.size for group in RolloutTable(rows).groups(np.arange(2), "characters")] == [1, 1]
+    nameless = [
+        {"id": i, "question": q, "completion": "x"} for i, q in ((None, "p"), (None, "q"), (7, "r"), (None, "p"))
+    ]
+    found = RolloutTable(nameless).groups(np.arange(4), "characters")
+    assert [(group.id, group.size) for group in found] == [("p", 2), ("q", 1), ("7", 1)]
+
+
+@pytest.mark.parametrize(
+    "rows, told",
+    [
+        ([{"completion": "x", "advantage": "high"}], "row 0: advantage is 'high', must be a number"),
+        ([{"completion": "x", "step": 3}, {"completion": "x", "step": "last"}], "row 1: step is 'last'"),
+        ([{"completion": "x", "step": 1.5}], "a step is 1.5, must be a whole number"),
+        ([{"completion": "x", "step": float("inf")}], "a step is inf"),
+        ([{"completion": "x", "step": -2}], "a step is -2"),
+        (pd.DataFrame([["x", "y"]], columns=["completion", "completion"]), "the field 'completion' more than once"),
+    ],
+)
+def test_what_is_no_number_and_what_is_there_twice_is_refused(rows, told):
+    with pytest.raises(ValueError, match=told):
+        RolloutTable(rows)
+
+
+def test_odd_columns_are_taken_as_they_are():
+    rows = [{"completion": None, "prediction": "b", 3: "x", "length": 7.0, "cut": True}, {"completion": "a\ud800"}]
+    table = RolloutTable(rows)
+    assert list(table.frame["completion"]) == ["b", "a?"] and "length" in table.measures and "cut" not in table.measures
+    assert table.row(0)["length"] == 7.0 and table.row(0)["3"] == "x" and "label" not in table.row(0)
+    named = pd.DataFrame({"completion": ["x", "y"], "label": pd.Categorical(["a", None])})
+    assert RolloutTable(named).labels == ["a", ""]
+    mixed = RolloutTable([{"completion": "x", "step": 3}, {"completion": "y", "step": None}])
+    assert mixed.row(0)["step"] == 3 and "step" not in mixed.row(1) and mixed.steps == [3]
+    assert list(RolloutTable([{"completion": "İx"}]).select(Filter(search="İX"))) == [0]
+
+
+@pytest.mark.parametrize("source", [None, 3])
+def test_what_is_no_source_is_refused(source, table):
+    with pytest.raises(ValueError, match="source is .*: give a run folder"):
+        read_rollout_table(source)
+    assert read_rollout_table(table) is table
+
+
+def test_every_text_of_a_sample_is_a_row_and_a_last_line_needs_no_end(tmp_path):
+    path = tmp_path / "samples.jsonl"
+    doc = {"id": 7, "dataset": "a", "question": "How many?", **COUNT}
+    lines = [{"doc": doc, "resps": [["4", "5"]]}, {"doc": doc | {"id": 8}, "resps": [["4"]]}]
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    table = read_rollout_table(path)
+    assert list(table.frame["completion"]) == ["4", "5", "4"] and list(table.frame["id"]) == ["7", "7", "8"]
+
+
+def test_a_tables_text_is_what_the_model_wrote(tmp_path):
+    path = tmp_path / "said.csv"
+    wrote = ["NA", "null", "4.50", "007", "4"]
+    options = ["[\"A. chef's table\", 'B. tv']", '["A. chef\'s table", "B. tv"]', "", "{}", "no list"]
+    frame = pd.DataFrame({"index": range(5), "category": "object_counting", "type": "x", "prediction": wrote})
+    frame.assign(candidates=options).to_csv(path, index=False)
+    table = read_rollout_table(path)
+    assert list(table.frame["completion"]) == wrote and set(table.frame["question_type"]) == {"object_counting"}
+    assert [table.row(at).get("options") for at in range(5)] == [["A. chef's table", "B. tv"]] * 2 + [None] * 3
+    path.write_text("")
+    with pytest.raises(ValueError, match="said.csv"):
+        read_rollout_table(path)
+
+
+def test_a_call_of_a_tool_says_nothing(tmp_path):
+    turns = [[{"role": "assistant", "content": None}, {"role": "assistant", "content": "4"}], None]
+    frame = pd.DataFrame({"step": [1, 1], "prompt": ["a", "a"], "completion": turns, "advantage": [0.0, 0.0]})
+    frame.to_parquet(tmp_path / "completions_00001.parquet")
+    assert list(read_rollout_table(tmp_path).frame["completion"]) == ["\n4", ""]
+    (tmp_path / "completions_00002.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(ValueError, match="completions_00002.parquet"):
         read_rollout_table(tmp_path)

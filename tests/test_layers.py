@@ -35,7 +35,7 @@ training: collapse profiles joints video_mixin callbacks grpo_trainer references
  supervised_trainers starting methods resuming run phases
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions ptst vision_r1
-inspection: table sources
+inspection: outcomes columns table sources
 plots: style marks svg canvas rooms scores sharing training steps answer_marks comparisons knobs tables
 widgets: live view player inspector browser knob
 exercises: cases course

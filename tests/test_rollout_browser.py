@@ -15,7 +15,7 @@ from vsr_kit.paths import data_samples
 from vsr_kit.rewards import accuracy_reward
 from vsr_kit.rooms import make_room
 from vsr_kit.widgets import Knob, RolloutBrowser
-from vsr_kit.widgets.browser import PAGE, objects_named
+from vsr_kit.widgets.browser import MOST_QUESTIONS, PAGE, objects_named
 from vsr_kit.widgets.player import WIDGET_MIME
 from vsr_kit.widgets.view import VIEW, as_view
 
@@ -93,7 +93,7 @@ def test_a_bar_narrows_to_its_bin_and_lets_go(browser):
     bars[-1].click()
     assert (browser.filter.low, browser.filter.high) == (values[-1], values[-1]) and shown(browser)[0] == counts[-1]
     assert [int(re.match(r"\d+", bar.tooltip)[0]) for bar in bars] == counts  # its own view it does not narrow
-    browser.measure.value = "length"  # bounds of another measure
+    browser.measure.value = "characters"  # bounds of another measure
     assert browser.filter.low is None and shown(browser)[0] == 40
     browser.measure.value = "accuracy_reward"
     bars[0].click()
@@ -166,7 +166,16 @@ def test_a_room_is_made_anew_from_its_name():
     for split in ("train", "val", "test"):
         rooms = split_rooms(3, split, seed=4)
         assert [room_named(room.name) for room in rooms] == rooms
-    for name in ("scene0011_00", "train-0-1", "train-0-00001/vsi-100k", "", "other-0-00001"):
+    names = (
+        "scene0011_00",
+        "train-0-1",
+        "train-0-00001/vsi-100k",
+        "",
+        "other-0-00001",
+        "train-0-000001",
+        "train-00-00001",
+    )
+    for name in (*names, "train-0-9999999", "train-0-٠٠٠٠١"):
         assert room_named(name) is None
 
 
@@ -209,3 +218,94 @@ def test_every_widget_that_is_displayed_keeps_its_keys(browser, monkeypatch):
         assert VIEW not in widget.view._dom_classes
         widget._ipython_display_()
         assert VIEW in widget.view._dom_classes
+
+
+def test_every_bar_says_how_many_it_leaves():
+    browser = RolloutBrowser([{"completion": "x" * n, "advantage": n % 7 / 7} for n in range(101)])
+    for measure in browser.table.measures:
+        browser.measure.value = measure
+        for bar in (bar for bar in browser.bars if bar.layout.display == ""):
+            count = int(re.match(r"\d+", bar.tooltip)[0])
+            bar.click()
+            assert shown(browser)[0] == count
+            bar.click()
+
+
+def test_with_all_steps_a_question_says_its_step(browser):
+    browser.all_steps.value = True
+    lines = [told for told, _ in browser.question.options]
+    assert len(set(lines)) == len(lines) == 8 and lines[0].startswith("step 1 ") and lines[-1].startswith("step 20 ")
+    browser.question.value = 4
+    assert "step 20" in browser.rollouts.value
+
+
+def test_the_chosen_question_is_kept_by_what_it_is(browser):
+    browser.question.value = 3
+    browser.search.value = ROWS[3]["question"][:30]  # leaves it, among others or alone
+    assert browser.group.id == ROWS[3]["id"]
+    browser.search.value = ""
+    assert browser.group.id == ROWS[3]["id"] and browser.question.value == 3
+
+
+def test_long_lists_say_that_they_go_on():
+    many = RolloutBrowser([{"completion": "x", "id": i} for i in range(MOST_QUESTIONS + 60)])
+    assert len(many.question.options) == MOST_QUESTIONS
+    assert f"the first {MOST_QUESTIONS} of {MOST_QUESTIONS + 60} questions are listed" in many.status.value
+    assert "are listed" not in RolloutBrowser([{"completion": "x", "id": i} for i in range(9)]).status.value
+
+
+def test_pages_end_where_the_rollouts_do(browser):
+    for button, wanted in ((browser.back, f"1 to {PAGE} of 10"), (browser.on, f"{PAGE + 1} to 10 of 10")):
+        for _ in range(4):
+            button.click()
+        assert browser.where.value == wanted and "<pre" in browser.rollouts.value
+    browser._bar_pressed(99)  # pressed before it was taken away
+
+
+@pytest.mark.parametrize(
+    "wrong, told",
+    [
+        (Filter(step=99, search="zz"), "step is 99: choose one of 1, 20"),
+        (Filter(measure="nonsense"), "measure is 'nonsense'"),
+        (Filter(outcome="zz"), "outcome is 'zz'"),
+        (Filter(sign="zz", step=1), "sign is 'zz'"),
+    ],
+)
+def test_looking_at_what_there_is_not_changes_nothing(browser, wrong, told):
+    before = browser.filter, browser.search.value, browser.step.value, browser.status.value
+    with pytest.raises(ValueError, match=told):
+        browser.look(wrong)
+    assert (browser.filter, browser.search.value, browser.step.value, browser.status.value) == before
+    browser.step.value = 1
+    assert shown(browser)[0] == 40
+
+
+def test_bounds_that_are_no_bin_are_named(browser):
+    browser.look(Filter(measure="characters", low=2, high=50))
+    assert "only at least 2 and at most 50; press Show all to let go" in browser.narrowed.value
+    browser.look(Filter())
+    assert "press a bar" in browser.narrowed.value
+
+
+def test_objects_are_whole_words():
+    room, names = split_rooms(1, "train")[0], ("bin", "cabinet", "washer", "dishwasher")
+    boxes = [replace(box, category=name) for box, name in zip(room.boxes[:4], names, strict=True)]
+    small = replace(room, boxes=tuple(boxes))
+    for question, wanted in (
+        ("What is the distance between the cabinet and the bin (in meters)?", ["cabinet", "bin"]),
+        ("Estimate the size of the combined space.", []),
+        ("Which is closer, the dishwasher or the washer?", ["dishwasher", "washer"]),
+        ("How many bin(s) in the room?", ["bin"]),
+    ):
+        assert objects_named({"question": question}, small) == wanted
+
+
+def test_every_bar_of_a_shipped_run_says_how_many_it_leaves():
+    browser = RolloutBrowser(data_samples("reference_runs") / "grpo-observe-seed1", shown_as="shipped")
+    for step in (1, browser.table.steps[-1]):
+        browser.step.value = step
+        for measure in browser.table.measures:
+            browser.measure.value = measure
+            rows = browser.table.select(Filter(step=step))
+            for low, high, count in browser.table.histogram(rows, measure):
+                assert len(browser.table.select(Filter(step=step, measure=measure, low=low, high=high))) == count

@@ -5,7 +5,6 @@ import pytest
 
 from vsr_kit.claims.recipe import BENCH_SET, Condition
 from vsr_kit.evaluation import difference, intervals, score
-from vsr_kit.prompts import parse_answer
 from vsr_kit.rewards import accuracy_reward
 from vsr_kit.study import Study, answers, comparisons, verdict
 from vsr_kit.study.evidence import COLUMNS, Evidence
@@ -88,9 +87,10 @@ def test_answers_before_and_after_a_training_are_one_table(shipped):
     assert table.labels == ["base", "grpo-vanilla"] and len(table) == len(base) + len(run)
     assert list(table.frame["completion"]) == [row["prediction"] for row in [*base, *run]]
     paid = [[accuracy_reward(row["prediction"], row) for row in rows] for rows in (base, run)]
-    read = [[parse_answer(row["prediction"], row).value is not None for row in rows] for rows in (base, run)]
-    pairs = [(a, b) for a, b, *both in zip(*paid, *read, strict=True) if all(both)]
+    pairs = list(zip(*paid, strict=True))
     counts = table.facet("change", np.arange(len(table)))
     assert counts["became right"] == sum(a < 1 == b for a, b in pairs) > 50
     assert counts["no longer right"] == sum(b < 1 == a for a, b in pairs) > 20
     assert table.mode == "vanilla" and table.name == "base and grpo-vanilla-seed1"
+    with pytest.raises(ValueError, match="before is 'sft', the variant itself"):
+        shipped.answer_table("sft", "sft")

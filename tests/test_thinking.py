@@ -95,11 +95,14 @@ def test_answers_are_sorted_into_bins_by_their_tokens():
         for i, text in enumerate("2239")
     ]
     found = right_by_length(rows, [1, 136, 137, 500], [136, 272])
-    assert found["1 to 136"] == (2, 100.0) and list(found) == ["1 to 136", "137 to 272", "above 272"]
+    assert found["up to 136"] == (2, 100.0) and list(found) == ["up to 136", "137 to 272", "above 272"]
     assert found["137 to 272"][0] == 1 and found["137 to 272"][1] < 100 and found["above 272"] == (1, 0.0)
     assert math.isnan(right_by_length(rows, [1] * 4, [136])["above 136"][1])
     with pytest.raises(ValueError, match="shorter"):
         right_by_length(rows, [1, 2], [136])
+    for edges in ([], [200, 100], [0, 5], [5, 5]):
+        with pytest.raises(ValueError, match="each above the one before it"):
+            right_by_length(rows, [1] * 4, edges)
 
 
 def test_shares_are_all_that_a_table_shows():

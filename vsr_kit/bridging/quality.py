@@ -25,6 +25,7 @@ from vsr_kit.bridging.chains import (
     read_chain,
 )
 from vsr_kit.prompts import answer_choices, parse_answer, same_answer
+from vsr_kit.prompts.templates import has_options
 from vsr_kit.questions.geometric import side_of
 from vsr_kit.questions.types import DIRECTION_TYPES, NUMERIC_TYPES
 from vsr_kit.rooms import Room, room_position
@@ -100,7 +101,7 @@ def _follows(text: str, thought: str, chain: Chain, row: Mapping) -> bool | None
     concluded = conclusion(thought, chain, row)
     if concluded is None:
         return None
-    kind = "number" if row["question_type"] in NUMERIC_TYPES else "letter" if row.get("options") else "word"
+    kind = "number" if row["question_type"] in NUMERIC_TYPES else "letter" if has_options(row) else "word"
     given = parse_answer(text, row).value
     return given is not None and same_answer(given, concluded, kind)
 

@@ -132,9 +132,12 @@ def split_rooms(n: int, split: str, seed: int = 0) -> list[Room]:
 
 
 def room_named(name: str) -> Room | None:
-    """The procedural room that `split_rooms` gives this name, made anew; None for any other name."""
-    found = re.fullmatch(rf"({'|'.join(SPLITS)})-(\d+)-(\d{{5,}})", name)
-    if found is None:
+    """The procedural room that `split_rooms` gives this name, made anew; None for any other name.
+
+    Rooms beyond the first million of a split take too long to be counted to, and have none.
+    """
+    found = re.fullmatch(rf"({'|'.join(SPLITS)})-([0-9]{{1,9}})-([0-9]{{5,6}})", name)
+    if found is None or name != f"{found[1]}-{int(found[2])}-{int(found[3]):05d}":
         return None
     split, seed, at = found[1], int(found[2]), int(found[3])
     return make_room(_room_states(split, seed, at + 1)[at], name)

@@ -5,7 +5,8 @@ completions, and samples of lmms-eval and VLMEvalKit into it.
 Left out: drawing, which is in `vsr_kit.widgets` and `vsr_kit.pages`.
 """
 
+from vsr_kit.inspection.outcomes import CHANGES, OUTCOMES, change_of
 from vsr_kit.inspection.sources import read_rollout_table
-from vsr_kit.inspection.table import CHANGES, OUTCOMES, SIGNS, Filter, Group, RolloutTable, change_of
+from vsr_kit.inspection.table import SIGNS, Filter, Group, RolloutTable
 
 __all__ = ["CHANGES", "OUTCOMES", "SIGNS", "Filter", "Group", "RolloutTable", "change_of", "read_rollout_table"]

@@ -9,15 +9,17 @@ Left out: other benchmarks' scores; what is no VSI-Bench row is shown as it is.
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 
+from vsr_kit.data import read_records
 from vsr_kit.evaluation.scorers import read_predictions
-from vsr_kit.files import check_seal, read_lines
+from vsr_kit.files import reading
 from vsr_kit.inspection.table import RolloutTable
 from vsr_kit.runs import RunFolder
 from vsr_kit.runs.reading import RecordedRun
@@ -27,7 +29,10 @@ _COLUMNS = {"index": "id", "answer": "ground_truth", "category": "question_type"
 _COLUMNS |= {"type": "question_type", "video": "scene_name"}
 
 
-def read_rollout_table(source: RecordedRun | str | Path | Sequence[Mapping], name: str = "") -> RolloutTable:
+Source: TypeAlias = RolloutTable | RecordedRun | str | Path | pd.DataFrame | Sequence[Mapping]
+
+
+def read_rollout_table(source: Source, name: str = "") -> RolloutTable:
     """Completions of a run, or of a file of answers, as a table.
 
     Args:
@@ -40,10 +45,14 @@ def read_rollout_table(source: RecordedRun | str | Path | Sequence[Mapping], nam
         FileNotFoundError: there is nothing at the path.
         ValueError: nothing is recorded there, or it is none of these.
     """
+    if isinstance(source, RolloutTable):
+        return source
     if isinstance(source, RecordedRun):
         return _of_run(source, name)
-    if not isinstance(source, (str, Path)):
+    if isinstance(source, (Sequence, pd.DataFrame)) and not isinstance(source, str):
         return RolloutTable(source, name or "rows")
+    if not isinstance(source, (str, Path)):
+        raise ValueError(f"source is {source!r}: give a run folder or its path, a file of answers, or rows")
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there: give a run folder, TRL's completions, or a file of answers")
@@ -66,7 +75,10 @@ def _of_run(run: RecordedRun, name: str) -> RolloutTable:
 
 
 def _of_trl(files: Sequence[Path]) -> pd.DataFrame:
-    frames = [pd.read_parquet(file) for file in files]
+    frames = []
+    for file in files:
+        with reading(file):
+            frames.append(pd.read_parquet(file))
     for file, each in zip(files, frames, strict=True):
         if missing := [column for column in ("prompt", "completion") if column not in each]:
             raise ValueError(f"{file} has no column {missing[0]!r}: it is none of TRL's logs of completions")
@@ -80,13 +92,15 @@ def _turns(value: Any, last: bool = False) -> str:
     """The text of a prompt or a completion: it is text, or turns whose content is text or blocks."""
     if isinstance(value, str):
         return value
+    if value is None or isinstance(value, float):  # none, as pandas has it
+        return ""
     turns = [_content(turn["content"]) for turn in value if isinstance(turn, Mapping) and "content" in turn]
     return turns[-1] if last and turns else "\n".join(turns)
 
 
 def _content(content: Any) -> str:
-    if isinstance(content, str):
-        return content
+    if content is None or isinstance(content, str):  # a call of a tool says nothing
+        return content or ""
     blocks = [block for block in content if isinstance(block, Mapping)]
     return "\n".join(str(block["text"]) for block in blocks if block.get("text"))
 
@@ -94,43 +108,53 @@ def _content(content: Any) -> str:
 def _of_file(path: Path) -> Sequence[Mapping] | pd.DataFrame:
     if path.suffix in (".csv", ".tsv", ".xlsx"):
         return _of_vlmevalkit(path)
-    if path.suffix == ".jsonl" and (first := next(iter(read_lines(path)), None)) and "doc" in first:
-        return [_of_lmms_eval(path, i, line) for i, line in enumerate(read_lines(check_seal(path)), 1)]
+    if path.suffix == ".jsonl":
+        lines = [record for _, record in read_records(path, "samples of lmms-eval, or rows with a prediction")]
+        if lines and isinstance(lines[0], dict) and "doc" in lines[0]:
+            return [row for number, line in enumerate(lines, 1) for row in _of_lmms_eval(path, number, line)]
     return read_predictions(path)
 
 
-def _of_lmms_eval(path: Path, number: int, line: Mapping) -> dict:
-    """VSI-Bench's row with what the model wrote, before a filter cut it where that is kept."""
-    said: Any = line.get("resps") or line.get("filtered_resps")
-    while isinstance(said, list) and said:
-        said = said[0]
-    if not isinstance(said, str) or not isinstance(line["doc"], Mapping):
+def _of_lmms_eval(path: Path, number: int, line: Any) -> list[dict]:
+    """VSI-Bench's row with each text that the model wrote, before a filter cut it where that is kept."""
+    said = _texts(line.get("resps") or line.get("filtered_resps")) if isinstance(line, Mapping) else []
+    if not said or not isinstance(line.get("doc"), Mapping):
         rule = "it needs `doc` with the question, and text in `resps` or `filtered_resps`"
         raise ValueError(f"{path}, line {number} is no sample of lmms-eval: {rule}")
     row = {"id": line.get("doc_id", number), "ground_truth": line.get("target"), **line["doc"]}
-    return row | {"prediction": said}
+    return [row | {"prediction": text} for text in said]
+
+
+def _texts(said: Any) -> list[str]:
+    """Texts, however deep lists of lists hold them."""
+    if isinstance(said, list):
+        return [text for part in said for text in _texts(part)]
+    return [said] if isinstance(said, str) else []
 
 
 def _of_vlmevalkit(path: Path) -> pd.DataFrame:
-    if path.suffix == ".xlsx":
-        frame = pd.read_excel(path)
-    else:
-        frame = pd.read_csv(path, sep="," if path.suffix == ".csv" else "\t")
+    as_text: dict[str, Any] = {"dtype": str, "keep_default_na": False}  # "NA" and "4.50" are what a model wrote
+    with reading(path):
+        if path.suffix == ".xlsx":
+            frame = pd.read_excel(path, **as_text)
+        else:
+            frame = pd.read_csv(path, sep="," if path.suffix == ".csv" else "\t", **as_text)
     if "prediction" not in frame:
         raise ValueError(f"{path} has the columns {', '.join(map(str, frame.columns))}: `prediction` is missing")
-    frame = frame.rename(columns={old: new for old, new in _COLUMNS.items() if old in frame and new not in frame})
+    for old, new in _COLUMNS.items():
+        if old in frame and new not in frame:
+            frame = frame.rename(columns={old: new})
     if "options" in frame:
         frame["options"] = [_options(value) for value in frame["options"]]
-    frame["prediction"] = frame["prediction"].where(frame["prediction"].notna(), "").astype(str)
     return frame
 
 
-def _options(value: Any) -> list[str] | None:
+def _options(value: str) -> list[str] | None:
     """Options as a list; a table has them as JSON, or as Python writes a list."""
-    if not isinstance(value, str):
-        return None
-    try:
-        found = json.loads(value.replace("'", '"'))
-    except json.JSONDecodeError:
-        return None
+    found = None
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found = found or read(value)
+        except (ValueError, SyntaxError):
+            continue
     return [str(option) for option in found] if isinstance(found, list) and found else None

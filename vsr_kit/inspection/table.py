@@ -12,6 +12,7 @@ Left out: drawing, and editing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,19 +21,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vsr_kit.prompts import parse_answer
+from vsr_kit.inspection.columns import CHARACTERS, KEY, make_frame
+from vsr_kit.inspection.outcomes import CHANGES, OUTCOMES, change_of, has_truth, outcome_of
 from vsr_kit.questions import QUESTION_TYPES
-from vsr_kit.rewards import accuracy_reward
 from vsr_kit.rewards.detectors import DETECTORS, reward_columns
 from vsr_kit.validation import one_of
 
-OUTCOMES = ("right", "partly right", "wrong", "unread")
-CHANGES = ("became right", "no longer right", "became readable", "no longer readable", "neither")
 SIGNS = ("empty thought", "repeated tags", "repeated words", "answer contradicts chain")
 FACETS = ("question_type", "outcome", "sign", "change", "label")
 ORDERS = ("as recorded", "highest first", "lowest first", "longest first", "shortest first")
 _MOST_KEPT = 32  # parts of filters whose rows are remembered
-_TEXT = ("completion", "question", "ground_truth", "question_type", "scene_name", "label")
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,7 @@ class Group:
     Attributes:
         rows: places of its rows in the table, in the order asked for.
         id, question, question_type: of the question.
+        step: of the training; None of answers that belong to none.
         mean: of the measure over the whole group, whatever a filter leaves of it; nan where nothing was measured.
         size: of the whole group.
     """
@@ -73,6 +72,7 @@ class Group:
     id: str
     question: str
     question_type: str
+    step: int | None
     mean: float
     size: int
 
@@ -83,7 +83,7 @@ class RolloutTable:
     Attributes:
         name: of the run, or of whatever it is.
         frame: a column a field; see the constructor.
-        measures: columns that can be drawn and sorted by: rewards, the advantage, `length` in characters.
+        measures: columns that can be drawn and sorted by: rewards, the advantage, the length in characters.
     """
 
     def __init__(self, rows: Sequence[Mapping] | pd.DataFrame, name: str = "rollouts", mode: str = "think") -> None:
@@ -96,21 +96,14 @@ class RolloutTable:
             mode: which tags make a thought, for signs that were not recorded.
 
         Raises:
-            ValueError: no rows, or rows without text.
+            ValueError: no rows, rows without text, fields named twice, or a step or a reward that is no number.
         """
-        frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
-        if frame.empty:
-            raise ValueError(f"{name} has no completions: record some, or name another run")
-        if "completion" not in frame.columns and "prediction" in frame.columns:
-            frame = frame.rename(columns={"prediction": "completion"})
-        if "completion" not in frame.columns:
-            raise ValueError(f"rows of {name} have {', '.join(map(str, frame.columns))}: `completion` is missing")
+        self.frame = make_frame(rows, name)
         self.name, self.mode = name, mode
         self._signs: dict[str, np.ndarray] = {}
         self._kept: dict[tuple[str, Any], np.ndarray] = {}
         self._codes: dict[str, tuple[np.ndarray, list[str]]] = {}
-        self.frame = _completed(frame.reset_index(drop=True))
-        self.measures = [*self._rewards(), *(["advantage"] if "advantage" in self.frame else []), "length"]
+        self.measures = [*self._rewards(), *(["advantage"] if "advantage" in self.frame else []), CHARACTERS]
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -118,8 +111,11 @@ class RolloutTable:
     def row(self, at: int) -> dict[str, Any]:
         """A row as `plots.traces` takes it: fields that are there, and its rewards."""
         found = {key: value for key, value in self.frame.iloc[at].to_dict().items() if not _missing(value)}
-        found.pop("length", None)
-        return found
+        if not found["label"]:
+            del found["label"]
+        if "step" in found:
+            found["step"] = int(found["step"])
+        return {key: value for key, value in found.items() if key not in (KEY, CHARACTERS)}
 
     @cached_property
     def steps(self) -> list[int]:
@@ -138,16 +134,16 @@ class RolloutTable:
         """Of every row one of `OUTCOMES`; empty where there is no question type to read an answer by."""
         kinds, truths = self.frame["question_type"].tolist(), self.frame["ground_truth"].tolist()
         recorded = "accuracy_reward" in self.frame
-        paid = self.frame["accuracy_reward"].tolist() if recorded else [0.0] * len(self)
+        paid = self.frame["accuracy_reward"].tolist() if recorded else [math.nan] * len(self)
         rows = self._to_read
         found = np.empty(len(self), object)
         for at, (kind, truth, earned) in enumerate(zip(kinds, truths, paid, strict=True)):
-            if kind not in QUESTION_TYPES or not truth:
+            if not has_truth(kind, truth):
                 found[at] = ""
             elif earned > 0:
                 found[at] = OUTCOMES[0] if earned >= 1 else OUTCOMES[1]
             else:  # nothing was earned, or nothing recorded: only the text tells
-                found[at] = _outcome(rows[at], scored=recorded)
+                found[at] = outcome_of(rows[at], scored=earned == 0)
         return found
 
     @cached_property
@@ -178,9 +174,12 @@ class RolloutTable:
         return [name for name in SIGNS if name in self._signs or name.replace(" ", "_") in self.frame]
 
     def _detected(self, detector: str) -> np.ndarray:
-        if detector in self.frame:
-            return self.frame[detector].to_numpy() == 1
-        return np.asarray([DETECTORS[detector](text, self.mode) for text in self.frame["completion"]], bool)
+        """A sign as it was recorded, looked for in the text where it was not."""
+        known = self.frame[detector].to_numpy() if detector in self.frame else np.full(len(self), np.nan)
+        found = known == 1
+        for at in np.flatnonzero(np.isnan(known)):
+            found[at] = DETECTORS[detector](self.frame["completion"].iat[at], self.mode)
+        return found
 
     def _contradicts(self) -> np.ndarray:
         from vsr_kit.bridging.quality import answer_follows
@@ -202,7 +201,7 @@ class RolloutTable:
         found = np.full(len(self), "", object)
         if len(self.labels) < 2:
             return found
-        ids, labels = self.frame["id"].to_numpy(), self.frame["label"].to_numpy()
+        ids, labels = self.frame[KEY].to_numpy(), self.frame["label"].to_numpy()
         before: dict[str, str] = {}
         for at in np.flatnonzero(labels == self.labels[0]):
             before.setdefault(ids[at], self.outcomes[at])
@@ -240,7 +239,7 @@ class RolloutTable:
 
     @cached_property
     def _searched(self) -> pd.Series:
-        return (self.frame["completion"] + "\n" + self.frame["question"]).str.lower()
+        return (self.frame["completion"] + "\n" + self.frame["question"]).str.casefold()
 
     def select(self, chosen: Filter) -> np.ndarray:
         """Places of the rows that a filter leaves, in the table's order.
@@ -248,6 +247,8 @@ class RolloutTable:
         Raises:
             ValueError: an outcome, sign, change or measure that there is not.
         """
+        if chosen.measure:
+            one_of("measure", chosen.measure, self.measures)
         parts = ("search", "question_type", "outcome", "sign", "change", "label", "step")
         closed = [(part, getattr(chosen, part)) for part in parts if getattr(chosen, part) not in ("", None)]
         if chosen.measure and (chosen.low, chosen.high) != (None, None):
@@ -264,7 +265,7 @@ class RolloutTable:
     def _left_by(self, part: str, value: Any) -> np.ndarray:
         """Whether each row is left by one part of a filter."""
         if part == "search":
-            return self._searched.str.contains(value.lower(), regex=False).to_numpy()
+            return self._searched.str.contains(value.casefold(), regex=False).to_numpy()
         if part == "sign":
             return self.sign(value)
         if part == "bounds":
@@ -284,7 +285,8 @@ class RolloutTable:
     def histogram(self, rows: np.ndarray, measure: str, bins: int = 10) -> list[tuple[float, float, int]]:
         """Bins of a measure over all rows, each with how many of some rows lie in it: (low, high, count).
 
-        Few values have a bin each; the last bin includes its high end. Empty where nothing was measured.
+        Both ends belong to a bin, as to a `Filter`'s bounds: the next bin begins just above. Few values have a bin
+        each. Empty where nothing was measured.
         """
         values = self.values(measure)
         there = values[np.isfinite(values)]
@@ -294,8 +296,12 @@ class RolloutTable:
         if len(kinds) <= bins:
             return [(float(v), float(v), int((values[rows] == v).sum())) for v in kinds]
         edges = np.linspace(kinds[0], kinds[-1], bins + 1)
-        counts, _ = np.histogram(values[rows][np.isfinite(values[rows])], edges)
-        return [(float(edges[i]), float(edges[i + 1]), int(counts[i])) for i in range(bins)]
+        ends = [*(np.nextafter(edge, -np.inf) for edge in edges[1:-1]), edges[-1]]
+        some = values[rows]
+        return [
+            (float(low), float(high), int(((some >= low) & (some <= high)).sum()))
+            for low, high in zip(edges[:-1], ends, strict=True)
+        ]
 
     def by_step(self, rows: np.ndarray, measure: str) -> dict[int, tuple[float, int]]:
         """By step, the mean of a measure over some rows, and how many they are; steps without any are left out."""
@@ -310,20 +316,21 @@ class RolloutTable:
         A group's mean and size are of all its rows, since an advantage is relative to all of them.
         """
         one_of("order", order, ORDERS)
-        values, lengths = self.values(measure), self.frame["length"].to_numpy()
+        values, lengths = self.values(measure), self.frame[CHARACTERS].to_numpy()
         found = []
         for key, own in _by_key(self._keys[rows], rows).items():
             whole = self._members[key]
             mean = float(np.nanmean(values[whole])) if np.isfinite(values[whole]).any() else float("nan")
             first = self.frame.iloc[own[0]]
-            rest = (str(first["question"]), str(first["question_type"]), mean, len(whole))
+            step = None if np.isnan(first["step"]) else int(first["step"])
+            rest = (str(first["question"]), str(first["question_type"]), step, mean, len(whole))
             found.append(Group(tuple(_ordered(own, order, values, lengths)), str(first["id"]), *rest))
         return found
 
     @cached_property
     def _keys(self) -> np.ndarray:
         """A number for each row's group: rows of one question, at one step where there are steps."""
-        named = ["id"] if not self.steps else ["step", "id"]
+        named = [KEY] if not self.steps else ["step", KEY]
         return self.frame.groupby(named, sort=False, dropna=False).ngroup().to_numpy()
 
     @cached_property
@@ -332,7 +339,7 @@ class RolloutTable:
 
     def _rewards(self) -> list[str]:
         """Columns that are rewards, by the first row that has each."""
-        numbers = self.frame.select_dtypes("number").columns.drop(["length"], errors="ignore")
+        numbers = self.frame.select_dtypes("number").columns.drop([CHARACTERS])
         first = {name: 0.0 for name in numbers if self.frame[name].notna().any()}
         return list(reward_columns(first))
 
@@ -340,40 +347,6 @@ class RolloutTable:
 def without(chosen: Filter, *parts: str) -> Filter:
     """A filter with some of its parts open."""
     return replace(chosen, **{part: getattr(Filter(), part) for part in parts})
-
-
-def _completed(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with every field that the table reads, text as text."""
-    frame = frame.copy()
-    for name in _TEXT:
-        column = frame[name] if name in frame else pd.Series([""] * len(frame), index=frame.index)
-        frame[name] = column.where(column.notna(), "").astype(str)
-    if "id" not in frame:
-        frame["id"] = frame["question"].where(frame["question"] != "", frame.index.astype(str))
-    frame["id"] = frame["id"].astype(str)
-    frame["step"] = pd.to_numeric(frame["step"], errors="coerce") if "step" in frame else np.nan
-    frame["length"] = frame["completion"].str.len()
-    return frame
-
-
-def _outcome(row: Mapping, scored: bool) -> str:
-    """The outcome of a row that earned nothing (`scored`), or of one whose accuracy was not recorded."""
-    if parse_answer(row["completion"], row).value is None:
-        return OUTCOMES[3]
-    paid = 0.0 if scored else accuracy_reward(row["completion"], row)
-    return OUTCOMES[0] if paid >= 1 else OUTCOMES[1] if paid > 0 else OUTCOMES[2]
-
-
-def change_of(before: str, after: str) -> str:
-    """What became of an outcome: one of `CHANGES`, or nothing where there is none to compare with."""
-    right, unread = OUTCOMES[0], OUTCOMES[3]
-    if not before or not after:
-        return ""
-    if after == before:
-        return CHANGES[4]
-    if unread in (before, after):
-        return CHANGES[2] if before == unread else CHANGES[3]
-    return CHANGES[0] if after == right else CHANGES[1] if before == right else CHANGES[4]
 
 
 def _by_key(keys: np.ndarray, rows: np.ndarray) -> dict[int, list[int]]:

@@ -1,9 +1,9 @@
 """The right answer and what was answered, as lines on a floor plan: distances at their length, directions as rays.
 
-A distance goes from centre to centre where the question is in VSI-100k's words, and between the closest points of the
-two objects in VSI-Bench's, both as seen from above. What was answered starts at the same place, in the same direction,
-as long as the answer says. A direction is seen from the first object, facing the second: a ray to the third, and a ray
-into the middle of each side that was answered.
+A distance goes from centre to centre or between the closest points of the two objects, whichever comes nearer to the
+truth (the words of a question do not tell: some are labelled otherwise), both as seen from above. What was answered
+stands beside it, in the same direction, as long as the answer says. A direction is seen from the first object, facing
+the second: a ray to the third, and a ray into the middle of each side that was answered.
 Left out: questions whose answer is no place on the plan.
 """
 
@@ -15,15 +15,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from vsr_kit.inspection.outcomes import has_truth
 from vsr_kit.plots.rooms import Mark
-from vsr_kit.prompts import parse_answer
+from vsr_kit.prompts import answer_choices, parse_answer
 from vsr_kit.questions.types import DIRECTION_TYPES
-from vsr_kit.rooms import Box, Room
+from vsr_kit.rooms import Box, Room, box_distance, center_distance
 
 MOST_ANSWERS = 4  # different ones, the most frequent first
 _APART_M, _RAY_M = 0.22, 1.1
-_TURNS = {"left": 90, "right": -90, "back": 180, "front-left": 45, "front-right": -45, "back-left": 135}
-_TURNS["back-right"] = -135
+# Degrees from ahead to the middle of each side, by how many sides there are.
+_HALF, _THIRD = {"left": 90.0, "right": -90.0}, {"left": 67.5, "right": -67.5, "back": 180.0}
+_QUARTER = {"front-left": 45.0, "front-right": -45.0, "back-left": 135.0, "back-right": -135.0}
+_TURNS = dict(zip(DIRECTION_TYPES, (_HALF, _THIRD, _QUARTER), strict=True))
 
 
 def answer_marks(row: Mapping, room: Room, answers: Sequence[str]) -> tuple[Mark, ...]:
@@ -35,9 +38,11 @@ def answer_marks(row: Mapping, room: Room, answers: Sequence[str]) -> tuple[Mark
         answers: texts of a model, as many as there are.
 
     Returns:
-        The truth before answers; nothing where an object of the question does not stand in the room exactly once.
+        The truth before answers; nothing where an object of the question does not stand in the room exactly once, or
+        where there is no truth.
     """
-    kind, boxes = row.get("question_type"), [room.unique.get(name) for name in row.get("objects") or ()]
+    names = row.get("objects")
+    kind, boxes = row.get("question_type"), [room.unique.get(name) for name in ([] if names is None else names)]
     if kind == "object_abs_distance" and len(boxes) == 2:
         draw = _distance
     elif kind in DIRECTION_TYPES and len(boxes) == 3:
@@ -45,7 +50,7 @@ def answer_marks(row: Mapping, room: Room, answers: Sequence[str]) -> tuple[Mark
     else:
         return ()
     there = [box for box in boxes if box is not None]
-    if len(there) < len(boxes):
+    if len(there) < len(boxes) or not has_truth(kind, str(row.get("ground_truth") or "")):
         return ()
     read = Counter(parse_answer(text, row).value for text in answers)
     read.pop(None, None)
@@ -54,15 +59,18 @@ def answer_marks(row: Mapping, room: Room, answers: Sequence[str]) -> tuple[Mark
 
 def _distance(row: Mapping, room: Room, boxes: Sequence[Box], answers: Sequence[tuple]) -> list[Mark]:
     centres = [np.asarray(box.center[:2], float) for box in boxes]
-    start, end = closest(*boxes) if "closest point" in str(row["question"]) else centres
+    truth = float(row["ground_truth"])
+    conventions = ((box_distance(*boxes), closest(*boxes)), (center_distance(*boxes), centres))
+    start, end = min(conventions, key=lambda one: abs(one[0] - truth))[1]
     way = end - start if math.dist(start, end) > 1e-6 else centres[1] - centres[0]
     along = way / max(float(np.hypot(*way)), 1e-6)
     aside = np.array([-along[1], along[0]])
     marks = [_mark(start, end, f"true {row['ground_truth']} m", "truth")]
-    farthest = float(np.ptp(room.shell.plan(), axis=0).max())  # what reaches beyond it would make the room tiny
+    # what reaches beyond the room would make it tiny
+    farthest = max(float(np.hypot(*np.ptp(room.shell.plan(), axis=0))), float(np.hypot(*way)))
     for place, (value, count) in enumerate(answers, 1):
         begin, length = start + aside * _APART_M * place, max(float(value), 0.0)
-        told = f"{value} m{_times(count)}" + (" (cut off)" if length > farthest else "")
+        told = f"{float(value):g} m{_times(count)}" + (" (cut off)" if length > farthest else "")
         marks.append(_mark(begin, begin + along * min(length, farthest), told, "answer"))
     return marks
 
@@ -74,8 +82,8 @@ def _direction(row: Mapping, room: Room, boxes: Sequence[Box], answers: Sequence
     marks.append(_mark(stand, target, f"true: {_said(row, str(row['ground_truth']))}", "truth"))
     for value, count in answers:
         side = _said(row, value)
-        if side in _TURNS:
-            at = ahead + math.radians(_TURNS[side])
+        if side in _TURNS[row["question_type"]]:
+            at = ahead + math.radians(_TURNS[row["question_type"]][side])
             ray = stand + _RAY_M * np.array([math.cos(at), math.sin(at)])
             marks.append(_mark(stand, ray, f"{side}{_times(count)}", "answer"))
     return marks
@@ -83,15 +91,13 @@ def _direction(row: Mapping, room: Room, boxes: Sequence[Box], answers: Sequence
 
 def _said(row: Mapping, value: str) -> str:
     """An answer as the words of its option, where the question has letters."""
-    options = [str(option) for option in row["options"]] if row.get("options") is not None else []
-    word = next((option.partition(". ")[2] for option in options if option.startswith(f"{value}. ")), value)
-    return word.lower()
+    return next((choice.text for choice in answer_choices(row) if choice.label == value), value).lower()
 
 
 def closest(a: Box, b: Box) -> tuple[np.ndarray, np.ndarray]:
-    """The closest points of two boxes as seen from above, (2,) each; the same point twice where they overlap.
+    """The closest points of two boxes as seen from above, (2,) each.
 
-    Of a tilted box the centre is taken.
+    Where they overlap it is twice the middle between their centres; of a tilted box the centre is taken.
     """
     if not (a.upright and b.upright):  # whose outlines are no rectangles
         return np.asarray(a.center[:2], float), np.asarray(b.center[:2], float)

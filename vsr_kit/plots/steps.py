@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
+from vsr_kit.inspection.columns import CHARACTERS
 from vsr_kit.plots.canvas import Figure, axis, canvas
 from vsr_kit.plots.style import BLUE, FAINT, ORANGE, padded, plain, tidy
-from vsr_kit.plots.training import metric_name
 
 _HEIGHT_PX, _MARKED, _MOST_POINTS = 120, 40, 200
 
@@ -49,7 +49,7 @@ def step_curve(
     if chosen is not None:
         told = "none" if chosen_mean is None else f"{chosen_mean[0]:.2f}, {_rollouts(chosen_mean[1])}"
         keys = [("●", ORANGE, f"step {chosen}: {told}")]
-    ends = f"{values[0]:.3g} at step {min(means)} to {values[-1]:.3g} at step {max(means)}"
+    ends = f"{values[0]:.3g} at the beginning, step {min(means)}, to {values[-1]:.3g} at the end, step {max(means)}"
     few = "" if len(places) == len(means) else f", every point the mean of about {len(means) / len(places):.0f} steps"
     fig = canvas(
         title,
@@ -95,5 +95,5 @@ def _rollouts(count: int) -> str:
 
 def measure_name(measure: str) -> str:
     """What a figure calls a column of rollouts."""
-    named = {"length": "length, characters", "advantage": "advantage"}
-    return named.get(measure) or metric_name(f"rewards/{measure}/mean")
+    named = {CHARACTERS: "length, characters", "advantage": "advantage"}
+    return named.get(measure) or measure.replace("_", " ")

@@ -152,6 +152,8 @@ class Study(Evidence):
         """
         from vsr_kit.inspection import RolloutTable  # which brings pandas
 
+        if before == of:
+            raise ValueError(f"before is {before!r}, the variant itself: name an untrained model or another variant")
         mode = mode or variant(of).mode
         both = {before: self.answers_of(before, mode=mode, **how)[0], of: self.answers_of(of, mode=mode)[0]}
         rows = [row | {"label": name} for name, answered in both.items() for row in answered]

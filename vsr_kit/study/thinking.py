@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -95,16 +96,18 @@ def right_by_length(
         edges: the last number of tokens of each bin but the last, which is open.
 
     Returns:
-        By bin, such as `1 to 136`, the number of answers and their mean score; nan for an empty bin.
+        By bin, such as `137 to 272`, the number of answers and their mean score; nan for an empty bin.
 
     Raises:
-        ValueError: not one number of tokens for each row.
+        ValueError: not one number of tokens for each row, or edges that do not rise.
     """
+    if not edges or sorted(set(edges)) != list(edges) or edges[0] < 1:
+        raise ValueError(f"edges are {list(edges)}: give at least one number of tokens, each above the one before it")
     earned: list[list[float]] = [[] for _ in range(len(edges) + 1)]
     for own, count in zip(score(rows, "lenient").scores, tokens, strict=True):
         earned[bisect_left(edges, count)].append(own.value)
-    starts = [1, *(edge + 1 for edge in edges)]
-    names = [f"{low} to {high}" for low, high in zip(starts, edges, strict=False)] + [f"above {edges[-1]}"]
+    between = [f"{low + 1} to {high}" for low, high in pairwise(edges)]
+    names = [f"up to {edges[0]}", *between, f"above {edges[-1]}"]
     means = (100 * float(np.mean(own)) if own else float("nan") for own in earned)
     return {name: (len(own), mean) for name, own, mean in zip(names, earned, means, strict=True)}
 

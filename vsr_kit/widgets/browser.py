@@ -10,18 +10,19 @@ Left out: asking a model (`AnswerInspector`), and editing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import ipywidgets as ipw
 import numpy as np
 
 from vsr_kit.data.rows import room_named
-from vsr_kit.inspection import SIGNS, Filter, Group, RolloutTable, read_rollout_table
+from vsr_kit.inspection import SIGNS, Filter, Group, read_rollout_table
+from vsr_kit.inspection.sources import Source
 from vsr_kit.inspection.table import ORDERS, without
 from vsr_kit.plots import Figure, Html, traces
 from vsr_kit.plots.answer_marks import answer_marks
@@ -30,7 +31,7 @@ from vsr_kit.plots.style import BLUE, LINE, check_source, task_name
 from vsr_kit.plots.tables import read_answer
 from vsr_kit.questions import QUESTION_TYPES, STUDY_RULES
 from vsr_kit.rooms import Room
-from vsr_kit.runs.reading import RecordedRun
+from vsr_kit.validation import one_of
 from vsr_kit.videos import Clip, film
 from vsr_kit.widgets.inspector import linked
 from vsr_kit.widgets.player import ClipPlayer, display_live_or_still
@@ -39,8 +40,6 @@ PAGE = 8  # rollouts shown at once
 MOST_QUESTIONS = 200  # in the list: more are reached by narrowing
 _BARS, _BAR_PX = 10, 64
 _FACETS = {"question_type": "type", "outcome": "outcome", "sign": "sign", "change": "training", "label": "model"}
-
-Source = RolloutTable | RecordedRun | str | Path | Sequence[Mapping]
 
 
 class RolloutBrowser:
@@ -70,10 +69,11 @@ class RolloutBrowser:
             rooms: geometry by scene name; rooms that the kit generated are made anew from their names by default.
             clips: by scene name; a room without one is filmed.
         """
-        self.table = source if isinstance(source, RolloutTable) else read_rollout_table(source)
+        self.table = read_rollout_table(source)
         self.source, self._rooms, self._clips = check_source(shown_as), rooms, dict(clips or {})
         self.filter = Filter(step=self.table.steps[-1] if self.table.steps else None)
         self._quiet, self._page, self._groups, self._drawn = False, 0, list[Group](), ""
+        self._last: tuple[int | None, str] = (None, "")  # the question that was chosen last
         self._build()
         self._update()
 
@@ -151,7 +151,14 @@ class RolloutBrowser:
         self._set(replace(kept, search=self.search.value, step=step, measure=self.measure.value, **values))
 
     def look(self, chosen: Filter) -> None:
-        """Look at what a filter leaves, and set the controls to it."""
+        """Look at what a filter leaves, and set the controls to it.
+
+        Raises:
+            ValueError: a step, measure or facet's value that there is not; nothing has changed then.
+        """
+        if chosen.step is not None:
+            one_of("step", chosen.step, self.table.steps, "leave it out for all steps")
+        self.table.select(chosen)
         with self._quietly():
             self.search.value = chosen.search
             self.all_steps.value = chosen.step is None
@@ -166,6 +173,8 @@ class RolloutBrowser:
         self._update()
 
     def _bar_pressed(self, at: int) -> None:
+        if at >= len(self._bins):  # pressed before it was taken away
+            return
         low, high, _ = self._bins[at]
         open_again = (self.filter.low, self.filter.high) == (low, high)
         self._set(without(self.filter, "low", "high") if open_again else replace(self.filter, low=low, high=high))
@@ -184,11 +193,14 @@ class RolloutBrowser:
         beyond = f" · {everywhere} at all steps" if chosen.step is not None else f" of {len(table)}"
         self.status.value = f"<b>{len(rows)}</b> rollouts fit{beyond}"
         self._groups = table.groups(rows, chosen.measure, self.order.value)
-        kept = self.question.value
+        listed = self._groups[:MOST_QUESTIONS]
+        if len(listed) < len(self._groups):
+            what = f"the first {MOST_QUESTIONS} of {len(self._groups)} questions are listed: narrow to reach the others"
+            self.status.value += f" · {what}"
         with self._quietly():
-            self.question.options = [(_line(g), i) for i, g in enumerate(self._groups[:MOST_QUESTIONS])]
-            at = kept if kept is not None and kept < len(self.question.options) else 0
-            self.question.value = at if self._groups else None
+            self.question.options = [(_line(g, chosen.step is None), i) for i, g in enumerate(listed)]
+            same = [i for i, g in enumerate(listed) if (g.step, g.id) == self._last]
+            self.question.value = (same or [0])[0] if listed else None
         self._question_chosen()
 
     def _show_facets(self) -> None:
@@ -208,9 +220,15 @@ class RolloutBrowser:
         self._bins = self.table.histogram(rows, self.filter.measure, _BARS)
         most = max((count for *_, count in self._bins), default=0) or 1
         name = measure_name(self.filter.measure)
-        pressed = (self.filter.low, self.filter.high) != (None, None)
-        what = "press the blue bar to let go" if pressed else "press a bar to see its rollouts alone"
-        self.narrowed.value = f"<i>How many rollouts by {escape(name)}: {what}.</i>"
+        bounds = (self.filter.low, self.filter.high)
+        what = "press a bar to see its rollouts alone"
+        if bounds in [(low, high) for low, high, _ in self._bins]:
+            what = "press the blue bar to let go"
+        elif bounds != (None, None):
+            ends = zip(("at least", "at most"), bounds, strict=True)
+            told = " and ".join(f"{sign} {end:g}" for sign, end in ends if end is not None)
+            what = f"only {told}; press Show all to let go"
+        self.narrowed.value = f"<i>How many rollouts by {escape(name)}: {escape(what)}.</i>"
         for at, bar in enumerate(self.bars):
             there = at < len(self._bins)
             bar.layout.display = "" if there else "none"
@@ -239,7 +257,7 @@ class RolloutBrowser:
         return None if self.question.value is None else self._groups[self.question.value]
 
     def _question_chosen(self) -> None:
-        self._page = 0
+        self._page, self._last = 0, (self.group.step, self.group.id) if self.group else self._last
         self._show_rollouts()
         self._show_room()
 
@@ -259,11 +277,12 @@ class RolloutBrowser:
     def _show_rollouts(self) -> None:
         count = len(self.group.rows) if self.group else 0
         pages = max(1, -(-count // PAGE))
+        self._page = min(max(self._page, 0), pages - 1)  # two quick presses come before the button is disabled
+        self.rollouts.value = self.rollout_table().markup
         self.back.disabled, self.on.disabled = self._page == 0, self._page >= pages - 1
         first = self._page * PAGE
         left = f", of {self.group.size} sampled" if self.group and self.group.size > count else ""
         self.where.value = f"{min(first + 1, count)} to {min(first + PAGE, count)} of {count}{left}"
-        self.rollouts.value = self.rollout_table().markup
 
     def _show_room(self) -> None:
         row = self.table.row(self.group.rows[0]) if self.group else {}
@@ -306,17 +325,16 @@ def objects_named(row: Mapping, room: Room) -> list[str]:
     """The objects that a question is about, in its order: the row's own list, else the room's names in its text."""
     if row.get("objects") is not None:
         return list(dict.fromkeys(name for name in row["objects"] if name in room.counts))
-    text = str(row.get("question", "")).lower()
-    at = {name: text.find(name) for name in room.counts}
-    longer = {name for name in at for other in at if name != other and name in other and other in text}
-    return sorted((name for name, place in at.items() if place >= 0 and name not in longer), key=lambda name: at[name])
+    names = "|".join(re.escape(name) for name in sorted(room.counts, key=len, reverse=True))  # the longest first
+    return list(dict.fromkeys(re.findall(rf"(?<!\w)(?:{names})(?!\w)", str(row.get("question", "")).lower())))
 
 
-def _line(group: Group) -> str:
+def _line(group: Group, with_step: bool) -> str:
     """A question as the list shows it (which needs no escaping: an option is text)."""
+    step = f"step {group.step}  " if with_step and group.step is not None else ""
     mean = "" if np.isnan(group.mean) else f"{group.mean:5.2f}  "
     text = " ".join(group.question.split()) or group.id
-    return f"{mean}{len(group.rows)}/{group.size}  {text if len(text) <= 110 else text[:109] + '…'}"
+    return f"{step}{mean}{len(group.rows)}/{group.size}  {text if len(text) <= 110 else text[:109] + '…'}"
 
 
 def _look(description: str, width: str = "250px") -> dict[str, Any]:
