@@ -32,7 +32,7 @@ rooms = split_rooms(2, "val")
 clips = {{room.name: film(room) for room in rooms}}
 rows = make_rows(rooms, "vsi-100k", 0, clips=clips, max_per_type=2)
 answers = {{row["id"]: {HOSTILE!r} for row in rows}}
-AnswerInspector(rooms, rows, clips, {{"before": answers, "live": lambda row: "4"}}, source="measured now")
+AnswerInspector(rooms, rows, clips, {{"before": answers, "live": lambda row: "4 indeed"}}, source="measured now")
 """
 KNOB = """
 from vsr_kit.widgets import Knob
@@ -72,7 +72,7 @@ def test_keys_stay_in_a_widget_until_escape_gives_them_back(page):
     button = next(one for one in page.seen(".vsr-view button") if one.text == "Ask now")
     page.focus(button)
     page.press("b", "m", "ENTER")
-    until(lambda: "\n4\n" in page.text(".vsr-view"), "the model was not asked")
+    until(lambda: "4 indeed" in page.text(".vsr-view"), "the model was not asked")
     assert len(page.all(CELLS)) == 2
     active = "return document.activeElement.textContent"
     until(lambda: page.driver.execute_script(active) == "Ask now", "the button lost the keyboard")
