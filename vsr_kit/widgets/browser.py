@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from html import escape
 from typing import Any
@@ -35,6 +34,7 @@ from vsr_kit.validation import one_of
 from vsr_kit.videos import Clip, film
 from vsr_kit.widgets.inspector import linked
 from vsr_kit.widgets.player import ClipPlayer, display_live_or_still
+from vsr_kit.widgets.view import Quietly
 
 PAGE = 8  # rollouts shown at once
 MOST_QUESTIONS = 200  # in the list: more are reached by narrowing
@@ -42,7 +42,7 @@ _BARS, _BAR_PX = 10, 64
 _FACETS = {"question_type": "type", "outcome": "outcome", "sign": "sign", "change": "training", "label": "model"}
 
 
-class RolloutBrowser:
+class RolloutBrowser(Quietly):
     """Choose a step, a question and a facet; see what was sampled, what it earned, and the room that it is about.
 
     Attributes:
@@ -72,7 +72,7 @@ class RolloutBrowser:
         self.table = read_rollout_table(source)
         self.source, self._rooms, self._clips = check_source(shown_as), rooms, dict(clips or {})
         self.filter = Filter(step=self.table.steps[-1] if self.table.steps else None)
-        self._quiet, self._page, self._groups, self._drawn = False, 0, list[Group](), ""
+        self._page, self._groups, self._drawn = 0, list[Group](), ""
         self._last: tuple[int | None, str] = (None, "")  # the question that was chosen last
         self._build()
         self._update()
@@ -131,15 +131,6 @@ class RolloutBrowser:
         controls = ipw.HBox(asked, layout=ipw.Layout(**flow))
         below = [controls, self.status, self.narrowed, bars, self.question, beside]
         return ipw.VBox([*(steps if self.table.steps else []), *below])
-
-    @contextmanager
-    def _quietly(self):
-        """Set controls without their observers reacting to each value in between."""
-        self._quiet = True
-        try:
-            yield
-        finally:
-            self._quiet = False
 
     def _chosen(self) -> None:
         """A control was used: the filter follows from all of them."""

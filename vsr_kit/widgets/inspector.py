@@ -13,7 +13,6 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import contextmanager
 from html import escape
 
 import ipywidgets as ipw
@@ -29,6 +28,7 @@ from vsr_kit.rewards import accuracy_reward
 from vsr_kit.rooms import Room
 from vsr_kit.videos import CameraPath, Clip
 from vsr_kit.widgets.player import ClipPlayer, display_live_or_still
+from vsr_kit.widgets.view import Quietly
 
 _EVERY = "every type"
 _ALL = "all of them"
@@ -37,7 +37,7 @@ _EVERYWHERE = "every room"
 Answers = Callable[[Mapping], str] | Mapping[str, str] | Iterable[Mapping]
 
 
-class AnswerInspector:
+class AnswerInspector(Quietly):
     """Choose a room, a question and a checkpoint; see the clip, the plan, and what was answered and earned.
 
     Attributes:
@@ -78,7 +78,6 @@ class AnswerInspector:
         self._ask = {name: answers for name, answers in checkpoints.items() if callable(answers)}
         self._known = {name: {} if callable(a) else stored_answers(name, a) for name, a in checkpoints.items()}
         self._came_out = self._judged([name for name, a in checkpoints.items() if not callable(a)])
-        self._quiet = False
         self._build(list(checkpoints))
         self._room_chosen()
 
@@ -116,15 +115,6 @@ class AnswerInspector:
         choices = ipw.HBox([self.room, self.kind, self.only, self.checkpoint], layout=wrapped)
         steps = ipw.HBox([self.back, self.on, self.any, self.ask], layout=wrapped)
         self.view = ipw.VBox([choices, self.question, steps, self.player.view, self.answers])
-
-    @contextmanager
-    def _quietly(self):
-        """Set a dropdown's options without its observer reacting to each value in between."""
-        self._quiet = True
-        try:
-            yield
-        finally:
-            self._quiet = False
 
     # -- choosing ------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ Left out: front ends that run no JavaScript from a widget; there the keys are wh
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import ipywidgets as ipw
 
 VIEW = "vsr-view"
@@ -26,6 +28,21 @@ if (!window.vsrKeys) {{
 }}
 """
 _STYLE = f"<style>.{VIEW} svg, .{VIEW} img {{ max-width: 100%; height: auto; }}</style>"
+
+
+class Quietly:
+    """A widget whose controls may be set together: what observes them looks at `_quiet` first."""
+
+    _quiet = False
+
+    @contextmanager
+    def _quietly(self):
+        """Set controls without their observers reacting to each value in between."""
+        self._quiet = True
+        try:
+            yield
+        finally:
+            self._quiet = False
 
 
 def as_view(view: ipw.Box) -> ipw.Box:
