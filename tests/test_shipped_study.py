@@ -34,7 +34,6 @@ FOLDER = reference_runs()
 ANSWERS = sorted((FOLDER / "answers").glob("*.gz"))
 MADE = {entry["name"]: entry for entry in read_journal(FOLDER / "manifest.jsonl")}
 NOT_YET: dict[str, tuple[int, ...]] = {
-    "vr1-three-stages": (1, 2, 3),
     "vr1-long-many": (1, 2, 3),
 }  # by variant: seeds whose runs are still to be made, always its last ones
 MADE_SEEDS = [(v, seed) for v in VARIANTS for seed in v.seeds if seed not in NOT_YET.get(v.name, ())]
