@@ -444,7 +444,7 @@ def test_a_notebook_shows_the_hint_alone_and_the_readers_own_line():
 
 
 def test_where_a_readers_function_raised_is_said():
-    code = compile("def gain_rule(low, high):\n    return {}['x']\n", "/tmp/ipykernel_1/2.py", "exec")
+    code = compile("def gain_rule(low, high):\n    return {}['x']\n", "ipykernel_1/2.py", "exec")
     names = {}
     exec(code, names)
     with pytest.raises(exercises.NotYet, match=r"raised KeyError: 'x', in line 2 of your cell\. Hint"):
