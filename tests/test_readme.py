@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from vsr_kit.claims.recipe import SEEDS, Condition
 from vsr_kit.cli import app
 from vsr_kit.evaluation import difference, score
-from vsr_kit.study import grpo_table, ledger, read_answers, study_summary, trained_answers
+from vsr_kit.study import grpo_table, ledger, read_answers, study_summary, trained_answers, verdict
 from vsr_kit.study.comparisons import gains, seed_gains
 from vsr_kit.study.controls import EXPLAINS, NOT_MAIN
 from vsr_kit.study.real_rooms import ceilings, gain_travels, real_rooms, real_rooms_summary, travels
@@ -116,6 +116,14 @@ def test_every_headline_names_its_model_and_rooms():
     for line in ledger().split("\n")[2:]:
         last = line.replace("**", "").split(" | ")[-1]
         assert re.search(r"on (the miniature|geometry alone).*(procedural|ARKitScenes) rooms", last), line
+
+
+@pytest.mark.parametrize("name", ["ptst-beats-fixed-long-cap", "cold-start-is-needed"])
+def test_a_headline_shows_the_interval_that_decides_it(name):
+    """Student's where the rule looks at that, though the bootstrap's stands beside it in the ledger."""
+    (band,) = verdict(name).found.values()
+    assert band.student is not None and "Student's" in verdict(name).claim.rule
+    assert f"points ({band.student[0]:+.1f} to {band.student[1]:+.1f})" in headlines()
 
 
 def test_later_scores_stand_beside_the_papers():

@@ -20,6 +20,7 @@ from vsr_kit.plots.rooms import Mark
 from vsr_kit.prompts import answer_choices, parse_answer
 from vsr_kit.questions.types import DIRECTION_TYPES
 from vsr_kit.rooms import Box, Room, box_distance, center_distance
+from vsr_kit.rooms.geometry import outlines_overlap
 
 MOST_ANSWERS = 4  # different ones, the most frequent first
 _APART_M, _RAY_M = 0.22, 1.1
@@ -112,21 +113,10 @@ def closest(a: Box, b: Box) -> tuple[np.ndarray, np.ndarray]:
                 gap = math.dist(corner, point)
                 if gap < best[0]:
                     best = (gap, point, corner) if swapped else (gap, corner, point)
-    if _overlap(first, second):
+    if outlines_overlap(first[None], second[None])[0]:
         middle = (np.asarray(a.center[:2]) + np.asarray(b.center[:2])) / 2
         return middle, middle
     return best[1], best[2]
-
-
-def _overlap(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether two convex outlines share area: no edge of either has all of the other beyond it."""
-    for corners, other in ((first, second), (second, first)):
-        for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-            normal = np.array([end[1] - start[1], start[0] - end[0]])
-            own, theirs = corners @ normal, other @ normal
-            if own.max() <= theirs.min() + 1e-9 or theirs.max() <= own.min() + 1e-9:
-                return False
-    return True
 
 
 def _times(count: int) -> str:

@@ -233,7 +233,7 @@ def _upright_distances(first: list[Box], second: list[Box]) -> np.ndarray:
     """Distances of P pairs of upright boxes: rectangles in plan, intervals in height. Shape (P,)."""
     a_P42, b_P42 = _stacked(first, Box.plan), _stacked(second, Box.plan)
     plan_P = np.minimum(_corner_to_edge(a_P42, b_P42), _corner_to_edge(b_P42, a_P42))
-    plan_P[_overlap(a_P42, b_P42)] = 0.0
+    plan_P[outlines_overlap(a_P42, b_P42)] = 0.0
     half_P = (_stacked(first, _height) + _stacked(second, _height)) / 2
     rise_P = np.abs(_stacked(first, lambda b: b.center[2]) - _stacked(second, lambda b: b.center[2]))
     return np.hypot(plan_P, np.maximum(rise_P - half_P, 0.0))
@@ -257,8 +257,8 @@ def _corner_to_edge(a_P42: np.ndarray, b_P42: np.ndarray) -> np.ndarray:
     return np.linalg.norm(offset - t * edge, axis=-1).min(axis=(1, 2))
 
 
-def _overlap(a_P42: np.ndarray, b_P42: np.ndarray) -> np.ndarray:
-    """Separating-axis test of P pairs of rectangles, shape (P,)."""
+def outlines_overlap(a_P42: np.ndarray, b_P42: np.ndarray) -> np.ndarray:
+    """Whether rectangles share a point, by the separating axes of P pairs of them, shape (P,)."""
     sides = [shape[:, i] - shape[:, 0] for shape in (a_P42, b_P42) for i in (1, 3)]
     apart = np.zeros(len(a_P42), dtype=bool)
     for axis in sides:

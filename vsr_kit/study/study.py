@@ -149,6 +149,10 @@ class Study(Evidence):
 
         Returns:
             Both models' answers, labelled; `widgets.RolloutBrowser` shows it.
+
+        Raises:
+            ValueError: `before` is the variant itself.
+            FileNotFoundError: the study lacks the answers of one.
         """
         from vsr_kit.inspection import RolloutTable  # which brings pandas
 

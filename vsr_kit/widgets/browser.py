@@ -71,11 +71,10 @@ class RolloutBrowser(Quietly):
         """
         self.table = read_rollout_table(source)
         self.source, self._rooms, self._clips = check_source(shown_as), rooms, dict(clips or {})
-        self.filter = Filter(step=self.table.steps[-1] if self.table.steps else None)
         self._page, self._groups, self._drawn = 0, list[Group](), ""
         self._last: tuple[int | None, str] = (None, "")  # the question that was chosen last
         self._build()
-        self._update()
+        self._set(Filter(step=self.table.steps[-1] if self.table.steps else None))
 
     # -- controls ------------------------------------------------------------------------------------------------------
 
@@ -174,7 +173,6 @@ class RolloutBrowser(Quietly):
 
     def _update(self) -> None:
         table, chosen = self.table, self.filter
-        self.filter = chosen = replace(chosen, measure=self.measure.value)
         rows = table.select(chosen)
         self._show_facets()
         self._show_bars(table.select(without(chosen, "low", "high")))
