@@ -83,6 +83,7 @@ evaluation/                 scores
   evaluate                  load questions, ask a model, record the answers
   predictions               predict and sample_group, nothing recorded
   scorers                   VSI-Bench's score, by three readings of an answer
+  small_samples             intervals of a few plain numbers
   intervals                 95 % intervals over rooms and seeds
   baselines                 most frequent answer, wrong clip
   passk                     best of k
@@ -151,6 +152,7 @@ widgets/                    clickable, for notebooks
   knob                      a slider over settings that were run
   inspector                 several models' answers to one question
   browser                   from a curve to a step, to a question, to its rollouts
+  guesses                   a guess asked for before a result is shown
   view                      keys stay in a widget
   live                      curves that grow
 exercises/                  the course's exercises, checked

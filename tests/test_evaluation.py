@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import bootstrap
 
 from vsr_kit import evaluation as ev
 from vsr_kit.data import make_rows
@@ -318,6 +319,17 @@ def test_the_curve_is_by_task_and_question():
     assert curve["overall"][4].mean == pytest.approx(75) and curve["overall"][4].n == 3
     with pytest.raises(ValueError, match="has 4 answers"):
         ev.best_of_k_table(rows, 5)
+
+
+def test_a_bootstrap_of_plain_values_is_scipys():
+    values = np.random.default_rng(3).normal(50, 10, 40)
+    low, high = ev.bootstrap_interval(values, 20_000)
+    own = bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=1).confidence_interval
+    assert low == pytest.approx(own.low, abs=0.1) and high == pytest.approx(own.high, abs=0.1)
+    assert ev.bootstrap_interval([2.0, 2.0]) == (2.0, 2.0)
+    assert ev.bootstrap_interval(values) == ev.bootstrap_interval(values)  # the seed is fixed
+    with pytest.raises(ValueError, match="at least 2"):
+        ev.bootstrap_interval([])
 
 
 def test_a_repetition_is_predicted_from_the_spread_of_runs():

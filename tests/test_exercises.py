@@ -10,8 +10,8 @@ from scipy.stats import t
 
 from vsr_kit import exercises
 from vsr_kit.claims import gain_rule
-from vsr_kit.evaluation import best_of_k, student_interval
-from vsr_kit.losses import dpo_loss, group_advantages, grpo_loss, kl_k3
+from vsr_kit.evaluation import best_of_k, resampled_means, student_interval
+from vsr_kit.losses import dpo_loss, entropy, group_advantages, grpo_loss, kl_k3, reinforce_loss
 from vsr_kit.prompts import parse_answer, same_answer
 from vsr_kit.questions.geometric import side_of
 from vsr_kit.questions.types import ANSWER_UNITS
@@ -220,6 +220,9 @@ def own_grpo_loss(
         (exercises.side_of, side_of),
         (exercises.first_appearance, first_appearance),
         (exercises.best_of_k, best_of_k),
+        (exercises.reinforce_loss, reinforce_loss),
+        (exercises.entropy, entropy),
+        (exercises.resampled_means, resampled_means),
         (exercises.group_advantages, group_advantages),
         (exercises.kl_k3, kl_k3),
         (exercises.grpo_loss, grpo_loss),
@@ -270,6 +273,14 @@ def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
         (exercises.best_of_k, lambda scores, k: max(scores), "gave 1.0, expected 0.5.*plain mean"),
         (exercises.best_of_k, lambda scores, k: sum(scores) / len(scores), "gave 0.5, expected 1.0.*highest score"),
         (exercises.best_of_k, distinct_only, "gave 1.0, expected 0.5.*3 of the 6 pairs"),
+        (exercises.reinforce_loss, lambda logps, a: (a * logps).mean(), "gave -0.69.*mind the sign"),
+        (exercises.reinforce_loss, lambda logps, a: -(a * logps).sum(), "gave 1.38.*not their sum"),
+        (exercises.reinforce_loss, lambda logps, a: -logps.mean(), "gave 0.69.*expected -0.69"),
+        (exercises.entropy, lambda p: -(p * p.log2()).sum(), "gave 1.0.*these are bits"),
+        (exercises.entropy, lambda p: -p.log().mean(), "gave 0.83.*counts with its probability"),
+        (exercises.entropy, lambda p: -(p * p.log()).sum(), "gave nan, expected 0.0.*0 log 0"),
+        (exercises.resampled_means, lambda v, picks: [float(np.mean(v))] * len(picks), "gave .*30.*counts twice"),
+        (exercises.resampled_means, lambda v, picks: np.array(v)[picks].mean(0), "gave .*10.0, 20.0, 60.0"),
         (exercises.group_advantages, lambda r: r - r.mean(1, keepdim=True), "expected .*over G - 1"),
         (exercises.group_advantages, lambda r: scaled(r, r.std(1, keepdim=True, correction=0)), "over G - 1"),
         (exercises.group_advantages, lambda r: (r - r.mean()) / (r.std() + 1e-4), "a group of its own"),

@@ -8,7 +8,16 @@ import pytest
 import torch
 from trl import GRPOConfig, GRPOTrainer
 
-from vsr_kit.losses import LOSS_TYPES, group_advantages, grpo_loss, kl_k1, kl_k2, kl_k3
+from vsr_kit.losses import (
+    LOSS_TYPES,
+    entropy,
+    group_advantages,
+    grpo_loss,
+    kl_k1,
+    kl_k2,
+    kl_k3,
+    reinforce_loss,
+)
 
 LENGTHS = [5, 2, 4, 1, 5, 3]
 
@@ -167,3 +176,32 @@ def test_what_does_not_fit_is_named(change, message):
     names = ("logps_NT", "old_logps_NT", "ref_logps_NT", "advantages_N", "mask_NT")
     with pytest.raises(ValueError, match=message):
         grpo_loss(**dict(zip(names, tensors(), strict=True)) | change)
+
+
+# -- what both losses began with ---------------------------------------------------------------------------------------
+
+
+def test_the_push_is_the_gradient_of_the_expected_reward_whatever_the_baseline():
+    """Averaged over the policy's own distribution, not over draws: exact."""
+    rewards, logits = torch.tensor([1.0, 0.2, 0.5]).double(), torch.tensor([0.3, -1.0, 0.7]).double()
+    for baseline in (0.0, 0.4, -7.0):
+        scores = logits.clone().requires_grad_()
+        weights = scores.softmax(0).detach() * len(rewards)  # the mean over draws becomes a sum over the distribution
+        reinforce_loss(scores.log_softmax(0), weights * (rewards - baseline)).backward()
+        pushed = scores.grad.clone()
+        scores.grad = None
+        (-(scores.softmax(0) * rewards).sum()).backward()
+        torch.testing.assert_close(pushed, scores.grad)
+
+
+def test_at_the_first_step_grpos_loss_pushes_as_reinforce_does():
+    logps_NT = torch.tensor([[0.5], [0.25], [0.2]]).log().requires_grad_()
+    advantages_N, now = torch.tensor([1.0, -0.5, 0.0]), logps_NT.detach()
+    (plain,) = torch.autograd.grad(reinforce_loss(logps_NT[:, 0], advantages_N), logps_NT)
+    loss = grpo_loss(logps_NT, now, now, advantages_N, torch.ones(3, 1), beta=0.0)
+    torch.testing.assert_close(torch.autograd.grad(loss, logps_NT)[0], plain)
+
+
+def test_entropy_is_in_nats_along_the_last_axis():
+    probabilities = torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3]])
+    torch.testing.assert_close(entropy(probabilities), torch.tensor([2.0, 1.0, 3.0]).log())

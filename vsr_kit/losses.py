@@ -10,6 +10,8 @@ the reference model does is its log-ratio; the difference of the two log-ratios 
 logistic regression on it (arXiv 2305.18290). A policy equal to its reference has margin 0 and loss log 2, whatever the
 answers are.
 
+`reinforce_loss` is what both began with, the plain push, and `entropy` says how undecided a policy is.
+
 The trainers compute the same by TRL's own code, and tests check that both are equal; the course reads this module.
 Left out: losses other than the papers' first one and Dr. GRPO's, sequence-level ratios, entropy bonuses, label
 smoothing, and the log-probabilities themselves (`vsr_kit.sharing`). kl.py compares the three KL estimators and their
@@ -45,6 +47,28 @@ def group_advantages(rewards_BG: torch.Tensor | Sequence[Sequence[float]], eps: 
         )
     rewards = rewards_BG if rewards_BG.is_floating_point() else rewards_BG.float()
     return (rewards - rewards.mean(1, keepdim=True)) / (rewards.std(1, keepdim=True) + eps)
+
+
+def reinforce_loss(logps_N: torch.Tensor, advantages_N: torch.Tensor) -> torch.Tensor:
+    """Minus the mean of advantage times log-probability: its gradient is the push of REINFORCE (Williams 1992).
+
+    A step down this loss raises the log-probability of whatever has a positive advantage, in proportion to it. Averaged
+    over answers drawn from the policy, the gradient is that of minus the expected reward, whatever constant has been
+    subtracted from the rewards.
+
+    Args:
+        logps_N: log-probabilities of sampled answers under the policy, with their graph.
+        advantages_N: a number for each: its reward, or its reward minus a baseline.
+    """
+    return -(advantages_N.detach() * logps_N).mean()
+
+
+def entropy(probabilities: torch.Tensor) -> torch.Tensor:
+    """The mean surprise of a distribution, -sum p log p over the last axis, in nats; what has probability 0 adds 0.
+
+    0 for a sure thing, log W for W equally likely ones.
+    """
+    return torch.special.entr(probabilities).sum(-1)
 
 
 def kl_k1(logps: torch.Tensor, ref_logps: torch.Tensor) -> torch.Tensor:

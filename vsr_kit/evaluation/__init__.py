@@ -1,9 +1,9 @@
 """Evaluation: VSI-Bench's score as three harnesses compute it, baselines, and the uncertainty of a score.
 
 scorers.py scores answers, makes VSI-Bench's table and reads files of predictions; baselines.py has answers that need no
-understanding; intervals.py says how far rooms and seeds could have moved a score or a difference, and where a
-repetition should land; passk.py says whether the right answer is among several samples. evaluate.py asks a model (`vsr
-eval`).
+understanding; intervals.py says how far rooms and seeds could have moved a score or a difference; small_samples.py has
+intervals of a few plain numbers and says where a repetition should land; passk.py says whether the right answer is
+among several samples. evaluate.py asks a model (`vsr eval`).
 Left out: VLMEvalKit's harness (its prompt and frames differ too), and tests of significance.
 """
 
@@ -16,14 +16,11 @@ from vsr_kit.evaluation.baselines import (
 from vsr_kit.evaluation.evaluate import Questions, load_questions, training_questions
 from vsr_kit.evaluation.intervals import (
     Interval,
-    ReplicationInterval,
     difference,
     differences,
     gap_change,
     interval,
     intervals,
-    replication_interval,
-    student_interval,
     unpaired_difference,
 )
 from vsr_kit.evaluation.passk import best_of_k, best_of_k_curve, best_of_k_table, pass_at_k
@@ -38,6 +35,13 @@ from vsr_kit.evaluation.scorers import (
     score_row,
     tabulate,
 )
+from vsr_kit.evaluation.small_samples import (
+    ReplicationInterval,
+    bootstrap_interval,
+    replication_interval,
+    resampled_means,
+    student_interval,
+)
 
 __all__ = [
     "HARNESSES",
@@ -51,6 +55,7 @@ __all__ = [
     "best_of_k",
     "best_of_k_curve",
     "best_of_k_table",
+    "bootstrap_interval",
     "difference",
     "differences",
     "draws_from_training_answers",
@@ -64,6 +69,7 @@ __all__ = [
     "predict",
     "read_predictions",
     "replication_interval",
+    "resampled_means",
     "sample_group",
     "score",
     "score_row",

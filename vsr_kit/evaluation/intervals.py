@@ -1,4 +1,4 @@
-"""95 % intervals over rooms and seeds for scores and differences, and where a replication should land.
+"""95 % intervals over rooms and seeds for scores and differences.
 
 Questions about one room are not independent, so the bootstrap draws rooms, not questions; each training run is one draw
 of its seed, so with several runs seeds are drawn as well. Differences are taken question by question on the same rooms.
@@ -9,17 +9,13 @@ A bootstrap of three or five seeds is too narrow: it draws from values that lie 
 where seeds vary, Student's interval is given as well, from the variance between seeds and the variance between rooms.
 An effect that is clear by the bootstrap and not by Student's interval depends on having few seeds.
 
-`replication_interval` says where a repetition of a comparison should land. Questions and rooms are the same in a
-repetition, so only seeds (and the rounding of another machine) make it differ; the interval is Student's for the mean
-of new runs drawn like the old ones.
+small_samples.py has intervals of a few plain numbers: one value for each seed, or for each room.
 
-Left out: tests of significance, corrections for looking at many tasks at once, and repetitions on other rooms, for
-which the ordinary intervals apply.
+Left out: tests of significance, and corrections for looking at many tasks at once.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -347,47 +343,3 @@ def _pick(found: Mapping[str, Interval], task: str) -> Interval:
     if task not in found:
         raise ValueError(f"no score of {task!r}: these rows have {', '.join(found)}")
     return found[task]
-
-
-@dataclass(frozen=True)
-class ReplicationInterval:
-    """A mean over `runs` runs, and where the mean of `new_runs` further ones lies in 95 of 100 repetitions."""
-
-    mean: float
-    low: float
-    high: float
-    runs: int
-    new_runs: int
-
-    def holds(self, value: float) -> bool:
-        """Whether a value lies within."""
-        return self.low <= value <= self.high
-
-
-def student_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Low and high end of Student's 95 % interval for the mean of a few values, such as one for each seed.
-
-    Raises:
-        ValueError: fewer than two values, which have no spread.
-    """
-    from scipy.special import stdtrit
-
-    if len(values) < 2:
-        raise ValueError(f"{len(values)} value has no spread: give at least 2, from 2 seeds")
-    reach = float(stdtrit(len(values) - 1, 0.975)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return float(np.mean(values)) - reach, float(np.mean(values)) + reach
-
-
-def replication_interval(values: Sequence[float], new_runs: int) -> ReplicationInterval:
-    """Predict the mean of `new_runs` runs from one value for each run that is known.
-
-    Raises:
-        ValueError: fewer than two values, which have no spread; fewer than one new run.
-    """
-    from scipy.stats import t
-
-    if len(values) < 2 or new_runs < 1:
-        raise ValueError(f"{len(values)} runs cannot predict {new_runs}: give at least 2 runs, and ask for at least 1")
-    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
-    reach = float(t.ppf(0.975, len(values) - 1)) * spread * math.sqrt(1 / len(values) + 1 / new_runs)
-    return ReplicationInterval(mean, mean - reach, mean + reach, len(values), new_runs)

@@ -1,7 +1,8 @@
 """The checks of the course's exercises, one function each; their expected answers are plain numbers and words.
 
-They cover losses and shared tokens (GRPO, KL, DPO, prefix sharing), rewards (numbers, format, thought, all or nothing),
-a schedule (PTST), rooms and clips (sides, first appearance) and scores (best of k, Student's interval, a verdict rule).
+They cover losses (REINFORCE, GRPO, KL, DPO), entropy and shared tokens, rewards (numbers, format, thought, all or
+nothing), a schedule (PTST), rooms and clips (sides, first appearance) and scores (best of k, means of resamples,
+Student's interval, a verdict rule).
 cases.py runs the cases.
 Left out: as in `vsr_kit.exercises`.
 """
@@ -34,6 +35,59 @@ def group_advantages(function: Callable) -> None:
     mistakes = tuple(([[0.75 / std, *[-0.25 / std] * 3]], hint) for std, hint in likely)
     cases[0] = replace(cases[0], mistakes=mistakes)
     run_cases("group_advantages", function, cases)
+
+
+def reinforce_loss(function: Callable) -> None:
+    """Notebook 03: `(logps_N, advantages_N) -> loss`, minus the mean of advantage times log-probability."""
+    import torch
+
+    sign = "training goes down the loss, and a good answer should become more likely: mind the sign"
+    mean = "the mean over the answers, not their sum"
+    given = [
+        ([0.5], [1.0], 0.6931471805599453, f"log 0.5 is -0.693; {sign}"),
+        ([0.5], [-1.0], -0.6931471805599453, sign),
+        ([0.5, 0.5], [1.0, 1.0], 0.6931471805599453, mean),
+        ([0.5, 0.25], [1.0, 0.0], 0.34657359027997264, "an answer whose advantage is 0 adds nothing"),
+    ]
+    cases = [
+        Case(
+            (torch.tensor(p, dtype=torch.float64).log(), torch.tensor(a, dtype=torch.float64)),
+            loss,
+            hint,
+            shown=f"log{p}, {a}",
+        )
+        for p, a, loss, hint in given
+    ]
+    run_cases("reinforce_loss", function, cases)
+
+
+def entropy(function: Callable) -> None:
+    """Notebook 03: `(probabilities) -> nats`, minus the sum of p log p; what never happens adds nothing."""
+    import torch
+
+    bits = ((1.0, "these are bits: take the natural logarithm"),)
+    given = [
+        ([0.5, 0.5], 0.6931471805599453, "a fair coin: -log 0.5, in nats", bits),
+        ([0.25, 0.75], 0.5623351446188083, "each outcome's surprise, -log p, counts with its probability p", ()),
+        ([1.0, 0.0], 0.0, "0 log 0 counts as 0, though the logarithm alone is infinite", ()),
+    ]
+    cases = [
+        Case((torch.tensor(p, dtype=torch.float64),), nats, hint, shown=f"tensor({p})", mistakes=mistakes)
+        for p, nats, hint, mistakes in given
+    ]
+    run_cases("entropy", function, cases)
+
+
+def resampled_means(function: Callable) -> None:
+    """Notebook 03: `(values_N, picks_RN) -> means_R`; a row of picks says which values are in a resample."""
+    values = [10.0, 20.0, 60.0]
+    given = [
+        ([[0, 1, 2]], [30.0], "every value once: the sample itself"),
+        ([[0, 0, 2]], [80 / 3], "a value that is picked twice counts twice"),
+        ([[1, 1, 1], [2, 2, 0]], [20.0, 130 / 3], "one mean for each row of picks"),
+    ]
+    cases = [Case((values, np.array(picks)), means, hint) for picks, means, hint in given]
+    run_cases("resampled_means", function, cases)
 
 
 def kl_k3(function: Callable) -> None:
