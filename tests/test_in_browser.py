@@ -39,6 +39,14 @@ from vsr_kit.widgets import Knob
 
 Knob({0: (0, -1, 1), 50: (1, 0, 2), 100: (3, 1, 5)}, source="shipped")
 """
+GUESSES = f"""
+from vsr_kit.plots import score_dots
+from vsr_kit.widgets import Guesses
+
+guess = Guesses()
+figure = score_dots({{"base": {{"overall": (50.0, 45.0, 55.0)}}}}, source="shipped")
+guess("Which one? {HOSTILE}", ["left", "right"], answer="right", then=[figure, "the long result"])
+"""
 CELLS = ".jp-Notebook .jp-Cell"
 
 
@@ -130,6 +138,23 @@ def test_everything_can_be_read_and_nothing_hostile_ran(page):
     assert "<script>" in page.text(".vsr-view table")
     assert page.driver.execute_script("return window.hacked") is None
     assert page.faint(".vsr-view") == []
+    assert page.complaints() == [] and page.asked_outside() == []
+
+
+def test_a_figure_comes_after_the_guess_and_the_guess_is_told_again(page):
+    page.run(page.folder, GUESSES, "guess.looking_back()", "1 + 1")
+    until(lambda: "Which one?" in page.text(".vsr-view"), "the question did not come")
+    page.press("Shift+Enter")  # the second cell, as in a notebook that is run as a whole
+    until(lambda: "No guess was made" in page.text(".vsr-view"), "the table did not come")
+    assert "the long result" not in page.text(".vsr-view") and not page.all(".vsr-view .jp-OutputArea svg")
+    left = next(one for one in page.seen(".vsr-view button") if one.text == "left")
+    page.focus(left)
+    page.press("ENTER")
+    until(lambda: "the long result" in page.text(".vsr-view"), "the result did not come")
+    until(lambda: page.all(".vsr-view .jp-OutputArea svg"), "the figure did not come")
+    until(lambda: "0 of 1 guesses were right" in page.text(".vsr-view"), "the guess was not told again")
+    assert page.driver.execute_script("return window.hacked") is None
+    assert page.faint(".vsr-view") == [] and len(page.all(CELLS)) == 3
     assert page.complaints() == [] and page.asked_outside() == []
 
 

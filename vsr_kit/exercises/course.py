@@ -38,7 +38,7 @@ def group_advantages(function: Callable) -> None:
 
 
 def reinforce_loss(function: Callable) -> None:
-    """Notebook 03: `(logps_N, advantages_N) -> loss`, minus the mean of advantage times log-probability."""
+    """Notebook N03: `(logps_N, advantages_N) -> loss`, minus the mean of advantage times log-probability."""
     import torch
 
     sign = "training goes down the loss, and a good answer should become more likely: mind the sign"
@@ -62,7 +62,7 @@ def reinforce_loss(function: Callable) -> None:
 
 
 def entropy(function: Callable) -> None:
-    """Notebook 03: `(probabilities) -> nats`, minus the sum of p log p; what never happens adds nothing."""
+    """Notebook N03: `(probabilities) -> nats`, minus the sum of p log p; what never happens adds nothing."""
     import torch
 
     bits = ((1.0, "these are bits: take the natural logarithm"),)
@@ -79,7 +79,7 @@ def entropy(function: Callable) -> None:
 
 
 def resampled_means(function: Callable) -> None:
-    """Notebook 03: `(values_N, picks_RN) -> means_R`; a row of picks says which values are in a resample."""
+    """Notebook N03: `(values_N, picks_RN) -> means_R`; a row of picks says which values are in a resample."""
     values = [10.0, 20.0, 60.0]
     given = [
         ([[0, 1, 2]], [30.0], "every value once: the sample itself"),
@@ -222,6 +222,20 @@ def format_reward(function: Callable[[str, str], float | None]) -> None:
         Case(("2", "vanilla"), None, "vanilla asks for no tags: there is no such reward, so None"),
     ]
     run_cases("format_reward", function, cases)
+
+
+def mra(function: Callable[[float, float], float]) -> None:
+    """Notebook N07: `(predicted, truth) -> 0 to 1`, the share of ten bounds that a number's relative error keeps to."""
+    share = "of the ten bounds 0.5, 0.45, … 0.05 count those that the error does not exceed, and divide by ten"
+    smaller = ((0.5, "the error is divided by the truth, whichever of the two is smaller"),)
+    cases = [
+        Case((4.0, 4.0), 1.0, "an exact answer passes all ten"),
+        Case((8.0, 4.0), 0.0, "an error as large as the truth passes none"),
+        Case((3.1, 4.0), 0.6, f"an error of 0.225: {share}", mistakes=smaller),
+        Case((4.9, 4.0), 0.6, "too large by as much as 3.1 is too small: the error has no sign"),
+        Case((5.5, 4.0), 0.3, f"an error of 0.375: {share}"),
+    ]
+    run_cases("mra", function, cases)
 
 
 def thought_reward(function: Callable[[str, str], float | None]) -> None:
