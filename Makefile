@@ -37,7 +37,7 @@ run course lab build score pretrain bridge eval train report reproduce claims: $
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-# For Colab, Kaggle or any other Python: the first cell of every notebook installs a wheel that lies beside it.
+# For Colab, Kaggle or any other Python: the first cell of every notebook finds a wheel and installs it.
 wheel: $(STAMP)
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 	@ls -lh dist/*.whl

@@ -1,14 +1,10 @@
 """The course: every notebook runs from a clean kernel on its smoke budget, and all keep to the conventions."""
 
 import re
-import shlex
 import statistics
-import tomllib
-from pathlib import Path
 
 import nbformat
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 
 from tests.test_look import illegible
 from vsr_kit.claims.recipe import SEEDS
@@ -19,7 +15,6 @@ from vsr_kit.study import provenance
 from vsr_kit.training.profiles import get_profile
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
-TOP = Path(__file__).resolve().parent.parent
 NOTEBOOKS = course_notebooks()
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 
@@ -48,8 +43,11 @@ def test_it_runs_from_a_clean_kernel_on_the_smoke_budget(path, tmp_path):
 def test_its_size_fits_a_reader(path):
     notebook = read(path)
     lines = [len([line for line in cell.source.splitlines() if line.strip()]) for cell in code_cells(notebook)]
+    folded = ["source_hidden" in cell.metadata.get("jupyter", {}) for cell in code_cells(notebook)]
+    shown = [1 if hidden else count for hidden, count in zip(folded, lines, strict=True)]  # a folded cell is its title
     assert 20 <= len(notebook.cells) <= 35
-    assert statistics.median(lines) <= 7
+    assert folded.index(True) == 0 and sum(folded) == 1  # the setup cell, and no other
+    assert statistics.median(shown) <= 7
     assert max(lines) <= 35
     assert path.stat().st_size <= 1_000_000
 
@@ -120,71 +118,6 @@ def test_links_between_notebooks_lead_somewhere():
 def test_the_main_job_is_there():
     assert [path.name[:2] for path in NOTEBOOKS][:4] == ["00", "01", "02", "03"]
     assert not list(notebooks_folder().glob("Untitled*"))
-
-
-# -- the setup cell: a kernel without vsr_kit --------------------------------------------------------------------------
-
-
-def setup_source(path):
-    (cell,) = [cell for cell in code_cells(read(path)) if "setup" in cell.metadata.get("tags", [])]
-    return cell.source
-
-
-@pytest.fixture
-def set_up(monkeypatch):
-    """Runs the setup cell in a folder as a notebook of a Python with or without vsr_kit; returns what pip is given."""
-    shell = InteractiveShell.instance()
-    given = []
-    shell.register_magic_function(lambda line: given.append(shlex.split(line)), magic_name="pip")
-
-    def run(folder, present=False, repository=""):
-        monkeypatch.chdir(folder)
-        monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if present else None)
-        source = setup_source(NOTEBOOKS[0]).replace('REPOSITORY = ""', f'REPOSITORY = "{repository}"')
-        shell.run_cell(source, silent=True).raise_error()
-        return [words[-1] for words in given if words[:2] == ["install", "--quiet"]]
-
-    yield run
-    InteractiveShell.clear_instance()
-
-
-def test_all_share_one_setup_cell_which_is_the_first():
-    assert len({setup_source(path) for path in NOTEBOOKS}) == 1
-    assert all("setup" in code_cells(read(path))[0].metadata.get("tags", []) for path in NOTEBOOKS)
-    address = tomllib.loads((TOP / "pyproject.toml").read_text())["project"].get("urls", {}).get("repository")
-    assert f'REPOSITORY = "{f"git+{address}" if address else ""}"' in setup_source(NOTEBOOKS[0])
-
-
-def test_the_setup_cell_is_silent_where_the_kit_is_there(tmp_path, set_up, capsys):
-    (tmp_path / "vsr_kit-0.1.0-py3-none-any.whl").touch()
-    assert set_up(tmp_path, present=True) == []
-    assert capsys.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("place", [".", "..", "../dist"])
-@pytest.mark.parametrize("name", ["vsr_kit-0.1.0-py3-none-any.whl", "vsr-kit.zip", "vsr_kit-main.zip"])
-def test_the_setup_cell_installs_a_wheel_or_zip_that_lies_near(place, name, tmp_path, set_up):
-    folder = tmp_path / "a folder" / "notebooks"
-    folder.mkdir(parents=True)
-    (folder / place).mkdir(exist_ok=True)
-    (folder / place / name).touch()
-    (folder / "vsr_kit-0.1.0-py3-none-any (1).whl").touch()  # a browser's second download; pip refuses the name
-    (found,) = set_up(folder, repository="git+https://example.org/vsr-kit")
-    assert (folder / found).resolve() == (folder / place / name).resolve()
-
-
-def test_the_newer_of_two_wheels_is_installed(tmp_path, set_up):
-    for name in ("vsr-kit.zip", "vsr_kit-0.1.0-py3-none-any.whl", "vsr_kit-0.2.0-py3-none-any.whl"):
-        (tmp_path / name).touch()
-    assert set_up(tmp_path) == ["./vsr_kit-0.2.0-py3-none-any.whl"]
-
-
-def test_without_a_file_the_setup_cell_takes_the_repository_or_says_what_to_upload(tmp_path, set_up):
-    with pytest.raises(AssertionError, match="beside this notebook") as caught:
-        set_up(tmp_path)
-    assert "make wheel" in str(caught.value) and "\n" not in str(caught.value)
-    assert set_up(tmp_path, repository="git+https://example.org/kit") == ["git+https://example.org/kit"]
-    assert '"/content"' in setup_source(NOTEBOOKS[0])
 
 
 @each
