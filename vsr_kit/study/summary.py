@@ -135,15 +135,20 @@ def sharing_summary(path: Path | str | None = None) -> str:
 
 
 def sharing_lines(path: Path | str | None = None) -> str:
-    """Markdown: the speed-up of each case, a line each."""
-    return "\n".join(f"- {work}: {faster}" for work, _, _, faster, *_ in _cases(path))
+    """Markdown: the speed-up of GRPO's cases, a line each."""
+    grpo = [case for case in _read_cases(path) if case["kind"] == "grpo"]
+    return "\n".join(f"- {work}: {faster}" for work, _, _, faster, *_ in map(_cells, grpo))
 
 
 def _cases(path: Path | str | None) -> list[list[str]]:
+    return [_cells(case) for case in _read_cases(path)]
+
+
+def _read_cases(path: Path | str | None) -> list[dict]:
     path = check_seal(path or data_samples("reference_runs") / FILE)
     result = read_json(path, {"cases": dict})
     with reading(path):
-        return [_cells(case) for case in result["cases"].values()]
+        return list(result["cases"].values())
 
 
 def _cells(case: dict) -> list[str]:
