@@ -22,6 +22,7 @@ import numpy as np
 from scipy.stats import t as student_t
 
 import vsr_kit
+from benchmarks.cases import SHAPES
 from tests.prose import Told
 from vsr_kit.claims.recipe import SEEDS
 from vsr_kit.evaluation import student_interval
@@ -217,7 +218,7 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "since 2026": "a year",
         "Above 2 %": coded(r"cut <= (\d+)"),
         "averages 34.0 as printed, and 35.5 as the mean": (paper("most frequent answer"), CONSTANTS_OF_THE_PAPER),
-        "with three lines that need": len(("most frequent answer", "no video", "another room's clip")),
+        "with three lines that need": 3,
         "All three rows of the paper's block": 3,
         "three lines to beat": 3,
     },
@@ -234,11 +235,12 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
     },
     "share_the_prompt": {
         "64 tokens": shown(r"(\d+) of them the clip"),
-        "16 frames and G = 14: say a clip of 1,024 tokens, a question of 60, and answers of 16": (
-            "the paper's frames, which it does not say exactly",
-            coded(r"\(1024, 60, 16, (\d+), 1\)"),
+        "with G = 14": get_profile("paper").num_generations,
+        "take 16 and a clip of 1,024 tokens, a question of 60, and answers of 16": (
+            get_profile("paper").num_frames,
             *(coded(rf"\({at}, 14, 1\)") for at in (r"(\d+), 60, 16", r"1024, (\d+), 16", r"1024, 60, (\d+)")),
         ),
+        "with clips of 1,024 tokens": SHAPES["paper-shape"].clip_tokens,
         "four times G for four": coded(r"max_per_type=1\)\[:(\d)\]"),
     },
     "kl_penalty": {
@@ -315,7 +317,7 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "95 times in 100": (LEVEL, LEVEL),
         "at 95 % each": LEVEL,
         "Three rows hold zero": reproduced_but_holding_zero,
-        "Four times the rooms": 120 / 30,
+        "Four times the rooms": lambda told: max(map(int, re.findall(r" (\d+) rooms: ", told.outputs))) / 30,
         "half the width": "what the cell prints is half of the interval",
         "a fifth shorter": coded(r"for s in \(1, ([\d.]+)", lambda share: 1 - share),
         "more than twice as much": shown(
@@ -331,7 +333,7 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "is 1.0 if": DEFINED,
         "else 0.0": DEFINED,
         "a quarter of the truth": RIGHT_WITHIN,
-        "4,096 tokens × 16, then 8,192 × 8": (*("the paper's stages",) * 3,),
+        "4,096 tokens × 16, then 8,192 × 8": ("the paper's stages",) * 3,
         "about 120 test rooms": rooms_asked_about,
     },
     "which_part_pays": {
