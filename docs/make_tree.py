@@ -66,6 +66,7 @@ runs/                       run folders
   identity                  hashes that must agree before a run is resumed
   checkpoints               a trainer's checkpoint, checked
   interrupts                Ctrl-C and SIGTERM
+  stopping                  a run asked to stop from outside its process
   provenance                packages, hardware, commit
 sharing/                    shared prefixes are read once
   packing                   prompts and completions in one sequence, as a tree
@@ -111,6 +112,7 @@ training/                   grpo, sft and dpo by trl
   stages                    settings that switch at a step inside one run
   references                the KL term's reference: base, frozen adapter, moving mean
   phases                    a recipe's whole training, part after part
+  background                the one call in a thread, with a handle that stops it
   starting                  a training that starts from an adapter, or trains all of the language model
   supervised_trainers       the same for SFT and DPO; preference pairs
   video_mixin               clips, features and batches for both
@@ -202,6 +204,7 @@ cli/                        the command vsr
   recipes                   the work of `vsr train --recipe`
   study                     claims, reproduce
   resume                    --resume
+  stopping                  stop
   terminal                  control characters escaped
 """
 
