@@ -138,6 +138,8 @@ plots/                      the figures of the notebooks
   rooms                     floor plans and clip strips
   scores                    scores with intervals, kinds of answers
   training                  training curves, one GRPO group
+  curves                    a run's log as points over steps, tokens or seconds
+  sketch                    curves drawn in milliseconds, while they grow
   knobs                     what came out at each setting of a knob
   comparisons               before and after, differences, costs
   steps                     one measure of the rollouts over the steps
@@ -155,6 +157,7 @@ widgets/                    clickable, for notebooks
   browser                   from a curve to a step, to a question, to its rollouts
   view                      keys stay in a widget
   live                      curves that grow
+  stop                      a button that ends a training after its step
 exercises/                  the course's exercises, checked
   course                    one check an exercise
   cases                     how a check is made
