@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from vsr_kit.plots import Figure, training_curves
 from vsr_kit.plots.sketch import sketch
 from vsr_kit.widgets.player import WIDGET_MIME
-from vsr_kit.widgets.stop import StopButton
+from vsr_kit.widgets.stop import StopButton, hear_while_busy
 from vsr_kit.widgets.view import as_view
 
 SHARE = 50  # of what a drawing took is waited for until the next: watching takes 2 % of the time at most
@@ -116,6 +116,7 @@ class LiveCurves:
         still = {"text/html": "<small>A button that stops the training after its step.</small>"}
         told = {"text/plain": "a button that stops the training after its step"}
         self._button_handle = display({**live, **still, **told}, raw=True, display_id=True)
+        hear_while_busy(self._button.button)
 
     def _end(self, row: Mapping) -> None:
         """In place of the button, how the training ended; the next one that logs here has not been asked to stop."""

@@ -39,6 +39,7 @@ class StopButton:
         self.button.disabled = asked or not can_stop
         self.button.description = PRESSED if asked and can_stop else READY
         self.button.layout.display = "" if can_stop else "none"
+        hear_while_busy(self.button)
 
     def _press(self) -> None:
         try:
@@ -48,3 +49,15 @@ class StopButton:
         else:
             self.said.value = ""
             self.show(can_stop=True, asked=True)
+
+
+def hear_while_busy(*widgets: ipw.Widget) -> None:
+    """Let a front end's messages to these widgets be read while a cell runs, where there are subshells.
+
+    JupyterLab sends widgets' messages to a subshell, a thread beside the cell's. From ipykernel 7.4 on the kernel sends
+    them on to wherever the widget was last spoken to, which for a widget made or changed by a cell is the cell's own,
+    busy thread. Without its note of that, a message stays where the front end sent it. A kernel that keeps no such note
+    is left as it is; call this again after a cell or a thread has changed the widget.
+    """
+    for widget in widgets:
+        vars(widget.comm or widget).pop("_reply_subshell_id", None)
