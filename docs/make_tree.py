@@ -67,6 +67,8 @@ runs/                       run folders
   checkpoints               a trainer's checkpoint, checked
   interrupts                Ctrl-C and SIGTERM
   stopping                  a run asked to stop from outside its process
+  watching                  where a run stands, while it is written
+  seeds                     which runs are seeds of one training
   provenance                packages, hardware, commit
 sharing/                    shared prefixes are read once
   packing                   prompts and completions in one sequence, as a tree
@@ -85,6 +87,7 @@ evaluation/                 scores
   predictions               predict and sample_group, nothing recorded
   scorers                   VSI-Bench's score, by three readings of an answer
   intervals                 95 % intervals over rooms and seeds
+  run_scores                a run folder's scores with their intervals
   baselines                 most frequent answer, wrong clip
   passk                     best of k
 bridging/                   chains of thought written for rows, as Vision-R1 makes them
@@ -157,6 +160,7 @@ widgets/                    clickable, for notebooks
   browser                   from a curve to a step, to a question, to its rollouts
   view                      keys stay in a widget
   live                      curves that grow
+  monitor                   a run watched from its folder, also another process's
   stop                      a button that ends a training after its step
 exercises/                  the course's exercises, checked
   course                    one check an exercise
