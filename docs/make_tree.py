@@ -143,6 +143,7 @@ plots/                      the figures of the notebooks
   training                  training curves, one GRPO group
   curves                    a run's log as points over steps, tokens or seconds
   sketch                    curves drawn in milliseconds, while they grow
+  overlay                   one metric of several trainings, seeds as bands
   knobs                     what came out at each setting of a knob
   comparisons               before and after, differences, costs
   steps                     one measure of the rollouts over the steps
@@ -161,6 +162,7 @@ widgets/                    clickable, for notebooks
   view                      keys stay in a widget
   live                      curves that grow
   monitor                   a run watched from its folder, also another process's
+  compare                   several runs over each other, seeds as bands
   stop                      a button that ends a training after its step
 exercises/                  the course's exercises, checked
   course                    one check an exercise
