@@ -36,7 +36,8 @@ training: collapse profiles joints video_mixin callbacks grpo_trainer references
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions ptst vision_r1
 inspection: outcomes columns table sources
-plots: style marks svg canvas rooms scores sharing training curves sketch overlay steps answer_marks comparisons knobs tables
+plots: style marks svg canvas rooms scores sharing training curves sketch overlay steps answer_marks \\
+ comparisons knobs tables
 widgets: view player stop live inspector browser knob monitor compare
 exercises: cases course
 miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__

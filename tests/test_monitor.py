@@ -1,4 +1,4 @@
-"""A run watched from its folder: every state in words, half-written lines, other processes, hostile text, the button."""
+"""A run watched from its folder: states in words, half-written lines, other processes, hostile text, the button."""
 
 import json
 import re

@@ -104,7 +104,7 @@ def test_a_request_counts_for_one_attempt_only(tmp_path):
     ask_to_stop(again)
     again.interrupt(1)
     assert not is_asked(run.path), "a stopped run has done what it was asked"
-    ((run.path / REQUEST)).write_text("{}")
+    (run.path / REQUEST).write_text("{}")
     again.go_on(1)
     assert not is_asked(run.path), "nor does one that goes on in the same process"
     ask_to_stop(again)

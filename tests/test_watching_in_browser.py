@@ -1,12 +1,8 @@
 """Trainings watched and stopped in JupyterLab, in a real browser: while their own cell runs, and from outside."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
-from tests.lab import MISSING, TOP, Page, lab, until
+from tests.lab import MISSING, Page, lab, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=f"not here: {MISSING}")]
 

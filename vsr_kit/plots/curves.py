@@ -47,7 +47,9 @@ def trailing(values: Sequence[float], width: int) -> list[float]:
 
 
 def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)  # statistics.mean takes thirty times as long, and live curves are drawn often
+    return math.fsum(values) / len(
+        values
+    )  # statistics.mean takes thirty times as long, and live curves are drawn often
 
 
 def places(rows: Log, axis: str = "step") -> dict[int, float]:
@@ -59,11 +61,12 @@ def places(rows: Log, axis: str = "step") -> dict[int, float]:
     one_of("axis", axis, AXES)
     if axis == "step":
         return {row["step"]: row["step"] for row in rows if is_number(row.get("step"))}
-    found, before, last, attempt = {}, 0.0, 0.0, None
+    found: dict[int, float] = {}
+    before, last, attempt = 0.0, 0.0, None
     for row in rows:
-        value = row.get(_FIELDS[axis])
-        if not (is_number(row.get("step")) and is_number(value)):
+        if not (is_number(row.get("step")) and is_number(row.get(_FIELDS[axis]))):
             continue
+        value = float(row[_FIELDS[axis]])
         if row.get("attempt") != attempt:
             begun_anew, attempt = axis == "seconds" or value < last, row.get("attempt")
             before, last = (before + last if begun_anew else before), 0.0

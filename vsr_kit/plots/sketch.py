@@ -97,8 +97,9 @@ class _Panel:
         left, top = self.corner
         made = [text_at(f"<b>{plain(metric_name(self.key))}</b>", (left - 30, top - 14), 13, INK)]
         for value, words in zip(self.up["tickvals"], self.up["ticktext"], strict=True):
-            made.append(tag("line", x1=left, x2=left + self.wide, y1=self.y(value), y2=self.y(value), **pen(LINE, 1)))
-            made.append(text_at(words, (left - 6, self.y(value)), 11, SOFT, "end"))
+            at = self.y(value) or 0.0  # ticks have a place on every axis
+            made.append(tag("line", x1=left, x2=left + self.wide, y1=at, y2=at, **pen(LINE, 1)))
+            made.append(text_at(words, (left - 6, at), 11, SOFT, "end"))
         for value, words in zip(self.across["tickvals"], self.across["ticktext"], strict=True):
             made.append(text_at(words, (self.x(value), top + _HIGH + 12), 11, SOFT, "middle"))
         for step in (step for step in borders if 0 < step <= self.across["range"][1]):

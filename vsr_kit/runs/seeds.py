@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from vsr_kit.paths import data_samples
 from vsr_kit.runs.reading import RecordedRun
@@ -20,18 +21,21 @@ def name_without_seed(run: RecordedRun) -> str:
     return run.name.removesuffix(f"-seed{run.seed}") or run.name
 
 
-def by_seeds(runs: Iterable[RecordedRun]) -> dict[str, list[RecordedRun]]:
+Run = TypeVar("Run", bound=RecordedRun)
+
+
+def by_seeds(runs: Iterable[Run]) -> dict[str, list[Run]]:
     """Runs by the training that they are seeds of, in the order given.
 
     A training is called by its runs' name; where several of that name differ in their settings, by the folder of its
     first run.
     """
-    found: dict[tuple[str, str], list[RecordedRun]] = {}
+    found: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         settings = json.dumps(run.config["config"], sort_keys=True)
         found.setdefault((name_without_seed(run), settings), []).append(run)
     names = [name for name, _ in found]
-    called: dict[str, list[RecordedRun]] = {}
+    called: dict[str, list[Run]] = {}
     for (name, _), seeds in found.items():
         wanted = name if names.count(name) == 1 else seeds[0].path.name
         free = (wanted if i == 1 else f"{wanted} ({i})" for i in range(1, len(found) + 2))

@@ -18,4 +18,13 @@ from vsr_kit.widgets.live import LiveCurves, TimeLeft
 from vsr_kit.widgets.monitor import RunMonitor
 from vsr_kit.widgets.player import ClipPlayer
 
-__all__ = ["AnswerInspector", "ClipPlayer", "Knob", "LiveCurves", "RolloutBrowser", "RunCompare", "RunMonitor", "TimeLeft"]
+__all__ = [
+    "AnswerInspector",
+    "ClipPlayer",
+    "Knob",
+    "LiveCurves",
+    "RolloutBrowser",
+    "RunCompare",
+    "RunMonitor",
+    "TimeLeft",
+]

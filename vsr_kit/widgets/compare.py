@@ -200,7 +200,9 @@ class RunCompare(Quietly):
         if rows:
             note = "of one run over its rooms, of several over their seeds (Student's), where they are known"
             runs = [name for name in self.runs if self.runs[name]]
-            made.append(score_table(rows, source=self._source(runs), note=f"intervals: {note}", title="Scores, per cent"))
+            made.append(
+                score_table(rows, source=self._source(runs), note=f"intervals: {note}", title="Scores, per cent")
+            )
         return made
 
     def _score_rows(self) -> dict[str, dict]:
@@ -215,7 +217,9 @@ class RunCompare(Quietly):
                 self._faults.append(f"the scores of {name} are left out: {in_a_line(error)}")
                 continue
             rows |= {f"{name}: {label}": row for label, row in found.items()}
-        given = {name: {t: getattr(band, "band", band) for t, band in row.items()} for name, row in self._scores.items()}
+        given = {
+            name: {t: getattr(band, "band", band) for t, band in row.items()} for name, row in self._scores.items()
+        }
         return rows | given
 
     def _ends(self, names: Sequence[str]) -> Html:
@@ -223,16 +227,12 @@ class RunCompare(Quietly):
         key = self.metric.value
         head = ("training", "runs", "steps", "state", f"{metric_name(key)}, at the end", "95 % interval")
         body = [[name, *self._end_of(name, key)] for name in names]
-        cells = "".join(f"<th {_TEXT if i in (0, 3) else _NUMBER}>{escape(h)}</th>" for i, h in enumerate(head))
-        lines = "".join(
-            f"<tr>{''.join(f'<td {_TEXT if i in (0, 3) else _NUMBER}>{escape(c)}</td>' for i, c in enumerate(line))}</tr>"
-            for line in body
-        )
+        lines = "".join(f"<tr>{_cells(line, 'td')}</tr>" for line in body)
         caption = (
             f"Where they ended · <b>{self._source(names)}</b> · the mean of the last {ENDS} logged steps of each run, "
             "and Student's interval of its mean over runs, where there are several"
         )
-        table = f'<table style="border-collapse:collapse; font-size:13px"><thead><tr>{cells}</tr></thead>{lines}</table>'
+        table = f'<table style="border-collapse:collapse; font-size:13px"><thead><tr>{_cells(head, "th")}</tr></thead>{lines}</table>'
         told = "; ".join(" ".join(line) for line in body)
         return Html(f'<div style="padding:4px 10px">{caption}</div>{table}', f"Where they ended: {told}")
 
@@ -257,6 +257,11 @@ class RunCompare(Quietly):
         display_live_or_still(self.view, self._stills())
 
 
+def _cells(texts: Sequence[str], kind: str) -> str:
+    """A line of the table of ends, escaped; the first and fourth column are text."""
+    return "".join(f"<{kind} {_TEXT if i in (0, 3) else _NUMBER}>{escape(t)}</{kind}>" for i, t in enumerate(texts))
+
+
 def _counted(runs: Sequence[Seen]) -> list[tuple[str, int]]:
     states = [seen.state for seen in runs]
     return [(state, states.count(state)) for state in dict.fromkeys(states)]
@@ -276,4 +281,3 @@ def _folders(given: Runs | Sequence[Runs] | None) -> list[RunFolder]:
     if not found:
         raise ValueError(f"there is no run in {given}: give a run's folder, or one that holds runs")
     return list(found.values())
-

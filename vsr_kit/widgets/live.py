@@ -103,8 +103,9 @@ class LiveCurves:
     def _growing(self) -> dict:
         """The curves so far, drawn at once: an interactive figure takes as long to make as a step of the miniature."""
         name = "this run" if self.beside else ""
-        look = {"source": "measured now", "smooth": self.smooth, "title": self.title, "borders": self.borders}
-        drawn = sketch({name: self.rows} | self.beside, self.keys, **look)
+        curves = {name: self.rows, **self.beside}
+        look = {"smooth": self.smooth, "title": self.title, "borders": self.borders}
+        drawn = sketch(curves, self.keys, source="measured now", **look)
         return {"image/svg+xml": drawn.markup, "text/plain": drawn.alt}
 
     def _show_button(self) -> None:

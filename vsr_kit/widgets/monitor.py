@@ -80,7 +80,8 @@ class RunMonitor(Quietly):
         self._watch = Watch(path) if single else None
         self.seen: Seen | None = None
         self._drawn: tuple = ()
-        self._closed, self._thread = threading.Event(), None
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
         self._one_at_a_time = threading.RLock()  # a click and the thread that follows may come together
         self._build()
         self.refresh()
@@ -154,7 +155,7 @@ class RunMonitor(Quietly):
             return
         self.progress.layout.display = "none" if seen.steps is None else ""
         self.progress.max, self.progress.value = seen.steps or 1, min(seen.step, seen.steps or 1)
-        drawn = (self._watch.path, len(seen.rows), seen.step), _mark(seen.rollouts)
+        drawn = (self._watch and self._watch.path, len(seen.rows), seen.step), _mark(seen.rollouts)
         if drawn[:1] != self._drawn[:1]:
             self.curves.value = self._sketch()
         if drawn[1:] != self._drawn[1:]:
@@ -169,10 +170,11 @@ class RunMonitor(Quietly):
         seen = self.seen
         step = f"step {seen.step}" + (f" of {seen.steps}" if seen.steps else "") if seen.step or seen.steps else ""
         answered = f"{seen.answered} questions answered" if seen.answered else ""
-        left = "" if not seen.left_s else f"{duration(seen.left_s)} left"
+        left = f"{duration(seen.left_s)} left" if seen.left_s else ""
         pace = f"{seen.step_s:.2f} s a step" if seen.step_s and not seen.ended else ""
-        old = seen.age_s is not None and not seen.ended and seen.age_s > max(30.0, 5 * (seen.step_s or 0.0))
-        age = f"nothing new for {duration(seen.age_s).removeprefix('about ')}" if old else ""
+        age_s = 0.0 if seen.age_s is None or seen.ended else seen.age_s
+        long = age_s > max(30.0, 5 * (seen.step_s or 0.0))
+        age = f"nothing new for {duration(age_s).removeprefix('about ')}" if long else ""
         line = " · ".join(filter(None, [step, answered, left, pace, age]))
         words = escape(seen.words)
         if seen.state in ("broken", "gone", "unreadable"):
@@ -191,8 +193,8 @@ class RunMonitor(Quietly):
         keys = self._keys()
         if not keys or not self.seen or not self.seen.rows:
             return ""
-        look = {"source": self._source(), "smooth": self.smooth, "title": "What training does"}
-        return sketch({"": self.seen.rows}, keys, **look).markup
+        source, title = self._source(), "What training does"
+        return sketch({"": self.seen.rows}, keys, source=source, smooth=self.smooth, title=title).markup
 
     def figure(self) -> Figure | None:
         """The curves as an interactive figure; None before the first step."""
@@ -202,10 +204,10 @@ class RunMonitor(Quietly):
 
     def traces(self) -> Html | None:
         """The newest step's answers, the first of them; None where none were kept."""
-        rows = self.seen.rollouts[:ANSWERS] if self.seen else []
-        if not rows:
+        every = self.seen.rollouts if self.seen else []
+        if not every:
             return None
-        step, count = rows[0].get("step"), len(self.seen.rollouts)
+        rows, step, count = every[:ANSWERS], every[0].get("step"), len(every)
         title = f"Sampled {'last' if step is None else f'for step {step}'}, {len(rows)} of {count} answers"
         return traces(rows, source=self._source(), title=title, read=_read)
 
