@@ -137,7 +137,8 @@ class RunCompare(Quietly):
         self.smooth = ipw.SelectionSlider(options=SMOOTH, value=smooth, description="mean of steps", layout=wide, **own)
         self.shown = ipw.SelectMultiple(description="trainings", layout=ipw.Layout(width="min(98%, 480px)"), **own)
         self.again = ipw.Button(description="Read again", tooltip="Read the folders anew", layout=ipw.Layout())
-        self.drawing, self.table, self.told = ipw.HTML(layout=wide), ipw.HTML(layout=wide), ipw.HTML(layout=wide)
+        self.drawing, self.told = ipw.HTML(layout=wide), ipw.HTML(layout=wide)
+        self.table = ipw.HTML(layout=ipw.Layout(max_width="100%", overflow="auto"))  # wide tables scroll in themselves
         self._offer(metric)
         for control in (self.metric, self.over, self.smooth, self.shown):
             control.observe(lambda change: None if self._quiet else self._draw(), names="value")
@@ -232,7 +233,8 @@ class RunCompare(Quietly):
             f"Where they ended · <b>{self._source(names)}</b> · the mean of the last {ENDS} logged steps of each run, "
             "and Student's interval of its mean over runs, where there are several"
         )
-        table = f'<table style="border-collapse:collapse; font-size:13px"><thead><tr>{_cells(head, "th")}</tr></thead>{lines}</table>'
+        look = 'style="border-collapse:collapse; font-size:13px"'
+        table = f"<table {look}><thead><tr>{_cells(head, 'th')}</tr></thead>{lines}</table>"
         told = "; ".join(" ".join(line) for line in body)
         return Html(f'<div style="padding:4px 10px">{caption}</div>{table}', f"Where they ended: {told}")
 

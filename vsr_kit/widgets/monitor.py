@@ -94,7 +94,8 @@ class RunMonitor(Quietly):
         self.told = ipw.HTML(layout=wide)
         self.stop = StopButton(self._ask_to_stop)
         self.again = ipw.Button(description="Look again", tooltip="Follow the run if it goes on")
-        self.curves, self.answers = ipw.HTML(layout=wide), ipw.HTML(layout=wide)
+        self.curves = ipw.HTML(layout=wide)
+        self.answers = ipw.HTML(layout=ipw.Layout(max_width="100%", overflow="auto"))  # a wide table scrolls in itself
         self.choice.observe(lambda change: None if self._quiet else self._chosen(), names="value")
         self.again.on_click(lambda button: self.follow())
         line = ipw.HBox([self.progress, self.stop.view, self.again], layout=ipw.Layout(flex_flow="row wrap"))
