@@ -66,6 +66,9 @@ runs/                       run folders
   identity                  hashes that must agree before a run is resumed
   checkpoints               a trainer's checkpoint, checked
   interrupts                Ctrl-C and SIGTERM
+  stopping                  a run asked to stop from outside its process
+  watching                  where a run stands, while it is written
+  seeds                     which runs are seeds of one training
   provenance                packages, hardware, commit
 sharing/                    shared prefixes are read once
   packing                   prompts and completions in one sequence, as a tree
@@ -85,6 +88,7 @@ evaluation/                 scores
   scorers                   VSI-Bench's score, by three readings of an answer
   small_samples             intervals of a few plain numbers
   intervals                 95 % intervals over rooms and seeds
+  run_scores                a run folder's scores with their intervals
   baselines                 most frequent answer, wrong clip
   passk                     best of k
 bridging/                   chains of thought written for rows, as Vision-R1 makes them
@@ -112,6 +116,7 @@ training/                   grpo, sft and dpo by trl
   stages                    settings that switch at a step inside one run
   references                the KL term's reference: base, frozen adapter, moving mean
   phases                    a recipe's whole training, part after part
+  background                the one call in a thread, with a handle that stops it
   starting                  a training that starts from an adapter, or trains all of the language model
   supervised_trainers       the same for SFT and DPO; preference pairs
   video_mixin               clips, features and batches for both
@@ -137,6 +142,9 @@ plots/                      the figures of the notebooks
   rooms                     floor plans and clip strips
   scores                    scores with intervals, kinds of answers
   training                  training curves, one GRPO group
+  curves                    a run's log as points over steps, tokens or seconds
+  sketch                    curves drawn in milliseconds, while they grow
+  overlay                   one metric of several trainings, seeds as bands
   knobs                     what came out at each setting of a knob
   comparisons               before and after, differences, costs
   steps                     one measure of the rollouts over the steps
@@ -155,6 +163,9 @@ widgets/                    clickable, for notebooks
   guesses                   a guess asked for before a result is shown
   view                      keys stay in a widget
   live                      curves that grow
+  monitor                   a run watched from its folder, also another process's
+  compare                   several runs over each other, seeds as bands
+  stop                      a button that ends a training after its step
 exercises/                  the course's exercises, checked
   course                    one check an exercise
   cases                     how a check is made
@@ -204,6 +215,7 @@ cli/                        the command vsr
   recipes                   the work of `vsr train --recipe`
   study                     claims, reproduce
   resume                    --resume
+  stopping                  stop
   terminal                  control characters escaped
 """
 

@@ -97,6 +97,14 @@ def test_git_sees_neither_the_copy_nor_its_runs():
     assert {f"/{OWN_COPY}/", "/runs/", "/notebooks/runs/"} <= set(ignored)
 
 
+def test_runs_of_a_notebook_in_a_folder_of_the_copy_go_beside_the_copy_too(tmp_path, monkeypatch):
+    monkeypatch.delenv("VSR_RUNS", raising=False)
+    update_copy(tmp_path / OWN_COPY)
+    (tmp_path / OWN_COPY / "mine" / "deeper").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / OWN_COPY / "mine" / "deeper")
+    assert runs_root().resolve() == tmp_path / "runs"
+
+
 @pytest.mark.parametrize("place", ["copy", "checkout"])
 def test_a_notebook_opened_by_hand_records_its_runs_beside_its_folder(place, tmp_path, monkeypatch):
     monkeypatch.delenv("VSR_RUNS", raising=False)

@@ -23,27 +23,28 @@ prompts: markup number_words templates numbers wording candidates judge_worker j
 data: checking clips pictures rows picture_rows datasets
 rewards: terms cheats trl_functions hard detectors
 models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
-runs: attempts identity checkpoints interrupts provenance reading folder
+runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching
 sharing: meter packing reference attention prefill rollouts scoring compare
 generation
 losses
 kl
-evaluation: scorers small_samples intervals baselines passk predictions evaluate
+evaluation: scorers small_samples intervals run_scores baselines passk predictions evaluate
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
 training: collapse profiles joints video_mixin callbacks grpo_trainer references stages joint_trainer \\
- supervised_trainers starting methods resuming run phases
+ supervised_trainers starting methods resuming run background phases
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions ptst vision_r1
 inspection: outcomes columns table sources
-plots: style marks svg canvas rooms scores sharing training steps answer_marks comparisons knobs tables
-widgets: live view player inspector browser knob guesses
+plots: style marks svg canvas rooms scores sharing training curves sketch overlay steps answer_marks comparisons \\
+ knobs tables
+widgets: view player stop live inspector browser knob guesses monitor compare
 exercises: cases course
 miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
  training_runs travel real_rooms runner judge summary acceptance cold_start_acceptance study thinking
 pages: html report site
-cli: terminal resume course data training bridging recipes models study __init__ __main__
+cli: terminal resume course data training bridging recipes models stopping study __init__ __main__
 """
 
 

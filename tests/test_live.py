@@ -126,3 +126,55 @@ def test_a_slow_machine_is_told_minutes_and_a_short_run_nothing(monkeypatch):
 )
 def test_a_time_ahead_is_told_as_roughly_as_it_is_known(seconds, words):
     assert duration(seconds) == f"about {words}"
+
+
+# -- stopping from the curves ------------------------------------------------------------------------------------------
+
+
+class Kernel:
+    kernel = object()
+
+
+@pytest.fixture
+def in_notebook(shown, monkeypatch):
+    monkeypatch.setattr(IPython, "get_ipython", Kernel)
+    return shown
+
+
+def test_a_button_above_the_curves_asks_the_training_to_stop_and_ends_as_words(in_notebook):
+    live = LiveCurves(every_s=0)
+    live(row(1))
+    button, figure = in_notebook.first
+    assert "text/html" in button and "application/vnd.jupyter.widget-view+json" in button
+    assert "image/svg+xml" in figure
+    assert not live.stop_asked()
+    live._button.button.click()
+    assert live.stop_asked() and live._button.button.disabled
+    live({"step": 2, "train_runtime": 4.5})
+    words = in_notebook.updates[-1]
+    assert words["text/plain"] == "Stopped after step 2." and "application/vnd.jupyter.widget-view+json" not in words
+    assert not live.stop_asked(), "the next training that logs here has not been asked"
+
+
+def test_a_training_that_was_not_stopped_says_that_it_ended(in_notebook):
+    live = LiveCurves(every_s=0)
+    live(row(1))
+    live({"step": 2, "train_runtime": 4.5})
+    assert in_notebook.updates[-1]["text/plain"] == "Ended after step 2."
+
+
+def test_drawing_takes_a_fiftieth_of_the_time_at_most(shown, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("vsr_kit.widgets.live.time.monotonic", lambda: clock[0])
+    live = LiveCurves(every_s=0.1)
+    draw = live._growing
+
+    def slow():
+        clock[0] += 0.4
+        return draw()
+
+    monkeypatch.setattr(live, "_growing", slow)
+    for step in range(1, 101):
+        live(row(step))
+        clock[0] += 1
+    assert 1 + len(shown.updates) == 5, "0.4 s each, so one in 20 s"

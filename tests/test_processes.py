@@ -30,3 +30,4 @@ def test_two_processes_train_one_model(tiny_path, tmp_path):
     assert first["same weights"] and first["metrics"] == [1, 2]
     assert first["adapter"] == "checkpoint-2"
     assert first["rollouts"] == 2 * 4, "the main process's own completions"
+    assert first["stopped"] == ["interrupted", 1, "interrupt"], "all processes stop at the step at which one was asked"

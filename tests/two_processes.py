@@ -10,7 +10,7 @@ import torch.distributed as dist
 
 from tests.test_trainers import CLIPS, G, Gradients, Spy, config, random_lora, rows, textbook_loss, vowels_reward
 from vsr_kit.models import load_model
-from vsr_kit.runs import RunFolder
+from vsr_kit.runs import RunFolder, ask_to_stop
 from vsr_kit.training import methods
 from vsr_kit.training.profiles import PROFILES
 from vsr_kit.training.run import train
@@ -49,14 +49,33 @@ def one_step(folder: Path) -> dict:
     }
 
 
-def one_run(folder: Path) -> dict:
-    rank = dist.get_rank()
-    name = [str(RunFolder.create("two", root=folder).path) if rank == 0 else None]
-    dist.broadcast_object_list(name)
-    run = RunFolder.open(name[0]) if rank else RunFolder.resume(name[0])
+def shared_run(name: str, folder: Path) -> RunFolder:
+    """A new run, which the main process writes."""
+    path = [str(RunFolder.create(name, root=folder).path) if dist.get_rank() == 0 else None]
+    dist.broadcast_object_list(path)
+    return RunFolder.open(path[0]) if dist.get_rank() else RunFolder.resume(path[0])
+
+
+def small(folder: Path):
+    """A profile of the tiny model, and a reward that tells its rollouts apart."""
     sizes = {"lora_rank": 4, "num_generations": G, "questions_per_step": 2, "groups_per_pass": 1}
-    profile = dataclasses.replace(PROFILES["mini"], model=str(folder / "tiny"), max_vanilla_tokens=4, **sizes)
     methods.make_reward_funcs = lambda mode, numeric, extra: [vowels_reward]
+    return dataclasses.replace(PROFILES["mini"], model=str(folder / "tiny"), max_vanilla_tokens=4, **sizes)
+
+
+def stopped_run(folder: Path) -> dict:
+    """A run that is asked to stop by a file, at which only the main process looks."""
+    run = shared_run("stopped", folder)
+    if dist.get_rank() == 0:
+        ask_to_stop(run)
+    dist.barrier()
+    trained = train(small(folder), "vanilla", rows(), clips=CLIPS, run=run, steps=50, save_every=1, quiet=True)
+    dist.barrier()
+    return {"stopped": [trained.stopped, trained.steps, run.attempts()[-1]["event"]]}
+
+
+def one_run(folder: Path) -> dict:
+    run, profile = shared_run("two", folder), small(folder)
     trained = train(profile, "vanilla", rows(), clips=CLIPS, run=run, steps=2, save_every=1, quiet=True)
     weights = gathered({n: p for n, p in trained.loaded.model.named_parameters() if p.requires_grad})
     return {
@@ -70,6 +89,6 @@ def one_run(folder: Path) -> dict:
 if __name__ == "__main__":
     home = Path(sys.argv[1])
     found = one_step(home)
-    found |= one_run(home)
+    found |= one_run(home) | stopped_run(home)
     (home / f"found-{dist.get_rank()}.json").write_text(json.dumps(found))
     dist.destroy_process_group()

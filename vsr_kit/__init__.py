@@ -79,6 +79,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "training.methods": ["DPO", "GRPO", "SFT"],
         "training.profiles": ["get_profile"],
         "training.run": ["train"],
+        "training.background": ["train_in_background"],
         "recipes": ["variant"],
         "study.judge": ["claim_text"],
         "study.study": ["Study"],

@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 NAME = ".lock"
+_TRIES, _PAUSE_S = 4, 0.02  # whoever only looks at a lock (`is_held`) holds it for microseconds
 _held: dict[tuple[int, int], int] = {}  # (device, inode) of what this process holds, and its process id
 
 
@@ -47,13 +49,17 @@ class Lock:
         self._file = (Path(folder) / NAME).open("w")
         known = os.fstat(self._file.fileno())
         key = (known.st_dev, known.st_ino)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise ValueError(f"{what or folder} is being written by {_holder(key)}") from None
-        except OSError:  # a file system without locks
-            return
+        for left in reversed(range(_TRIES)):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not left or key in _held:
+                    self._file.close()
+                    raise ValueError(f"{what or folder} is being written by {_holder(key)}") from None
+                time.sleep(_PAUSE_S)
+            except OSError:  # a file system without locks
+                return
         self._key = key
         _held[key] = os.getpid()
 
@@ -69,6 +75,25 @@ class Lock:
 
     def __del__(self) -> None:
         self.release()
+
+
+def is_held(folder: str | Path) -> bool | None:
+    """Whether a process, this one or another, holds a folder's `Lock`.
+
+    Returns:
+        None where that cannot be told: the folder has no lock file (it was copied, or shipped), or the file system or
+        the operating system knows no locks. False says that no process on this machine holds it.
+    """
+    try:
+        import fcntl
+
+        with (Path(folder) / NAME).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that several may look at once
+    except BlockingIOError:
+        return True
+    except (ImportError, OSError):
+        return None
+    return False
 
 
 def _holder(key: tuple[int, int]) -> str:

@@ -123,10 +123,12 @@ def update_copy(folder: str | Path = OWN_COPY, shipped: str | Path | None = None
 
 
 def default_runs() -> Path:
-    """Where runs go if nobody says: ./runs, or ../runs for a notebook of a copy or of a checkout's own notebooks."""
+    """Where runs go if nobody says: ./runs, or, below a copy of the course or a checkout's notebooks, runs beside it."""
     here, top = Path.cwd(), checkout()
-    of_the_course = (here / RECORD).is_file() or (top is not None and here == top / "notebooks")
-    return Path("..", "runs") if of_the_course else Path("runs")
+    for up, folder in enumerate((here, *here.parents), start=1):
+        if (folder / RECORD).is_file() or (top is not None and folder == top / "notebooks"):
+            return Path(*[".."] * up, "runs")
+    return Path("runs")
 
 
 def kernel_environment(runs: str | Path) -> dict[str, str]:

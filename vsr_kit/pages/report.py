@@ -14,8 +14,10 @@ import json
 from functools import cache
 from pathlib import Path
 
+from vsr_kit.evaluation.run_scores import recorded_bands
 from vsr_kit.rewards.detectors import reward_columns
 from vsr_kit.runs import RunFolder
+from vsr_kit.runs.seeds import by_seeds
 from vsr_kit.validation import drawable
 
 TRACES_PER_STEP = 6
@@ -84,7 +86,7 @@ def _view(run: RunFolder) -> dict:
     git, weights, hardware = versions.get("git"), versions.get("checkpoint"), versions.get("hardware") or {}
     steps = [row["step"] for row in metrics if row.get("step") is not None]
     scores = summary.get("scores", {})
-    bands = summary.get("intervals") or _own_bands(run, scores)
+    bands = recorded_bands(run, scores)
     processor = f"{hardware.get('processor', '–')}, {hardware.get('cores', '–')} cores"
     return {
         "name": run.name,
@@ -129,22 +131,6 @@ def _with_columns(row: dict, columns: list[str], bands: dict) -> dict[str, dict]
         _, low, high, n = bands.get(column) or (None,) * 4
         shown[column] = {"value": row.get(column), "low": low, "high": high, "n": n}
     return shown
-
-
-def _own_bands(run: RunFolder, scores: dict) -> dict:
-    """Intervals from the run's predictions, where its only row of scores is about them; else none."""
-    from vsr_kit.evaluation import intervals
-
-    answered = run.read_predictions()
-    if len(scores) != 1 or len(answered) != len({(row.get("dataset"), row.get("id")) for row in answered}):
-        return {}  # several draws of one question are no questions of their own
-    ((label, row),) = scores.items()
-    harness = label.rpartition(", ")[2]  # as `vsr eval` names its row
-    try:
-        found = {task: band.band for task, band in intervals(answered, harness).items()}
-    except (ValueError, KeyError):  # rows of another kind
-        return {}
-    return {label: {task: band for task, band in found.items() if abs(band[0] - row.get(task, band[0])) < 0.05}}
 
 
 def _progress(metrics: list[dict]) -> list[tuple]:
@@ -212,14 +198,7 @@ def _figures(runs: list[RunFolder]) -> list:
 
 
 def _seeds(runs: list[RunFolder]) -> dict[str, list[list[dict]]]:
-    """Logged steps by curve: runs of one name and the same settings are seeds of one curve."""
-    curves: dict[tuple[str, str], list[tuple[str, list[dict]]]] = {}
-    for run in runs:
-        if rows := [row for row in run.read_metrics() if row.get("step") is not None]:
-            settings = json.dumps(run.config["config"], sort_keys=True)
-            curves.setdefault((run.name, settings), []).append((run.path.name, rows))
-    names = [name for name, _ in curves]
-    return {
-        name if names.count(name) == 1 else seeds[0][0]: [rows for _, rows in seeds]
-        for (name, _), seeds in curves.items()
-    }
+    """Logged steps by curve; runs that logged none are left out."""
+    logged = {run.path: [row for row in run.read_metrics() if row.get("step") is not None] for run in runs}
+    groups = by_seeds(run for run in runs if logged[run.path])
+    return {name: [logged[run.path] for run in seeds] for name, seeds in groups.items()}

@@ -60,6 +60,9 @@ class _Page:
         used = {name[1:] for t in fig.data for name in (t.xaxis or "x", t.yaxis or "y")} if fig.data else {""}
         self.axes = {f"{d}{n}": layout[f"{d}axis{n}"] for n in sorted(used, key=lambda n: int(n or 1)) for d in "xy"}
         self.ranges = {name: self._range(name) for name in self.axes}
+        # read once: plotly takes longer to say what an axis is than a point takes to be drawn
+        self.logarithmic = {name for name, axis in self.axes.items() if axis.type == "log"}
+        self.spans = {name: self._span(name) for name in self.axes}
 
     def _range(self, name: str) -> tuple[float, float]:
         """Low and high end of an axis (logarithms on a log axis): as given, or around the data."""
@@ -89,11 +92,11 @@ class _Page:
         """Pixel of a value; None where it has none (a gap, or zero on a log axis)."""
         if value is None or not math.isfinite(value):
             return None
-        if self.axes[name].type == "log" and not logged:
+        if name in self.logarithmic and not logged:
             if value <= 0:
                 return None
             value = math.log10(value)
-        (low, high), (start, end) = self.ranges[name], self._span(name)
+        (low, high), (start, end) = self.ranges[name], self.spans[name]
         return start + (value - low) / (high - low) * (end - start)
 
     def _place(self, direction: str, ref: str | None, value: float, logged: bool = False) -> float:

@@ -5,6 +5,7 @@
     attempts.jsonl    a line a start (its commit), resume, finish    adapter/           the LoRA weights
     metrics.jsonl     one line a logged step                         checkpoints/       what the trainer resumes from
     rollouts.parquet  every sampled completion with its rewards      report.html        made by `vsr report`
+    stop.request      there while the run is asked to stop, see stopping.py
 
 Rows are appended and flushed as they come, and whole files appear by renaming; a line that a kill cut short is dropped
 when the folder is opened again. Rollouts are a journal, rollouts.jsonl, until `finish` turns them into parquet. After a
@@ -37,6 +38,7 @@ from vsr_kit.locks import Lock
 from vsr_kit.runs.provenance import git_state, hardware, versions
 from vsr_kit.runs.reading import RecordedRun
 from vsr_kit.runs.reading import read_metrics, read_rollouts
+from vsr_kit.runs.stopping import withdraw
 from vsr_kit.files import seal, unseal
 
 JOURNALS = ("attempts.jsonl", "metrics.jsonl", "rollouts.jsonl", "predictions.jsonl")
@@ -124,6 +126,7 @@ class RunFolder(RecordedRun):
         """
         run = cls.open(path)
         run._lock = Lock(run.path)
+        withdraw(run.path)  # it was for an attempt that is over
         rows = run.read_metrics(superseded=True) + read_rollouts(run.path)
         run.attempt = attempts.next_attempt(run.attempts(), rows)
         run._next_rollout = 1 + max((row.get("row", -1) for row in rows), default=-1)
@@ -141,7 +144,9 @@ class RunFolder(RecordedRun):
             noted = self.attempts()[-1:]
             if noted and noted[0].get("from_step") == from_step and noted[0]["attempt"] == self.attempt:
                 return
-            self._lock = self._lock or Lock(self.path)
+            if self._lock is None:
+                self._lock = Lock(self.path)
+                withdraw(self.path)
             self.attempt = attempts.next_attempt(self.attempts(), self.read_metrics(superseded=True))
             self._resumed = {"event": "resume", "attempt": self.attempt}
         self._interrupted = None
@@ -163,6 +168,7 @@ class RunFolder(RecordedRun):
         """Note that someone stopped the training after `step`, and let the folder be resumed, by this process too."""
         self._append("attempts.jsonl", [{"event": "interrupt", "attempt": self.attempt, "step": step, "time": _now()}])
         self._interrupted = step
+        withdraw(self.path)
         self.let_go()
 
     def close(self) -> None:
@@ -239,6 +245,7 @@ class RunFolder(RecordedRun):
         broken = {"status": attempts.BROKEN, "reason": stopped} if stopped else {}
         self._append("attempts.jsonl", [{"event": "finish", "attempt": self.attempt, "time": _now(), **broken}])
         seal(self.path, [name for name in SEALED if (self.path / name).is_file()])
+        withdraw(self.path)
         self.close()
 
     def _settle_rollouts(self) -> None:

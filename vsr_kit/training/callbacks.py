@@ -16,7 +16,7 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 import torch
@@ -62,16 +62,30 @@ class StopWhenAsked(TrainerCallback):
     """Ends training after the step in which someone asked for it, with a checkpoint of that step.
 
     Args:
-        wish: anything whose `signum` is None until then, see `interrupts.first_ask`.
+        asks: each says whether someone asked, by a signal, a request in the run's folder, or a button; they are called
+            after every step.
         save: whether there is a folder for checkpoints.
         every: steps between moments at which a checkpoint is exact: rollouts that are used again are in none.
+        agree: makes of this process's answer the one that all processes of a launch act on, so that none of them goes
+            on to a step whose gradients it would wait for alone.
+
+    Attributes:
+        asked: whether training ends because someone asked for it.
     """
 
-    def __init__(self, wish, save: bool, every: int = 1) -> None:
-        self.wish, self.save, self.every = wish, save, every
+    def __init__(
+        self,
+        asks: Sequence[Callable[[], bool]],
+        save: bool,
+        every: int = 1,
+        agree: Callable[[bool], bool] = bool,
+    ) -> None:
+        self.asks, self.save, self.every, self.agree = tuple(asks), save, every, agree
+        self.asked = False
 
     def on_step_end(self, args, state, control, **kwargs):
-        if self.wish.signum is not None:
+        self.asked = self.agree(any(ask() for ask in self.asks))
+        if self.asked:
             control.should_training_stop = True
             control.should_save = self.save and state.global_step % self.every == 0
         return control

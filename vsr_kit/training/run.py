@@ -3,9 +3,10 @@
 `train` loads the profile's model, adds LoRA to its language model, and lets the method's trainer do the rest (GRPO by
 default; see methods.py). Given a run folder, it writes metrics and rollouts there as they come, a checkpoint every few
 steps and the adapter at the end. A killed run that is resumed on the same machine and packages ends with the same bits
-as an uninterrupted one; resuming.py finds where to start and checks that it is the same run. A run stopped by a signal
-ends after its step with a checkpoint, and what it learned is returned. Under `accelerate launch` every process calls
-`train`, and only the main one writes.
+as an uninterrupted one; resuming.py finds where to start and checks that it is the same run. A run that is asked to
+stop, by a signal, by a request in its folder (runs/stopping.py) or by what its log lines go to, ends after its step
+with a checkpoint, and what it learned is returned. Under `accelerate launch` every process calls `train`, and only the
+main one writes.
 
 `Cost` gives seconds per step, tokens per second, peak memory and the share of zero-variance groups: a group whose
 rollouts all earn the same has no advantages, so it is paid for and trains nothing, and a fast run full of such groups
@@ -25,10 +26,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate.utils import broadcast
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from vsr_kit.files import SEAL, seal
@@ -38,6 +41,7 @@ from vsr_kit.models.feature_cache import FeatureStore
 from vsr_kit.models.loading import Loaded, describe, load_model, without_renaming_warnings
 from vsr_kit.runs.attempts import INTERRUPTED, UNFINISHED
 from vsr_kit.runs.interrupts import Wish, a_command_tells, first_ask
+from vsr_kit.runs.stopping import is_asked
 from vsr_kit.sharing.meter import peak_bytes
 from vsr_kit.training.callbacks import StopAfter, StopWhenAsked, StopWhenBroken, WarnOfCollapse
 from vsr_kit.training.joints import Start
@@ -181,7 +185,8 @@ def train(
         seconds: stop after the first step that ends later than this, earlier attempts' time included, whatever the
             learning rate is then.
         callbacks: transformers' own kind.
-        on_log: gets every log dictionary with its `step`, the closing one too.
+        on_log: gets every log dictionary with its `step`, the closing one too. Training ends after the step in which
+            the method `stop_asked()` of one that has it is true, as `widgets.LiveCurves` has.
         resume: go on from the run's last checkpoint, or begin where there is none yet. All else must be as it was.
         save_every: steps between checkpoints.
         progress, quiet: show a bar; print neither profile nor model nor, at the end, what it cost.
@@ -226,14 +231,14 @@ def train(
                 restore(trainer, begun)
                 stopped = None
             else:
-                stopped = _go(trainer, begun, watch, run, every)
+                stopped = _go(trainer, begun, watch, run, every, sinks)
             took = began - called, time.monotonic() - began
     good_step = trainer.state.global_step if watch.reason is None else watch.good_step
     trained = _trained(trainer, loaded, profile, _save(trainer, loaded, run, stopped), took, begun.step, quiet)
     return replace(trained, stopped=stopped, good_step=good_step)
 
 
-def _go(trainer, begun: Begun, watch: StopWhenBroken, run, every: int) -> str | None:
+def _go(trainer, begun: Begun, watch: StopWhenBroken, run, every: int, sinks: Sequence[Sink]) -> str | None:
     """Train; numbers that break end it, and so does who asks. Returns why it ended early."""
     writes = run is not None and run.attempt is not None
     if writes and begun.resumed:
@@ -241,11 +246,12 @@ def _go(trainer, begun: Begun, watch: StopWhenBroken, run, every: int) -> str | 
     alone = trainer.accelerator.num_processes == 1  # processes that stop at steps of their own would wait for ever
     asking = first_ask("stopping after this step; once more stops at once") if alone else nullcontext(Wish())
     with asking as wish:
-        trainer.add_callback(StopWhenAsked(wish, writes, every))
+        stop = StopWhenAsked(_asks(wish, run if writes else None, sinks), writes, every, _agree(trainer))
+        trainer.add_callback(stop)
         try:
             with keep_dequantized(trainer.model):
                 trainer.train(resume_from_checkpoint=begun.checkpoint)
-            interrupted = wish.signum is not None and trainer.state.global_step < trainer.state.max_steps
+            interrupted = stop.asked and trainer.state.global_step < trainer.state.max_steps
         except RuntimeError as error:  # weights may be too large to sample from before any number is logged
             if not watch.caught(error, trainer):
                 raise
@@ -264,12 +270,27 @@ def _go(trainer, begun: Begun, watch: StopWhenBroken, run, every: int) -> str | 
     return INTERRUPTED if interrupted else None
 
 
+def _asks(wish: Wish, run, sinks: Sequence[Sink]) -> list[Callable[[], bool]]:
+    """Everything by which someone may ask a training to stop: a signal, its folder, what its log lines go to."""
+    found = [lambda: wish.signum is not None]
+    found += [] if run is None else [partial(is_asked, run.path)]
+    return found + [sink.stop_asked for sink in sinks if hasattr(sink, "stop_asked")]
+
+
+def _agree(trainer) -> Callable[[bool], bool]:
+    """Of several processes, the main one decides for all; one decides for itself."""
+    if trainer.accelerator.num_processes == 1:
+        return bool
+    device = trainer.accelerator.device
+    return lambda asked: bool(broadcast(torch.tensor(float(asked), device=device)).item())
+
+
 def _tell(trainer, run) -> None:
     """Say that a training was stopped and how it goes on; a command says so itself."""
     step, of = trainer.state.global_step, trainer.state.max_steps
     if run is not None:
         run.interrupt(step)
-    if not a_command_tells():
+    if not a_command_tells() and trainer.accelerator.is_main_process:
         how = "" if run is None else f"; go on with train(…, run=RunFolder.resume({str(run.path)!r}), resume=True)"
         print(f"stopped after step {step} of {of}: the result has its weights{how}", file=sys.stderr)
 

@@ -1,8 +1,8 @@
 """Widgets for notebooks: clips with their floor plan, answers with their rewards, and curves that grow during training.
 
 player.py plays a clip, browser.py finds its way through a run's rollouts, inspector.py compares answers, knob.py turns
-a knob over results that are there, guesses.py asks for a guess before a result is shown, live.py draws training
-curves, view.py keeps a notebook's shortcuts out of them.
+a knob over results that are there, guesses.py asks for a guess before a result is shown, live.py draws training curves, monitor.py watches a run from its folder, stop.py
+has the button that ends one, compare.py lays runs over each other, view.py keeps a notebook's shortcuts out of them.
 They use core ipywidgets only; every control works by keyboard, and every redraw is a plain observer that a test can
 trigger without a browser. A plan or a figure is SVG in an HTML widget, so it follows the slider without the flicker of
 an output area and without an extension. Where no kernel runs (a saved notebook, GitHub, a page) each widget shows its
@@ -11,10 +11,22 @@ Left out: training from a widget, and widget state in saved notebooks.
 """
 
 from vsr_kit.widgets.browser import RolloutBrowser
+from vsr_kit.widgets.compare import RunCompare
 from vsr_kit.widgets.guesses import Guesses
 from vsr_kit.widgets.inspector import AnswerInspector
 from vsr_kit.widgets.knob import Knob
 from vsr_kit.widgets.live import LiveCurves, TimeLeft
+from vsr_kit.widgets.monitor import RunMonitor
 from vsr_kit.widgets.player import ClipPlayer
 
-__all__ = ["AnswerInspector", "ClipPlayer", "Guesses", "Knob", "LiveCurves", "RolloutBrowser", "TimeLeft"]
+__all__ = [
+    "AnswerInspector",
+    "ClipPlayer",
+    "Guesses",
+    "Knob",
+    "LiveCurves",
+    "RolloutBrowser",
+    "RunCompare",
+    "RunMonitor",
+    "TimeLeft",
+]
