@@ -2,15 +2,21 @@
 
 import dataclasses
 import json
+import sys
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import TrainerCallback
+from typer.testing import CliRunner
 
+from benchmarks.__main__ import bench
+from benchmarks.tokens import TokenCosts
 from tests.plain import plain_logps
+from tests.test_cli_models import runs, trainer, vsr  # noqa: F401 - fixtures
 from tests.tiny import tiny_clip
+from vsr_kit.cli import main
 from vsr_kit.evaluation.baselines import wrong_clip_pairing
 from vsr_kit.evaluation.token_texts import MEASURES
 from vsr_kit.inspection import read_rollout_table
@@ -20,6 +26,7 @@ from vsr_kit.training.methods import GRPO, SFT
 from vsr_kit.training.profiles import PROFILES
 from vsr_kit.training.run import train
 from vsr_kit.training.token_records import TokenSample
+from vsr_kit.widgets import RolloutBrowser
 
 CLIPS = {f"room-{i}": tiny_clip(i) for i in range(3)}
 THINGS = ["chair", "table", "lamp", "door", "bed", "sofa"]
@@ -88,23 +95,23 @@ def test_the_weights_are_bit_for_bit_the_same_with_and_without_recording(profile
     if dropout := how.pop("dropout", 0):  # which draws random numbers in every pass
         plain = loading.lora_config
         monkeypatch.setattr(loading, "lora_config", lambda rank, alpha: plain(rank, alpha, dropout))
-    runs = [
+    both = [
         trained(profile, tmp_path, name, record_tokens=sample, **how)[0]
         for name, sample in (("without", None), ("with", TokenSample(every=2, questions=2)))
     ]
-    first, second = map(weights, runs)
+    first, second = map(weights, both)
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
     assert max(w.abs().max() for name, w in first.items() if "lora_B" in name) > 1e-3  # something was learnt
-    said = [[row["completion"] for row in run.read_rollouts()] for run in runs]
+    said = [[row["completion"] for row in run.read_rollouts()] for run in both]
     logged = [
         [{k: v for k, v in row.items() if "time" not in k and k != "elapsed_s"} for row in run.read_metrics()]
-        for run in runs
+        for run in both
     ]
     assert said[0] == said[1] and logged[0] == logged[1]
-    assert runs[0].read_tokens() == [] and not (runs[0].path / "tokens.jsonl").exists()
+    assert both[0].read_tokens() == [] and not (both[0].path / "tokens.jsonl").exists()
     wanted = {1} if "num_iterations" in changes else {1, 2}  # the second step uses the first one's rollouts again
-    assert {row["step"] for row in runs[1].read_tokens()} == wanted
-    assert all(name in row for row in runs[1].read_tokens() for name in MEASURES)
+    assert {row["step"] for row in both[1].read_tokens()} == wanted
+    assert all(name in row for row in both[1].read_tokens() for name in MEASURES)
 
 
 def test_what_is_recorded_is_what_a_plain_forward_gives_and_what_the_run_recorded(profile, tmp_path):
@@ -196,3 +203,47 @@ def test_what_cannot_be_recorded_is_refused_before_a_model_is_loaded(profile, tm
         trained(profile, tmp_path, "sft", SFT(), record_tokens=TokenSample())
     with pytest.raises(ValueError, match="every is 0"):
         TokenSample(every=0)
+
+
+def test_the_command_line_records_every_so_many_steps_and_resumes_so(trainer, runs):  # noqa: F811
+    vsr("train", "--rooms", 2, "--steps", 3, "--mode", "think", "--record-tokens", 7)  # the stub stops the first
+    (run,) = runs()
+    assert run.config["config"]["record_tokens"] == 7
+    assert vsr("train", "--resume", run.path).exit_code == 0
+    assert [given["record_tokens"] for given in trainer] == [TokenSample(7), TokenSample(7)]
+    assert vsr("train", "--rooms", 2, "--steps", 3).exit_code == 0 and "record_tokens" not in trainer[-1]
+
+
+@pytest.mark.parametrize(
+    "flags, told",
+    [(["--method", "sft"], "--record-tokens with sft: only grpo samples rollouts"), ([], "record_tokens is -1")],
+)
+def test_a_command_that_cannot_record_leaves_no_folder(trainer, runs, monkeypatch, capsys, flags, told):  # noqa: F811
+    every = "3" if flags else "-1"
+    monkeypatch.setattr(sys, "argv", ["vsr", "train", "--rooms", "2", "--record-tokens", every, *flags])
+    with pytest.raises(SystemExit):
+        main()
+    assert told in capsys.readouterr().err and runs() == [] and not trainer
+
+
+def test_a_trained_run_is_looked_at_with_its_tokens_coloured(runs, tiny_path):  # noqa: F811
+    words = ["train", "--model", tiny_path, "--rooms", 2, "--steps", 1, "--num-generations", 2, "--record-tokens", 1]
+    done = vsr(*words)
+    assert done.exit_code == 0, done.output
+    (run,) = runs()
+    browser = RolloutBrowser(run)
+    browser.question.value = next(
+        i for i, group in enumerate(browser._groups) if group.rows[0] in browser.table.token_measures
+    )
+    assert [value for _, value in browser.colours.control.options] == ["", *MEASURES]
+    for measure in MEASURES:
+        browser.colours.control.value = measure
+        assert browser.rollouts.value.count("vsr-tokens") == 2
+
+
+def test_the_benchmark_of_recording_compares_equal_trainings(tiny_path):
+    done = CliRunner().invoke(bench, ["tokens", "--model", str(tiny_path), "--steps", "1", "--repeats", "1", "--json"])
+    assert done.exit_code == 0, done.output
+    costs = json.loads(done.stdout)
+    assert costs["ratio"] == costs["seconds"]["recorded"] / costs["seconds"]["without"] and costs["rollouts"] > 0
+    assert TokenCosts(**costs).ratio_of(20) == pytest.approx(1 + (costs["ratio"] - 1) / 20)
