@@ -135,8 +135,9 @@ def test_what_is_recorded_is_what_a_plain_forward_gives_and_what_the_run_recorde
         assert np.allclose(line["advantage"], sampled["advantage"], atol=1e-5) and len(line["advantage"]) == len(ids)
 
 
-def test_the_distance_from_the_reference_grows_as_it_is_trained(profile, tmp_path):
-    run, _ = trained(profile, tmp_path, "run", record_tokens=TokenSample(every=3))
+@pytest.mark.parametrize("beta", [1e-4, 0.0], ids=["of the KL term", "asked for"])
+def test_the_distance_from_the_reference_grows_as_it_is_trained(profile, tmp_path, beta):
+    run, _ = trained(profile, tmp_path, "run", record_tokens=TokenSample(every=3), beta=beta)
     far = {line["step"]: np.abs(line["policy_minus_reference"]).max() for line in run.read_tokens()}
     assert sorted(far) == [1, 3] and far[1] < 1e-5 < 1e-3 < far[3]
 

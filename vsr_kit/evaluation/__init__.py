@@ -3,7 +3,8 @@
 scorers.py scores answers, makes VSI-Bench's table and reads files of predictions; baselines.py has answers that need no
 understanding; intervals.py says how far rooms and seeds could have moved a score or a difference, and where a
 repetition should land; passk.py says whether the right answer is among several samples. evaluate.py asks a model (`vsr
-eval`).
+eval`). token_measures.py says of each token of a rollout how open, how far from the reference and how grounded it is;
+import it by its own name, as it loads torch.
 Left out: VLMEvalKit's harness (its prompt and frames differ too), and tests of significance.
 """
 

@@ -8,7 +8,8 @@
 Grounding asks of a single token what the score "another room's clip" asks of a whole answer. A token that the model
 reads off the clip loses probability when the clip is another; one that follows from the question or from the words
 before it stays as likely as it was. It is a property of model and token, not of their truth: a wrong number that was
-read off the clip is grounded, too.
+read off the clip is grounded, too. Over tokens that the policy samples its mean estimates a KL divergence, from what
+the model says of this clip to what it says of the other: below 0 only by chance, so what counts is where it is high.
 
 Rollouts of one question share its prompt, and questions about one room share its clip, so all of them are scored in one
 packed pass (`vsr_kit.sharing`), which equals a plain forward pass for each. A measure costs one such pass: entropy and
