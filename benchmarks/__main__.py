@@ -1,8 +1,8 @@
 """`python -m benchmarks`: the commands that measure the kit's speed; `make bench ARGS="rooms"` runs the same.
 
-`rooms` takes seconds, `weights` minutes. `sharing` takes as long as stock TRL needs, because both sides do the same
-work; it can be killed and run again, and then continues. Progress goes to stderr, so that the output of `--json` can be
-piped.
+`rooms` takes seconds, `weights` and `tokens` minutes. `sharing` takes as long as stock TRL needs, because both sides do
+the same work; it can be killed and run again, and then continues. Progress goes to stderr, so that the output of
+`--json` can be piped.
 Left out: plots; the result is data.
 """
 
@@ -73,6 +73,30 @@ def bench_weights(
     for what, own in speeds.seconds.items():
         told = ", ".join(f"{side} {seconds:.1f} s" for side, seconds in own.items())
         typer.echo(f"{what} {done[what]}, weights dequantized: {told}; ratio {speeds.ratios[what]:.2f}")
+
+
+@bench.command("tokens")
+def bench_tokens(
+    model: Annotated[str, typer.Option(help="A checkpoint, trained as the miniature is.")] = "mini",
+    mode: Annotated[str, typer.Option(help="vanilla, think or observe.")] = "vanilla",
+    steps: Annotated[int, typer.Option(help="Of GRPO, each of them recorded.")] = 6,
+    repeats: Annotated[int, typer.Option(help="Of each side.")] = 2,
+    questions: Annotated[int, typer.Option(help="Of a step, whose rollouts are recorded.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """GRPO that records the tokens of some rollouts against GRPO that does not; minutes."""
+    from dataclasses import asdict
+
+    from benchmarks.tokens import bench_tokens as measure
+
+    costs = measure(model, mode, steps, repeats, questions)
+    if as_json:
+        typer.echo(json.dumps(asdict(costs)))
+        return
+    told = ", ".join(f"{side} {seconds:.1f} s" for side, seconds in costs.seconds.items())
+    typer.echo(f"{costs.mode}, {costs.repeats} x {costs.steps} steps: {told}; ratio {costs.ratio:.3f}")
+    typer.echo(f"recorded every 20th step it would be {costs.ratio_of(20):.4f}")
+    typer.echo(f"{costs.rollouts} rollouts recorded, {costs.bytes_a_rollout / 1000:.1f} kB each")
 
 
 @bench.command("sharing")

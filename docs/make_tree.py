@@ -91,6 +91,8 @@ evaluation/                 scores
   run_scores                a run folder's scores with their intervals
   baselines                 most frequent answer, wrong clip
   passk                     best of k
+  token_texts               tokens as text, and text as tokens
+  token_measures            of each token: entropy, distance from the reference, grounding
 bridging/                   chains of thought written for rows, as Vision-R1 makes them
   chains                    the language of chains that compute: written and read
   description               what is in a room, as text
@@ -121,6 +123,7 @@ training/                   grpo, sft and dpo by trl
   supervised_trainers       the same for SFT and DPO; preference pairs
   video_mixin               clips, features and batches for both
   callbacks                 time limits, stops, broken numbers
+  token_records             tokens of a few rollouts, recorded while training
   collapse                  collapse found in a reward's curve
   resuming                  may a run be gone on with, and from which step
 claims/                     the form of a claim
@@ -137,6 +140,7 @@ inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
   columns                   rows brought into one form
   table                     completions with facets, a filter, groups
+  tokens                    what a training recorded of tokens, found for rows
   sources                   run folders, TRL's completions, other harnesses' samples
 plots/                      the figures of the notebooks
   rooms                     floor plans and clip strips
@@ -150,6 +154,7 @@ plots/                      the figures of the notebooks
   steps                     one measure of the rollouts over the steps
   answer_marks              truth and answers drawn on the plan
   tables                    score tables, answers as they were written
+  token_colours             tokens coloured by a number of each
   sharing                   packed trees, tokens saved
   canvas                    the empty figure, and what a cell displays
   style                     colours and names
@@ -159,6 +164,7 @@ widgets/                    clickable, for notebooks
   player                    clip beside floor plan
   knob                      a slider over settings that were run
   inspector                 several models' answers to one question
+  token_colours             the control that colours a browser's rollouts
   browser                   from a curve to a step, to a question, to its rollouts
   guesses                   a guess asked for before a result is shown
   view                      keys stay in a widget

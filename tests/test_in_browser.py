@@ -47,6 +47,19 @@ guess = Guesses()
 figure = score_dots({{"base": {{"overall": (50.0, 45.0, 55.0)}}}}, source="shipped")
 guess("Which one? {HOSTILE}", ["left", "right"], answer="right", then=[figure, "the long result"])
 """
+COLOURED = """
+from vsr_kit.evaluation.token_texts import TokenMeasures
+from vsr_kit.inspection import RolloutTable
+from vsr_kit.widgets import RolloutBrowser
+
+tokens = ("<think>", "<script>window.hacked = 1</script>", " two", "\\n", " ", "", "é", "<answer>", "4", "")
+names = ("",) * 9 + ("<|im_end|>",)
+values = {"grounding": (0.0, -3.0, 2.9, 0.1, -0.1, 0.4, 0.5, -1.5, 6.0, -6.0), "entropy": tuple(range(10))}
+rows = [{"completion": "".join(tokens), "id": 1, "question": "x", "step": 1} for _ in range(3)]
+table = RolloutTable(rows, "coloured")
+table.token_measures = {at: TokenMeasures(tokens, names, values, "far") for at in (0, 1)}
+RolloutBrowser(table)
+"""
 CELLS = ".jp-Notebook .jp-Cell"
 
 
@@ -156,6 +169,26 @@ def test_a_figure_comes_after_the_guess_and_the_guess_is_told_again(page):
     assert page.driver.execute_script("return window.hacked") is None
     assert page.faint(".vsr-view") == [] and len(page.all(CELLS)) == 3
     assert page.complaints() == [] and page.asked_outside() == []
+
+
+def test_tokens_are_coloured_by_keys_and_can_be_read_in_either_theme(page):
+    page.run(page.folder, COLOURED)
+    until(lambda: status(page).startswith("3 rollouts fit"), "the browser did not open")
+    assert page.all(".vsr-tokens") == []
+    control = next(one for one in page.seen(".vsr-view select") if "grounding" in one.text)
+    page.focus(control)
+    for told in ("entropy", "grounding"):
+        page.press("ARROW_DOWN")
+        until(lambda told=told: f"tokens coloured by {told}" in page.text(".vsr-view"), f"{told} was not chosen")
+    spans = page.seen(".vsr-tokens > span")
+    grounds = [span.value_of_css_property("background-color") for span in spans]
+    assert len(spans) == 20 and len(set(grounds)) > 6 and "rgba(255, 255, 255, 1)" in grounds
+    assert "token 9, 4: grounding, nats 6.00" in [span.get_attribute("title") for span in spans]
+    assert "<script>" in page.text(".vsr-tokens") and page.driver.execute_script("return window.hacked") is None
+    assert page.faint(".vsr-view") == []
+    look = "const v = document.querySelector('.vsr-view'); return [v.scrollWidth, v.clientWidth]"
+    wide, there = page.driver.execute_script(look)
+    assert wide <= there + 1 and page.complaints() == []
 
 
 FAINT = """

@@ -28,17 +28,18 @@ sharing: meter packing reference attention prefill rollouts scoring compare
 generation
 losses
 kl
-evaluation: scorers small_samples intervals run_scores baselines passk predictions evaluate
+evaluation: scorers small_samples intervals run_scores baselines passk predictions evaluate token_texts \\
+ token_measures
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
-training: collapse profiles joints video_mixin callbacks grpo_trainer references stages joint_trainer \\
+training: collapse profiles joints video_mixin callbacks token_records grpo_trainer references stages joint_trainer \\
  supervised_trainers starting methods resuming run background phases
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions ptst vision_r1
-inspection: outcomes columns table sources
+inspection: outcomes columns table tokens sources
 plots: style marks svg canvas rooms scores sharing training curves sketch overlay steps answer_marks comparisons \\
- knobs tables
-widgets: view player stop live inspector browser knob guesses monitor compare
+ knobs tables token_colours
+widgets: live view player stop inspector token_colours browser knob guesses monitor compare
 exercises: cases course
 miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\

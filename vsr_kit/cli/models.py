@@ -181,6 +181,7 @@ def train(
     num_generations: Annotated[int | None, typer.Option(help="Rollouts of a question; else the profile's.")] = None,
     questions_per_clip: Annotated[int | None, typer.Option(help="Questions of a clip that meet in a step.")] = None,
     numeric: Annotated[str | None, typer.Option(help="How numbers are rewarded: paper, mra, …")] = None,
+    record_tokens: Annotated[int, typer.Option(help="Record a group's tokens every so many steps; 0 never.")] = 0,
     skip_broken_clips: SkipBroken = False,
     types: Types = None,
     seed: Seed = 0,
@@ -215,6 +216,7 @@ def train(
         "phrasing": phrasing.value,
         "per_room": per_room,
         "seconds": seconds or None,
+        "record_tokens": record_tokens,
         "skip_broken_clips": skip_broken_clips,
         "types": types or [],
     }

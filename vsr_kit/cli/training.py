@@ -57,6 +57,10 @@ def train(
         for line in asked.told() if _main_process() else ():
             typer.echo(line, err=True)
         how = {"seconds": settings["seconds"], "resume": resume is not None}
+        if every := settings.get("record_tokens", 0):
+            from vsr_kit.training.token_records import TokenSample
+
+            how["record_tokens"] = TokenSample(every)
         with say_on_full_disk(run.path if run else runs_root(), stop):
             if run is None:
                 check_numbers(chosen, asked.rows, seed, seconds=how["seconds"])  # before there is a folder
@@ -105,8 +109,11 @@ def _work(profile: str, changes: dict, settings: dict, seed: int, name: str, res
     if settings["seconds"] is not None:
         validation.real("seconds", settings["seconds"])
     chosen.check_passes()
+    validation.whole("record_tokens", settings.get("record_tokens", 0), 0, remedy="0 records none")
     if isinstance(method, GRPO):
         method.reward_funcs(chosen.numeric)
+    elif settings.get("record_tokens"):
+        raise ValueError(f"--record-tokens with {method.name}: only grpo samples rollouts; leave it out")
     return chosen, method, settings, seed, run
 
 

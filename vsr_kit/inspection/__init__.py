@@ -1,7 +1,7 @@
 """Inspection: what models wrote, as one table that is filtered, sorted and grouped.
 
 table.py has `RolloutTable`, the data behind the rollout browser; sources.py reads run folders, TRL's logged
-completions, and samples of lmms-eval and VLMEvalKit into it.
+completions, and samples of lmms-eval and VLMEvalKit into it; tokens.py finds what a training recorded of tokens.
 Left out: drawing, which is in `vsr_kit.widgets` and `vsr_kit.pages`.
 """
 

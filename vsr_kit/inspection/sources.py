@@ -21,6 +21,7 @@ from vsr_kit.data import read_records
 from vsr_kit.evaluation.scorers import read_predictions
 from vsr_kit.files import reading
 from vsr_kit.inspection.table import RolloutTable
+from vsr_kit.inspection.tokens import recorded_tokens
 from vsr_kit.runs import RunFolder
 from vsr_kit.runs.reading import RecordedRun
 
@@ -70,8 +71,11 @@ def read_rollout_table(source: Source, name: str = "") -> RolloutTable:
 def _of_run(run: RecordedRun, name: str) -> RolloutTable:
     settings = run.config["config"]
     mode = settings.get("mode") if isinstance(settings, dict) else None
-    rows = run.read_rollouts() or run.read_predictions()
-    return RolloutTable(rows, name or run.path.name, mode if mode in ("think", "observe", "vanilla") else "think")
+    rollouts = run.read_rollouts()
+    rows = rollouts or run.read_predictions()
+    table = RolloutTable(rows, name or run.path.name, mode if mode in ("think", "observe", "vanilla") else "think")
+    table.token_measures = recorded_tokens(run.read_tokens(), rollouts)
+    return table
 
 
 def _of_trl(files: Sequence[Path]) -> pd.DataFrame:

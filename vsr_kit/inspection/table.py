@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vsr_kit.evaluation.token_texts import TokenMeasures
 from vsr_kit.inspection.columns import CHARACTERS, KEY, make_frame
 from vsr_kit.inspection.outcomes import CHANGES, OUTCOMES, change_of, has_truth, outcome_of
 from vsr_kit.questions import QUESTION_TYPES
@@ -84,6 +85,7 @@ class RolloutTable:
         name: of the run, or of whatever it is.
         frame: a column a field; see the constructor.
         measures: columns that can be drawn and sorted by: rewards, the advantage, the length in characters.
+        token_measures: what a training recorded of the tokens of some rows, by their places.
     """
 
     def __init__(self, rows: Sequence[Mapping] | pd.DataFrame, name: str = "rollouts", mode: str = "think") -> None:
@@ -100,6 +102,7 @@ class RolloutTable:
         """
         self.frame = make_frame(rows, name)
         self.name, self.mode = name, mode
+        self.token_measures: dict[int, TokenMeasures] = {}
         self._signs: dict[str, np.ndarray] = {}
         self._kept: dict[tuple[str, Any], np.ndarray] = {}
         self._codes: dict[str, tuple[np.ndarray, list[str]]] = {}

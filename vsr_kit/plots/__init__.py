@@ -14,9 +14,11 @@ gives any other plotly figure the same two forms.
     gain_by_cost                                     what a gain cost, in each currency
     by_setting                                       differences along the settings of a knob
     reward_shapes                                    what rewards for numbers pay, near and far
+    token_text                                       a completion, its tokens coloured by a number of each
 
 style.py has colours and names, canvas.py the empty figure and the forms of display, svg.py and marks.py the SVG writer;
-rooms.py, scores.py, sharing.py, training.py, comparisons.py, knobs.py and tables.py have the functions above.
+rooms.py, scores.py, sharing.py, training.py, comparisons.py, knobs.py, tables.py and token_colours.py have the
+functions above.
 Left out: choosing what to plot, and statistics; both come before.
 """
 
@@ -27,6 +29,7 @@ from vsr_kit.plots.rooms import clip_strip, floor_plan, frame_png
 from vsr_kit.plots.scores import before_after, parse_failures, score_dots
 from vsr_kit.plots.sharing import sharing_gain, tree_mask
 from vsr_kit.plots.tables import paper_table, score_table, traces
+from vsr_kit.plots.token_colours import token_text
 from vsr_kit.plots.training import METRICS, group_figure, training_curves
 
 __all__ = [
@@ -50,6 +53,7 @@ __all__ = [
     "score_table",
     "sharing_gain",
     "show",
+    "token_text",
     "traces",
     "training_curves",
     "tree_mask",

@@ -174,6 +174,7 @@ def traces(
     read: Callable[[str, Mapping], tuple[str | None, str | None]] = read_answer,
     title: str = "Sampled answers",
     highlight: str = "",
+    texts: Sequence[str | None] = (),
 ) -> Html:
     """Show sampled answers as a table: who wrote it, the text, what was read, what it earned.
 
@@ -185,15 +186,16 @@ def traces(
         read: what reads an answer from text: `(answer, None)` or `(None, reason)`; the kit's parser by default.
         title: the caption.
         highlight: words to mark in the texts, whatever their case.
+        texts: for each row the markup to show instead of its text, such as coloured tokens; None for the text.
     """
     body: list[str] = []
     last = object()
-    for row in rows:
+    for row, shown in zip(rows, texts or [None] * len(rows), strict=True):
         if (key := (row.get("id"), row.get("question"))) != last:
             body.append(question_heading(row))
             last = key
         if row.get("completion") is not None or row.get("prediction") is not None:
-            body.append(answer_line(row, read, highlight))
+            body.append(answer_line(row, read, highlight, shown))
     heads = "".join(f"<th {_TOP}>{h}</th>" for h in ("", "what the model wrote", "read as", "reward"))
     said = f"{escape(title)} · <b>{check_source(source)}</b>"
     caption = f'<div style="padding:4px 10px">{said}</div>'
@@ -213,8 +215,8 @@ def question_heading(row: Mapping) -> str:
     return f'<tr><td colspan="4" {_HEAD}>{"<br>".join(parts)}</td></tr>'
 
 
-def answer_line(row: Mapping, read: Callable = read_answer, highlight: str = "") -> str:
-    """A table row with one answer; see `traces`."""
+def answer_line(row: Mapping, read: Callable = read_answer, highlight: str = "", instead: str | None = None) -> str:
+    """A table row with one answer; see `traces`. `instead`: markup to show for its text."""
     text = row.get("completion") if row.get("completion") is not None else row.get("prediction")
     text = str(text)
     answer, reason = read(text, row)
@@ -224,7 +226,7 @@ def answer_line(row: Mapping, read: Callable = read_answer, highlight: str = "")
         shown, said = marked(text, answer, highlight), f"<b>{escape(str(answer))}</b>"
     name = row.get("label", f"step {row['step']}" if row.get("step") is not None else "")
     wrote = f"<pre {_TEXT}>{shown}</pre>" if text.strip() else "<i>(nothing)</i>"
-    cells = (escape(str(name)), wrote, said, _earned(row))
+    cells = (escape(str(name)), wrote if instead is None else instead, said, _earned(row))
     return f"<tr>{''.join(f'<td {_TOP}>{cell}</td>' for cell in cells)}</tr>"
 
 

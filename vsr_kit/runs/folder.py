@@ -5,6 +5,7 @@
     attempts.jsonl    a line a start (its commit), resume, finish    adapter/           the LoRA weights
     metrics.jsonl     one line a logged step                         checkpoints/       what the trainer resumes from
     rollouts.parquet  every sampled completion with its rewards      report.html        made by `vsr report`
+    tokens.jsonl      of some rollouts what each token was worth, where a training was asked to record it
     stop.request      there while the run is asked to stop, see stopping.py
 
 Rows are appended and flushed as they come, and whole files appear by renaming; a line that a kill cut short is dropped
@@ -41,8 +42,9 @@ from vsr_kit.runs.reading import read_metrics, read_rollouts
 from vsr_kit.runs.stopping import withdraw
 from vsr_kit.files import seal, unseal
 
-JOURNALS = ("attempts.jsonl", "metrics.jsonl", "rollouts.jsonl", "predictions.jsonl")
+JOURNALS = ("attempts.jsonl", "metrics.jsonl", "rollouts.jsonl", "predictions.jsonl", "tokens.jsonl")
 SEALED = ("config.json", "versions.json", "summary.json", "metrics.jsonl", "rollouts.parquet", "predictions.jsonl")
+SEALED += ("tokens.jsonl",)
 git_at_start = cache(git_state)  # the code this process runs: the checkout may move on while it works
 
 
@@ -204,6 +206,10 @@ class RunFolder(RecordedRun):
             numbered.append({"row": self._next_rollout, "attempt": self.attempt, **row})
             self._next_rollout += 1
         self._append("rollouts.jsonl", numbered)
+
+    def tokens(self, rows: Iterable[Mapping]) -> None:
+        """Append what each token of some rollouts was worth; see `training.token_records`."""
+        self._append("tokens.jsonl", [{"attempt": self.attempt, **row} for row in rows])
 
     def predictions(self, rows: Iterable[Mapping]) -> None:
         """Append answered questions: rows with VSI-Bench's fields plus `prediction`, as `vsr score` reads them."""

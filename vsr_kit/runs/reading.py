@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from vsr_kit.files import NUMBER, expect
+from vsr_kit.files import NUMBER, REMEDY, Damaged, expect
 from vsr_kit.files import read_json, read_lines, read_parquet
 from vsr_kit.files import check_seal
 from pathlib import Path
@@ -26,6 +26,8 @@ _ATTEMPT = {"event": str, "attempt": int, "from_step?": NUMBER}
 _METRICS = {"step?": int, "attempt?": int, "elapsed_s?": NUMBER}
 _MEASURED = ("reward", "reward_std", "loss", "kl", "entropy", "grad_norm", "frac_reward_zero_std", "num_tokens")
 _ROLLOUT = {"row": int, "step?": int, "attempt?": int, "completion?": str}
+_TOKENS = {"step": int, "attempt?": int, "rollout": int, "completion": str, "tokens": list, "specials": list}
+_TOKENS |= {"completion_ids": list, "other_scene": str}
 
 
 def read_config(folder: Path) -> dict:
@@ -73,6 +75,16 @@ def read_rollouts(folder: Path) -> list[dict]:
     settled = read_parquet(check_seal(folder / "rollouts.parquet"), _ROLLOUT)
     last = max((row["row"] for row in settled), default=-1)
     return settled + [row for row in _lines(folder / "rollouts.jsonl", _ROLLOUT) if row["row"] > last]
+
+
+def read_tokens(folder: Path) -> list[dict]:
+    """tokens.jsonl, every list of a line as long as the others; empty where a training recorded none."""
+    rows = _lines(folder / "tokens.jsonl", _TOKENS)
+    for number, row in enumerate(rows, start=1):
+        lengths = {name: len(value) for name, value in row.items() if isinstance(value, list)}
+        if len(set(lengths.values())) > 1:
+            raise Damaged(f"{folder / 'tokens.jsonl'}, line {number}: its lists are of the lengths {lengths}; {REMEDY}")
+    return rows
 
 
 def read_predictions(folder: Path, sealed: bool = True) -> list[dict]:
@@ -176,6 +188,10 @@ class RecordedRun:
     def read_rollouts(self, superseded: bool = False) -> list[dict]:
         """Every sampled completion, from the parquet file and the journal."""
         return self._current(read_rollouts(self.path), superseded)
+
+    def read_tokens(self, superseded: bool = False) -> list[dict]:
+        """What each token of some rollouts was worth; the rollout is the `rollout`-th of its step, from 0."""
+        return self._current(read_tokens(self.path), superseded)
 
     def read_predictions(self) -> list[dict]:
         """Rows of predictions.jsonl. Lines that were lost from a finished run are for its resume to ask again."""

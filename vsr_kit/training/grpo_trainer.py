@@ -21,6 +21,7 @@ from trl.trainer.utils import is_async_callable, split_tensor_dict
 
 from vsr_kit.models.vision import core_model
 from vsr_kit.sharing import EncodedPrompt, generate_ids, score
+from vsr_kit.training.token_records import Sampled, TokenRecords
 from vsr_kit.training.video_mixin import SeesClips
 
 RECORDED = ("id", "scene_name", "question_type", "question", "options", "ground_truth")
@@ -42,6 +43,8 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
         named = zip(self.reward_funcs, self.reward_func_names, strict=True)
         self.reward_funcs = [_finite(function, name) for function, name in named]
         self._prompts: list[EncodedPrompt] = []  # of the rows being scored, row by row
+        self.token_records: TokenRecords | None = None  # who records tokens gives it
+        self._scores: tuple[torch.Tensor, torch.Tensor] | None = None  # of the policy, in the last pass
         config = core_model(self.accelerator.unwrap_model(self.model)).config
         # Stock suppresses only the image pad, and a sampled video pad breaks the next forward.
         pads = {config.image_token_id, config.video_token_id}
@@ -76,7 +79,10 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
         self._prompts = [encoded[i // group] for i in range(len(inputs))]
         output = super()._generate_and_score_completions(inputs)
         output["encoded_prompts"] = self._prompts  # travels with the buffered batch: an evaluation in between may come
-        self._record(self._sampled(inputs))
+        sampled = self._sampled(inputs)
+        if self.token_records is not None and sampled:
+            output["sampled"] = [Sampled(own, row["prompt"]) for own, row in zip(sampled, inputs, strict=True)]
+        self._record(sampled)
         return output
 
     def _calculate_rewards(self, inputs, *args, **kwargs):
@@ -109,6 +115,8 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
         """Hand completions of the step to the recorder."""
         if self.recorder is not None and sampled:
             self.recorder.rollouts(sampled)
+            if self.token_records is not None:
+                self.token_records.number(sampled)
 
     def _sampled(self, inputs: list[dict]) -> list[dict]:
         """Every completion that was just drawn with its rewards and advantage; none where nobody records."""
@@ -146,7 +154,10 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
 
     def _compute_loss(self, model, inputs):
         self._prompts = inputs["encoded_prompts"]
-        return super()._compute_loss(model, inputs)
+        loss = super()._compute_loss(model, inputs)
+        if self.token_records is not None and self.model.training:
+            self.token_records.look(self, inputs, self._scores)
+        return loss
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -180,8 +191,11 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
             rows_logps[i] = torch.nn.functional.pad(own.logps_T, spare)
             if compute_entropy:
                 rows_entropies[i] = torch.nn.functional.pad(own.entropies_T, spare)
+        logps = torch.stack(rows_logps) * mask_BT
         entropies = torch.stack(rows_entropies) * mask_BT if compute_entropy else None
-        return torch.stack(rows_logps) * mask_BT, entropies, None
+        if compute_entropy and self.token_records is not None:
+            self._scores = logps.detach(), entropies.detach()
+        return logps, entropies, None
 
 
 def _finite(function, name: str):

@@ -57,6 +57,7 @@ from vsr_kit.training.starting import (
     save_whole,
     start_identity,
 )
+from vsr_kit.training.token_records import TokenRecords, TokenSample, check_sample
 from vsr_kit.training.video_mixin import MetricsRecorder, SeesClips, rows_and_clips
 from vsr_kit.validation import whole
 
@@ -169,6 +170,7 @@ def train(
     quiet: bool = False,
     start: Start | None = None,
     train_all: bool = False,
+    record_tokens: TokenSample | None = None,
     **overrides,
 ) -> Trained:
     """Train a LoRA adapter, a fresh one unless told otherwise.
@@ -194,6 +196,8 @@ def train(
             profile's `model`. Pairs of DPO from rollouts are the base's, or the merged base's.
         train_all: train all of the language model instead of an adapter; not with 4-bit weights. A run's folder then
             has a whole checkpoint in `model/` and no adapter.
+        record_tokens: GRPO alone: of which rollouts to record what each token was worth, into the run's
+            `tokens.jsonl`, a `token_records.TokenSample`; None for none. It changes no weight.
         overrides: any of the fields of the method's TRL config.
 
     Raises:
@@ -207,6 +211,7 @@ def train(
     check_numbers(profile, rows, seed, steps, seconds, **overrides)
     method.check(profile, rows)
     check_start(start, train_all, profile)
+    check_sample(record_tokens, method, run)
     origin = start_identity(start, train_all)
     begun = begin(run, resume, lambda: identity_of(profile, method, rows, clips, seed, steps, overrides, origin))
     sinks = [on_log] if callable(on_log) else list(on_log)
@@ -221,6 +226,8 @@ def train(
         with without_renaming_warnings():
             called = time.monotonic()
             trainer, loaded = _trainer(profile, method, settings, rows, clips, run, quiet, (start, train_all))
+            if record_tokens is not None:
+                trainer.token_records = TokenRecords(record_tokens, run)
             watch, budget = StopWhenBroken(), StopAfter(seconds, begun.spent)
             for callback in (MetricsRecorder(*sinks), watch, WarnOfCollapse(), budget, SealCheckpoints(), *callbacks):
                 trainer.add_callback(callback)

@@ -1,8 +1,12 @@
-"""Widgets for notebooks: clips with their floor plan, answers with their rewards, and curves that grow during training.
+"""Widgets for notebooks: look at clips, answers and rollouts, ask by hand, and watch, stop and compare trainings.
 
-player.py plays a clip, browser.py finds its way through a run's rollouts, inspector.py compares answers, knob.py turns
-a knob over results that are there, guesses.py asks for a guess before a result is shown, live.py draws training curves, monitor.py watches a run from its folder, stop.py
-has the button that ends one, compare.py lays runs over each other, view.py keeps a notebook's shortcuts out of them.
+See: player.py plays a clip, inspector.py compares answers, browser.py finds its way through a run's rollouts and
+token_colours.py colours their tokens, knob.py turns a knob over results that are there.
+Train: live.py draws training curves, monitor.py watches a run from its folder, stop.py has the button that ends one,
+compare.py lays runs over each other.
+Learn: guesses.py asks for a guess before a result is shown.
+view.py keeps a notebook's shortcuts out of all of them.
+
 They use core ipywidgets only; every control works by keyboard, and every redraw is a plain observer that a test can
 trigger without a browser. A plan or a figure is SVG in an HTML widget, so it follows the slider without the flicker of
 an output area and without an extension. Where no kernel runs (a saved notebook, GitHub, a page) each widget shows its

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
 import numpy as np
@@ -34,7 +34,11 @@ from vsr_kit.validation import one_of
 from vsr_kit.videos import Clip, film
 from vsr_kit.widgets.inspector import linked
 from vsr_kit.widgets.player import ClipPlayer, display_live_or_still
+from vsr_kit.widgets.token_colours import TokenColours
 from vsr_kit.widgets.view import Quietly
+
+if TYPE_CHECKING:
+    from vsr_kit.models.loading import Loaded
 
 PAGE = 8  # rollouts shown at once
 MOST_QUESTIONS = 200  # in the list: more are reached by narrowing
@@ -50,6 +54,7 @@ class RolloutBrowser(Quietly):
         table: the rollouts.
         filter: what is looked at; `look` sets it.
         step, question, search, measure, order, facets: the controls; setting a `value` updates everything.
+        colours: colours the tokens of the shown rollouts by the value of its `control`.
         bars: buttons of the histogram: pressed, one narrows to its bin, pressed again, it lets go.
     """
 
@@ -60,6 +65,7 @@ class RolloutBrowser(Quietly):
         shown_as: str = "measured now",
         rooms: Mapping[str, Room] | Callable[[str], Room | None] = room_named,
         clips: Mapping[str, Clip | np.ndarray] | None = None,
+        loaded: Loaded | None = None,
     ) -> None:
         """Read rollouts.
 
@@ -68,11 +74,14 @@ class RolloutBrowser(Quietly):
             shown_as: `measured now` or `shipped`.
             rooms: geometry by scene name; rooms that the kit generated are made anew from their names by default.
             clips: by scene name; a room without one is filmed.
+            loaded: a model from `load_model`, which is asked about the tokens of the shown rollouts; without one those
+                can be coloured whose tokens a training recorded.
         """
         self.table = read_rollout_table(source)
         self.source, self._rooms, self._clips = check_source(shown_as), rooms, dict(clips or {})
         self._page, self._groups, self._drawn = 0, list[Group](), ""
         self._last: tuple[int | None, str] = (None, "")  # the question that was chosen last
+        self.colours = TokenColours(self.table, self._frames_of, loaded, self._clips, **_look("colour by"))
         self._build()
         self._set(Filter(step=self.table.steps[-1] if self.table.steps else None))
 
@@ -108,6 +117,7 @@ class RolloutBrowser(Quietly):
     def _observe(self) -> None:
         for control in (self.measure, self.order, self.search, self.step, self.all_steps, *self.facets.values()):
             control.observe(lambda change: self._chosen(), names="value")
+        self.colours.control.observe(lambda change: self._show_rollouts(), names="value")
         self.question.observe(lambda change: None if self._quiet else self._question_chosen(), names="value")
         self.reset.on_click(lambda button: self.look(Filter(step=self.filter.step)))
         self.back.on_click(lambda button: self._turn(-1))
@@ -121,7 +131,7 @@ class RolloutBrowser(Quietly):
         asked = [self.search, *self.facets.values(), self.measure, self.order, self.reset]
         scrolled = {"max_width": "100%", "overflow": "auto", "min_height": f"{_BAR_PX + 34}px"}
         bars = ipw.HBox(self.bars, layout=ipw.Layout(align_items="flex-end", **scrolled))
-        pages = ipw.HBox([self.back, self.on, self.where], layout=ipw.Layout(**flow))
+        pages = ipw.HBox([self.back, self.on, self.where, self.colours.control], layout=ipw.Layout(**flow))
         texts = ipw.VBox(
             [pages, self.rollouts], layout=ipw.Layout(flex="1 1 460px", min_width="240px", max_width="100%")
         )
@@ -259,9 +269,13 @@ class RolloutBrowser(Quietly):
         """The page of rollouts that is shown, as `plots.traces` shows them."""
         if (group := self.group) is None:
             return Html("<p><i>No rollout fits: loosen the filter.</i></p>", "no rollouts")
-        rows = [self.table.row(at) for at in group.rows[self._page * PAGE : (self._page + 1) * PAGE]]
-        look = {"title": self.table.name, "highlight": self.filter.search}
-        return traces(rows, source=self.source, read=_read, **look)
+        places = group.rows[self._page * PAGE : (self._page + 1) * PAGE]
+        look: dict[str, Any] = {"title": self.table.name, "highlight": self.filter.search}
+        above = Html("")
+        if self.colours.measure:
+            above, look["texts"] = self.colours.texts(places, self.source)
+        shown = traces([self.table.row(at) for at in places], source=self.source, read=_read, **look)
+        return Html(above.markup + shown.markup, shown.alt)
 
     def _show_rollouts(self) -> None:
         count = len(self.group.rows) if self.group else 0
@@ -280,10 +294,7 @@ class RolloutBrowser(Quietly):
         if (drawn := f"{scene}\n{row.get('question')}\n{rows}") == self._drawn:
             return
         self._drawn = drawn
-        room = self._rooms(scene) if callable(self._rooms) else self._rooms.get(scene)
-        clip = self._clips.get(scene)
-        if clip is None and room is not None:
-            clip = self._clips[scene] = film(room, clear=STUDY_RULES.clear_walk)
+        room, clip = self._room_and_clip(scene)
         self.player.view.layout.display = "none" if room is None and clip is None else ""
         names = objects_named(row, room) if room is not None else []
         about, plan = {**row, "objects": names}, dict[str, Any]()
@@ -291,6 +302,18 @@ class RolloutBrowser(Quietly):
             marks = answer_marks(about, room, [self.table.row(at)["completion"] for at in rows])
             plan = {"marks": marks, "links": () if marks else linked(about, room)}
         self.player.show(clip, room, highlight=names, **plan)
+
+    def _room_and_clip(self, scene: str) -> tuple[Room | None, Clip | np.ndarray | None]:
+        """A scene's geometry and its clip, filmed if need be; None for what there is not."""
+        room = self._rooms(scene) if callable(self._rooms) else self._rooms.get(scene)
+        clip = self._clips.get(scene)
+        if clip is None and room is not None:
+            clip = self._clips[scene] = film(room, clear=STUDY_RULES.clear_walk)
+        return room, clip
+
+    def _frames_of(self, scene: str) -> np.ndarray | None:
+        clip = self._room_and_clip(scene)[1]
+        return clip.frames_FHW3 if isinstance(clip, Clip) else clip
 
     # -- still ---------------------------------------------------------------------------------------------------------
 
