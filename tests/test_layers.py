@@ -16,8 +16,8 @@ paths
 validation
 files
 locks
-rooms: geometry generator files
-videos: files rendering filming
+rooms: geometry generator arranging furnished files
+videos: files rendering filming light for_people
 questions: types held_out geometric own_types multi_step
 prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
 data: checking clips pictures rows picture_rows datasets
@@ -36,7 +36,7 @@ training: collapse profiles joints video_mixin callbacks grpo_trainer references
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions ptst vision_r1
 inspection: outcomes columns table sources
-plots: style marks svg canvas rooms scores sharing training steps answer_marks comparisons knobs tables
+plots: style marks svg canvas rooms large_frames scores sharing training steps answer_marks comparisons knobs tables
 widgets: live view player inspector browser knob
 exercises: cases course
 miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__
