@@ -55,11 +55,15 @@ def named_frame(
         x, y = _middle(ids_HW == i)
         half = pen.textlength(name, font=font) / 2 + 4
         x = min(max(x, half + 2), picture.width - half - 2)
-        y = min(max(y, size), picture.height - size)
-        plate = (x - half, y - 0.62 * size, x + half, y + 0.68 * size)
-        if any(plate[0] < t[2] and t[0] < plate[2] and plate[1] < t[3] and t[1] < plate[3] for t in taken):
+        for down in (0.0, -1.5, 1.5) if i in asked else (0.0,):  # what is asked about may stand a little beside
+            below = min(max(y + down * size, size), picture.height - size)
+            plate = (x - half, below - 0.62 * size, x + half, below + 0.68 * size)
+            if not any(plate[0] < t[2] and t[0] < plate[2] and plate[1] < t[3] and t[1] < plate[3] for t in taken):
+                break
+        else:
             continue
         taken.append(plate)
+        y = below
         if i in asked:
             pen.rounded_rectangle(plate, size / 3, fill="white", outline=INK, width=max(1, size // 10))
             pen.text((x, y), name, fill=INK, font=font, anchor="mm")

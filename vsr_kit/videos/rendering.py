@@ -313,11 +313,18 @@ def visible_objects(clip: Clip, min_pixels: int = LEAST_PIXELS) -> tuple[int, ..
 
 
 def frame_showing(object_ids_FHW: np.ndarray, indices: Sequence[int], min_pixels: int = LEAST_PIXELS) -> int:
-    """The frame that shows most of some boxes; of those that show as many, the one where they cover most; else 0."""
+    """The frame that shows most of some boxes, and of those the one where the least of them is seen best; else 0.
+
+    Args:
+        object_ids_FHW: a Clip's.
+        indices: of the boxes.
+        min_pixels: a box that covers fewer is not seen in a frame.
+    """
     pixels = np.array([(object_ids_FHW == i).sum(axis=(1, 2)) for i in indices], dtype=int)
     pixels = pixels.reshape(len(indices), len(object_ids_FHW))
-    seen, area = (pixels >= min_pixels).sum(0), pixels.sum(0)
-    return int(np.lexsort((-area, -seen))[0])
+    seen = pixels >= min_pixels
+    least = np.where(seen, pixels, object_ids_FHW[0].size).min(axis=0, initial=object_ids_FHW[0].size)
+    return int(np.lexsort((-pixels.sum(0), -least, -seen.sum(0)))[0])
 
 
 def first_appearance(clip: Clip, index: int, min_pixels: int = LEAST_PIXELS) -> int | None:
