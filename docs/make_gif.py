@@ -195,7 +195,7 @@ def palette(pictures: list[Image.Image]) -> Image.Image:
     line = np.repeat((kinds << 2) + 2, np.sqrt(counts).astype(int).clip(1), axis=0).astype(np.uint8)
     found = Image.fromarray(line[None]).quantize(COLORS, kmeans=2, dither=Image.Dither.NONE)
     table = np.array(found.getpalette()).reshape(-1, 3)
-    table[table.sum(1).argmax()] = 255  # the paper is white
+    table[table.min(1) > 247] = 255  # the paper is white
     colors = Image.new("P", (1, 1))
     colors.putpalette(table.ravel().tolist())
     return colors
