@@ -21,6 +21,7 @@ sys.path[:0] = [str(DOCS.parent), str(DOCS)]
 from make_picture import GOOD, NONE, SOME, _in_words, asked, font  # noqa: E402
 
 from vsr_kit.plots import named_frame  # noqa: E402
+from vsr_kit.plots.large_frames import FOR_PEOPLE, MODEL_SEES  # noqa: E402
 from vsr_kit.plots.style import FAINT, INK, LINE, SOFT, task_name  # noqa: E402
 from vsr_kit.questions import task_of  # noqa: E402
 from vsr_kit.videos import camera_walk, frame_showing, object_colors, walk_seed  # noqa: E402
@@ -63,8 +64,8 @@ def sheet(scene: Scene, at: int, objects: list[int]) -> tuple[Image.Image, Image
     """A picture with both frames and the plan; what stands below the model's frame is still to be written."""
     picture = Image.new("RGB", (WIDE, HIGH), "white")
     pen, seen = ImageDraw.Draw(picture), at // BETWEEN
-    pen.text((EDGE, 10), "For people: drawn again, larger", fill=INK, font=font(15))
-    pen.text((MIDDLE, 10), f"What the model sees, frame {seen + 1} of 8", fill=INK, font=font(15))
+    pen.text((EDGE, 10), FOR_PEOPLE, fill=INK, font=font(15))
+    pen.text((MIDDLE, 10), f"{MODEL_SEES}, frame {seen + 1} of 8", fill=INK, font=font(15))
     pen.text((PLAN[0], 10), "Floor plan, never shown", fill=INK, font=font(15))
     picture.paste(scene.large(at, objects), (EDGE, TOP))
     small = Image.fromarray(scene.clip.frames_FHW3[seen])
@@ -157,7 +158,7 @@ def scores(scene: Scene, rows: list[dict]) -> tuple[Image.Image, int]:
     pen = ImageDraw.Draw(picture)
     at = len(scene.path) - 1
     picture.paste(scene.large(at, []), (EDGE, TOP))
-    pen.text((EDGE, 10), "For people: drawn again, larger", fill=INK, font=font(15))
+    pen.text((EDGE, 10), FOR_PEOPLE, fill=INK, font=font(15))
     pen.text((MIDDLE, 10), "VSI-Bench's scores in this one room", fill=INK, font=font(15))
     columns = (MIDDLE + 250, MIDDLE + 390)
     for x, head in zip(columns, ("base", "after GRPO"), strict=True):

@@ -23,7 +23,7 @@ from vsr_kit.rooms import Room
 from vsr_kit.validation import drawable
 
 MODEL_SEES = "What the model sees"
-FOR_PEOPLE = "For people: drawn again, larger"
+FOR_PEOPLE = "For people: the same view, drawn larger"
 _LEAST_SHARE = 0.004  # of a frame: what covers less gets no name, unless it is asked about
 _LEAST_ASKED = 0.0006
 _HEAD_PX, _GAP_PX = 24, 14

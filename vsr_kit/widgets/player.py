@@ -87,7 +87,7 @@ class ClipPlayer:
         self.caption, self.large_caption = ipw.HTML(), ipw.HTML()
         shown = {"options": [_MODEL_ALONE, _BOTH], "value": _BOTH if for_people else _MODEL_ALONE}
         look = {"style": {"button_width": "auto", "description_width": "52px"}}
-        wide = ipw.Layout(max_width="100%")
+        wide = ipw.Layout(width="400px", max_width="100%")
         self.frames_shown = ipw.ToggleButtons(**shown, **look, description="frames", layout=wide)
         self.play = ipw.Play(min=1, max=1, interval=450, description="play the clip")
         self.slider = ipw.IntSlider(min=1, max=1, description="frame", layout=ipw.Layout(width="230px"))
@@ -99,13 +99,14 @@ class ClipPlayer:
         self.show(clip, room, **plan)
 
     def _arranged(self) -> ipw.HBox:
-        narrow = {"max_width": "100%", "flex": "0 1 auto"}
+        narrow = {"max_width": "100%", "flex": "0 1 auto", "margin": "0 14px 0 0"}
         self._model = ipw.VBox([self.caption, self.picture], layout=ipw.Layout(**narrow))
         self._people = ipw.VBox([self.large_caption, self.large], layout=ipw.Layout(**narrow))
         flow = {"flex_flow": "row wrap", "align_items": "flex-start", "max_width": "100%"}
         pictures = ipw.HBox([self._model, self._people], layout=ipw.Layout(**flow))
-        controls = ipw.HBox([self.play, self.slider, self.frames_shown], layout=ipw.Layout(**flow))
-        left = ipw.VBox([pictures, controls, self.message], layout=ipw.Layout(flex="0 1 auto", max_width="100%"))
+        controls = ipw.HBox([self.play, self.slider], layout=ipw.Layout(**flow))
+        parts = [pictures, controls, self.frames_shown, self.message]
+        left = ipw.VBox(parts, layout=ipw.Layout(flex="0 1 auto", max_width="100%"))
         return ipw.HBox([left, self.plan], layout=ipw.Layout(flex_flow="row wrap", align_items="flex-start"))
 
     def show(
