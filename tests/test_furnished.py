@@ -13,12 +13,14 @@ from typer.testing import CliRunner
 
 from vsr_kit.cli import app
 from vsr_kit.data import make_rows, room_named
-from vsr_kit.questions import HELD_OUT_TYPES, TRAINED_TYPES
+from vsr_kit.plots import floor_plan
+from vsr_kit.questions import HELD_OUT_TYPES, MULTI_STEP_TYPES, TRAINED_TYPES
 from vsr_kit.rooms import CATEGORIES, Room, box_distance, furnished_named, furnished_room, furnished_rooms, read_rooms
 from vsr_kit.rooms.arranging import Floor, meet
 from vsr_kit.rooms.furnished import DOOR_M, KINDS, _keep_a_door_free, kind_of
 from vsr_kit.rooms.generator import _TYPICAL_M
-from vsr_kit.videos import film
+from vsr_kit.videos import camera_walk, film, render, visible_objects, walk_seed
+from vsr_kit.videos.filming import _inside
 
 # The most of each that a room of the kind may have; what is not listed must not be there.
 MOST = {
@@ -146,7 +148,20 @@ def test_every_question_type_can_be_asked_of_some_dozens_of_rooms(rooms):
     asked = Counter(row["question_type"] for row in make_rows(few, clips=clips, max_per_type=2))
     assert set(asked) == {*TRAINED_TYPES, *HELD_OUT_TYPES}
     assert min(asked.values()) >= 5, asked
+    steps = Counter(row["question_type"] for row in make_rows(few, clips=clips, types=MULTI_STEP_TYPES, max_per_type=2))
+    assert set(steps) == set(MULTI_STEP_TYPES) and min(steps.values()) >= 5, steps
     assert {row["rules"] for row in make_rows(few[:2])} == {"benchmark"}
+
+
+def test_they_are_filmed_and_drawn_like_any_other_room(rooms):
+    """The camera has elbow room on its way, nothing fills its view, and most of what is there comes into sight."""
+    for room in rooms[:40]:
+        path = camera_walk(room, 8, walk_seed(room))
+        assert _inside(room, path) == 0
+        clip = render(room, path, 56)
+        assert len(visible_objects(clip, 4)) >= 0.6 * len(room.boxes), room.name
+    plan = floor_plan(room, path, [room.boxes[0].category], source="measured now")
+    assert room.name in plan.alt and "<svg" in plan.to_svg()
 
 
 def test_names_are_no_names_of_the_study(rooms):
