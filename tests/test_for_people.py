@@ -162,6 +162,21 @@ def test_names_stand_on_their_objects_and_hostile_ones_stay_text():
     assert np.array_equal(bare, picture)
 
 
+def test_only_what_covers_enough_is_named_and_at_its_middle():
+    room, picture = make_room(5), np.full((200, 200, 3), 120, np.uint8)
+    ids = np.full((200, 200), -1)
+    ids[20:80, 100:160] = 0
+    rows, columns = np.nonzero((named_frame(picture, ids, room) != picture).any(-1))
+    assert abs(rows.mean() - 50) < 4 and abs(columns.mean() - 130) < 4
+    ids[:] = -1
+    ids[50:57, 50:57] = 0
+    assert np.array_equal(named_frame(picture, ids, room), picture)
+    assert not np.array_equal(named_frame(picture, ids, room, asked=[0]), picture)
+    ids[52:] = -1
+    ids[:, 53:] = -1
+    assert np.array_equal(named_frame(picture, ids, room, asked=[0]), picture)
+
+
 def test_what_is_asked_about_is_named_first_and_on_white():
     room = make_room(5)
     path = camera_walk(room, 4, 0)
