@@ -140,6 +140,13 @@ def _table(rng: np.random.Generator, seats: int) -> Group:
     return Group(tuple(pieces), ((-length / 2, -reach, length / 2, reach),))
 
 
+def _table_at_the_wall(rng: np.random.Generator) -> Group:
+    """A small table with a chair at each end, for where none can stand free."""
+    length, deep, high = _about(rng, 0.85, 0.62, 0.75)
+    chairs = (_chair(rng, side * (length / 2 + 0.33), deep / 2 + 0.05, 8) for side in (-1, 1))
+    return Group((Piece("table", 0.0, deep / 2, (length, deep, high)), *chairs))
+
+
 def _tv_and_sofa(rng: np.random.Generator, floor: Floor, wall: int) -> Group:
     """A tv on a low cabinet, a sofa across from it, a low table between them."""
     stand, tv, sofa = _about(rng, 1.55, 0.42, 0.53), _about(rng, 1.1, 0.16, 0.65), _about(rng, 2.0, 0.9, 0.78)
@@ -257,7 +264,8 @@ def _kitchen(rng: np.random.Generator, floor: Floor, area: float) -> None:
             break
     if area > 8:
         seats = 2 if area < 11 else 4 if area < 16 else 6
-        floor.anywhere(rng, _table(rng, seats), margin_m=0.1) or floor.anywhere(rng, _table(rng, 2), margin_m=0.05)
+        if not floor.anywhere(rng, _table(rng, seats), margin_m=0.1):
+            floor.against(rng, _table_at_the_wall(rng))
     for category, share in (("bin", 0.9), ("radiator", 0.8), ("plant", 0.6), ("shelf", 0.5), ("stool", 0.5)):
         _put(rng, floor, category, share)
     _put(rng, floor, "lamp", 0.3)
