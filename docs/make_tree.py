@@ -16,10 +16,14 @@ locks                       one writer a folder
 rooms/                      boxes in metres
   geometry                  Box, Room, exact distances
   generator                 procedural rooms, and rooms with one thing changed
+  furnished                 rooms as people furnish them, for samples and pages; not the study's
+  arranging                 furniture put at walls, with space before it
   files                     VSI-Bench's released geometry, read
 videos/                     clips
   rendering                 a room and a camera path become frames
   filming                   the camera's walk, and what each frame shows
+  for_people                the same walk drawn larger for readers; no model sees it
+  light                     the lamp, shadows and corners in it
   files                     mp4 written and read
 questions/                  vsi-bench's ten question types
   types                     names, wordings, the two sets of rules
@@ -144,6 +148,7 @@ inspection/                 what models wrote, to be looked through
   sources                   run folders, TRL's completions, other harnesses' samples
 plots/                      the figures of the notebooks
   rooms                     floor plans and clip strips
+  large_frames              frames for people, with names, beside the model's
   scores                    scores with intervals, kinds of answers
   training                  training curves, one GRPO group
   curves                    a run's log as points over steps, tokens or seconds

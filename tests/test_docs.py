@@ -186,6 +186,6 @@ def test_the_picture_can_be_made_anew(tmp_path, monkeypatch):
 
 
 def test_the_scripts_of_docs_say_what_they_do():
-    assert {path.stem for path in DOCS.glob("*.py")} == {"make_pages", "make_picture", "make_tree"}
+    assert {path.stem for path in DOCS.glob("*.py")} == {"make_gif", "make_pages", "make_picture", "make_tree"}
     done = subprocess.run([sys.executable, DOCS / "make_tree.py"], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("```\nvsr_kit/\n")

@@ -16,8 +16,8 @@ paths
 validation
 files
 locks
-rooms: geometry generator files
-videos: files rendering filming
+rooms: geometry generator arranging furnished files
+videos: files rendering filming light for_people
 questions: types held_out geometric own_types multi_step
 prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
 data: checking clips pictures rows picture_rows datasets
@@ -37,9 +37,9 @@ training: collapse profiles joints video_mixin callbacks token_records grpo_trai
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions ptst vision_r1
 inspection: outcomes columns table tokens sources
-plots: style marks svg canvas rooms scores sharing training curves sketch overlay steps answer_marks comparisons \\
- knobs tables token_colours
-widgets: live view player stop inspector token_colours browser knob guesses monitor compare
+plots: style marks svg canvas rooms large_frames scores sharing training curves sketch overlay steps answer_marks \\
+ comparisons knobs tables token_colours
+widgets: view player stop live inspector token_colours browser knob guesses monitor compare
 exercises: cases course
 miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\

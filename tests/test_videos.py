@@ -70,7 +70,7 @@ def test_the_window_around_a_box_changes_nothing(monkeypatch):
     rooms = make_rooms(6, seed=3)
     paths = [camera_walk(room, 4, seed=2) for room in rooms]
     fast = [render(room, path, 40) for room, path in zip(rooms, paths, strict=True)]
-    monkeypatch.setattr(rendering, "_screen_window", lambda *_: (slice(None), slice(None)))
+    monkeypatch.setattr(rendering, "screen_window", lambda *_: (slice(None), slice(None)))
     for room, path, clip in zip(rooms, paths, fast, strict=True):
         plain = render(room, path, 40)
         assert (plain.object_ids_FHW == clip.object_ids_FHW).all()

@@ -55,7 +55,7 @@ def pixels(png):
 def test_the_slider_shows_its_frame_enlarged_by_whole_pixels(world):
     rooms, _, clips = world
     clip = clips["five"]
-    player = ClipPlayer(clip, rooms[0], source="shipped")
+    player = ClipPlayer(clip, rooms[0], source="shipped", for_people=False)
     for value in (1, 4, 2):
         player.slider.value = value
         shown = pixels(player.picture.value)
@@ -68,7 +68,7 @@ def test_the_slider_shows_its_frame_enlarged_by_whole_pixels(world):
 
 def test_the_plans_view_follows_the_slider(world):
     rooms, _, clips = world
-    player = ClipPlayer(clips["five"], rooms[0], source="shipped")
+    player = ClipPlayer(clips["five"], rooms[0], source="shipped", for_people=False)
     seen = set()
     for value in (1, 2, 3, 4):
         player.slider.value = value
@@ -109,8 +109,9 @@ def test_a_missing_clip_and_missing_geometry_are_said(world):
 
 def test_frames_alone_take_a_walk_from_outside(world):
     rooms, _, clips = world
-    player = ClipPlayer(clips["five"].frames_FHW3, rooms[0], source="shipped", path=clips["five"].path)
-    assert player.plan.value == ClipPlayer(clips["five"], rooms[0], source="shipped").plan.value
+    given = {"source": "shipped", "for_people": False}
+    player = ClipPlayer(clips["five"].frames_FHW3, rooms[0], path=clips["five"].path, **given)
+    assert player.plan.value == ClipPlayer(clips["five"], rooms[0], **given).plan.value
     without = ClipPlayer(clips["five"].frames_FHW3, rooms[0], source="shipped")
     assert not any("markers" in (t.mode or "") for t in without.figure().data)
 
@@ -378,7 +379,7 @@ def test_every_control_can_be_reached_by_keyboard_and_has_a_name(world):
         return [w for child in children for w in controls(child)] if children else [widget]
 
     named = [w for w in controls(view.view) if hasattr(w, "disabled")]
-    assert {type(w) for w in named} == {ipw.Dropdown, ipw.IntSlider, ipw.Play, ipw.Button}
+    assert {type(w) for w in named} == {ipw.Dropdown, ipw.IntSlider, ipw.Play, ipw.Button, ipw.ToggleButtons}
     assert all(w.description for w in named)
 
 

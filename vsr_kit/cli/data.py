@@ -55,6 +55,9 @@ def build(
         RuleSet, typer.Option(help="What is asked: by VSI-Bench's rules, or by those of the shipped study.")
     ] = RuleSet.benchmark,
     types: Types = None,
+    furnished: Annotated[
+        bool, typer.Option("--furnished", help="A number of rooms: bedrooms, kitchens, … as people furnish them.")
+    ] = False,
 ) -> None:
     """Make questions from rooms: questions.jsonl with VSI-Bench's fields, rooms.json and, with --video, clips."""
     from vsr_kit import data
@@ -67,7 +70,7 @@ def build(
     asked = named_types(types or [])
     how = f"begin again with the same command (what {out} held is kept)"
     with say_on_stop(how) as stop, say_on_full_disk(out, stop):
-        geometry = read_rooms(rooms, seed, RULES[rules.value].walls)
+        geometry = read_rooms(rooms, seed, RULES[rules.value].walls, furnished)
         how = {"video": video, "skipped": geometry.skipped, "progress": True, "rules": rules.value, "types": asked}
         try:
             built = data.build(geometry.rooms, out, phrasing.value, seed, **how)

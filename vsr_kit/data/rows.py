@@ -32,7 +32,7 @@ import numpy as np
 
 from vsr_kit.data.checking import check_row, check_rows
 from vsr_kit.questions import QUESTION_TYPES, Rules, make_questions
-from vsr_kit.rooms import Room, make_room
+from vsr_kit.rooms import Room, furnished_named, make_room
 from vsr_kit.validation import parse_json
 from vsr_kit.videos import Clip
 
@@ -132,10 +132,12 @@ def split_rooms(n: int, split: str, seed: int = 0) -> list[Room]:
 
 
 def room_named(name: str) -> Room | None:
-    """The procedural room that `split_rooms` gives this name, made anew; None for any other name.
+    """The room that `split_rooms` or `furnished_room` gives this name, made anew; None for any other name.
 
     Rooms beyond the first million of a split take too long to be counted to, and have none.
     """
+    if (furnished := furnished_named(name)) is not None:
+        return furnished
     found = re.fullmatch(rf"({'|'.join(SPLITS)})-([0-9]{{1,9}})-([0-9]{{5,6}})", name)
     if found is None or name != f"{found[1]}-{int(found[2])}-{int(found[3]):05d}":
         return None

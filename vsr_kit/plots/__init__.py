@@ -9,6 +9,7 @@ gives any other plotly figure the same two forms.
     score_dots  before_after  parse_failures         scores with intervals and baselines; right, wrong, unreadable
     score_table  paper_table  traces                 the same as tables; answers as they were written
     floor_plan  clip_strip  group_figure             a room from above, its clip, one GRPO group
+    named_frame  beside                              frames for people, and the model's next to them
     difference_forest                                differences around a line at zero, with their verdicts
     tree_mask  sharing_gain                          attention in a packed tree; what sharing saves
     gain_by_cost                                     what a gain cost, in each currency
@@ -17,14 +18,15 @@ gives any other plotly figure the same two forms.
     token_text                                       a completion, its tokens coloured by a number of each
 
 style.py has colours and names, canvas.py the empty figure and the forms of display, svg.py and marks.py the SVG writer;
-rooms.py, scores.py, sharing.py, training.py, comparisons.py, knobs.py, tables.py and token_colours.py have the
-functions above.
+rooms.py, large_frames.py, scores.py, sharing.py, training.py, comparisons.py, knobs.py, tables.py and token_colours.py
+have the functions above.
 Left out: choosing what to plot, and statistics; both come before.
 """
 
 from vsr_kit.plots.canvas import Figure, Html, Picture, show
 from vsr_kit.plots.comparisons import difference_forest, gain_by_cost, pass_at_k, reward_shapes
 from vsr_kit.plots.knobs import by_setting
+from vsr_kit.plots.large_frames import beside, named_frame
 from vsr_kit.plots.rooms import clip_strip, floor_plan, frame_png
 from vsr_kit.plots.scores import before_after, parse_failures, score_dots
 from vsr_kit.plots.sharing import sharing_gain, tree_mask
@@ -38,6 +40,7 @@ __all__ = [
     "Html",
     "Picture",
     "before_after",
+    "beside",
     "by_setting",
     "clip_strip",
     "difference_forest",
@@ -45,6 +48,7 @@ __all__ = [
     "frame_png",
     "gain_by_cost",
     "group_figure",
+    "named_frame",
     "paper_table",
     "parse_failures",
     "pass_at_k",

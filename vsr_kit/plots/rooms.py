@@ -289,7 +289,7 @@ def check_frames(frames_FHW3: np.ndarray) -> np.ndarray:
 
 def frame_png(frame_HW3: np.ndarray, scale: int = 3) -> bytes:
     """One uint8 frame as PNG, every pixel enlarged to `scale` × `scale`."""
-    return _png(_enlarged(frame_HW3, scale))
+    return _png(enlarged(frame_HW3, scale))
 
 
 def clip_strip(
@@ -325,13 +325,14 @@ def clip_strip(
     pen.text((2, 4), heading, fill=INK, font=ImageFont.load_default(size=14))
     for i, frame in enumerate(frames):
         x, y = (i % columns) * cell_w, _HEAD_PX + (i // columns) * cell_h
-        sheet.paste(_enlarged(frame, scale), (x, y))
+        sheet.paste(enlarged(frame, scale), (x, y))
         pen.text((x + 2, y + high * scale + 2), f"frame {i + 1}", fill=SOFT, font=ImageFont.load_default(size=12))
     alt_text = alt or f"{count} frames of a walk through the room"
     return Picture(_png(sheet), f"{alt_text} ({source})", sheet.width)
 
 
-def _enlarged(frame_HW3: np.ndarray, scale: int) -> Image.Image:
+def enlarged(frame_HW3: np.ndarray, scale: int) -> Image.Image:
+    """A uint8 frame with every pixel enlarged to `scale` × `scale`."""
     image = Image.fromarray(np.ascontiguousarray(frame_HW3))
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
 

@@ -2,11 +2,13 @@
 
 A room is a floor, four walls and labelled boxes; every ground truth of the kit is computed from these. geometry.py has
 boxes, rooms and distances, generator.py makes procedural rooms and changes one thing about a room, files.py reads
-VSI-Bench's geometry and reads and writes the kit's own format.
+VSI-Bench's geometry and reads and writes the kit's own format. furnished.py makes rooms as people furnish them, for
+samples and pages, with arranging.py, which puts furniture at walls; the study has none of those.
 Left out: meshes, point clouds, rooms that are not one rectangle, and appearance (see `vsr_kit.videos`).
 """
 
 from vsr_kit.rooms.files import GeometryFile, load_rooms, read_geometry, read_rooms, save_rooms
+from vsr_kit.rooms.furnished import furnished_named, furnished_room, furnished_rooms
 from vsr_kit.rooms.generator import CATEGORIES, make_room, make_rooms
 from vsr_kit.rooms.geometry import Box, Room, box_distance, center_distance, pairwise_distances, room_position, yaw_axes
 
@@ -17,6 +19,9 @@ __all__ = [
     "Room",
     "box_distance",
     "center_distance",
+    "furnished_named",
+    "furnished_room",
+    "furnished_rooms",
     "load_rooms",
     "make_room",
     "make_rooms",

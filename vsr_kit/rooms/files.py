@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vsr_kit.rooms.furnished import furnished_rooms
 from vsr_kit.rooms.generator import make_rooms
 from vsr_kit.rooms.geometry import Box, Room, yaw_axes
 from vsr_kit.validation import parse_json, shown, text_fault
@@ -241,15 +242,26 @@ def _read_room(record: object, where: str) -> Room:
     return room
 
 
-def read_rooms(source: str | int | Path, seed: int = 0, walls: str = "labelled") -> GeometryFile:
+def read_rooms(
+    source: str | int | Path, seed: int = 0, walls: str = "labelled", furnished: bool = False
+) -> GeometryFile:
     """Rooms from wherever they are: a number (procedural), our own file, or VSI-Bench's geometry.
 
     Args:
         source: how many rooms to make, or a path.
         seed: of the procedural rooms.
         walls: as read_geometry takes it.
+        furnished: make that number of furnished rooms (`vsr_kit.rooms.furnished`), not the study's kind.
+
+    Raises:
+        ValueError: for a file that is not there or cannot be read, or a file together with `furnished`.
     """
-    if isinstance(source, int) or str(source).isdigit():
+    numbered = isinstance(source, int) or str(source).isdigit()
+    if furnished and not numbered:
+        raise ValueError(f"rooms is {source}, a file's name: furnished rooms are made, so give a number of them")
+    if furnished:
+        return GeometryFile(tuple(furnished_rooms(int(source), seed)), ())
+    if numbered:
         return GeometryFile(tuple(make_rooms(int(source), seed)), ())
     path = Path(source)
     if not path.is_file():

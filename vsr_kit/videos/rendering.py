@@ -20,7 +20,7 @@ from __future__ import annotations
 import colorsys
 import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -122,6 +122,7 @@ __all__ = [
     "camera_walk",
     "category_color",
     "first_appearance",
+    "frame_showing",
     "object_colors",
     "read_mp4",
     "read_video",
@@ -136,7 +137,7 @@ PITCH_DEG = -26.0
 FOV_DEG = 90.0
 SWEEP_DEG = 140.0
 LEAST_PIXELS = 12  # of a frame: an object that covers fewer is not seen in it
-_NEAR_M = 0.05
+NEAR_M = 0.05
 _FACE_SHADE = np.array([0.82, 0.94, 1.08], dtype=np.float32)
 _LAMP_REACH_M = 11.0
 _WALLS = np.array(WALL_COLORS, dtype=np.float32)  # at the low and high end of the shell's first and second axis
@@ -219,7 +220,7 @@ def render(room: Room, path: CameraPath, size_px: int = 112) -> Clip:
     return Clip(frames, ids, depth, path)
 
 
-def _camera_axes(path: CameraPath, frame: int) -> np.ndarray:
+def camera_axes(path: CameraPath, frame: int) -> np.ndarray:
     """Rows: right, up, forward."""
     yaw, pitch = math.radians(path.yaw_deg_F[frame]), math.radians(path.pitch_deg)
     forward = np.array([math.cos(yaw) * math.cos(pitch), math.sin(yaw) * math.cos(pitch), math.sin(pitch)])
@@ -227,8 +228,8 @@ def _camera_axes(path: CameraPath, frame: int) -> np.ndarray:
     return np.stack([right, np.cross(right, forward), forward])
 
 
-def _pixel_rays(axes: np.ndarray, fov_deg: float, size_px: int) -> np.ndarray:
-    """Unit ray directions, shape (H, W, 3), float32."""
+def pixel_rays(axes: np.ndarray, fov_deg: float, size_px: int) -> np.ndarray:
+    """Unit ray directions through the middles of the pixels, shape (H, W, 3), float32."""
     span = (np.arange(size_px) + 0.5) / size_px * 2 - 1
     u, v = np.meshgrid(span, -span)
     rays = np.stack([u, v, np.full_like(u, 1 / math.tan(math.radians(fov_deg) / 2))], -1) @ axes
@@ -236,12 +237,12 @@ def _pixel_rays(axes: np.ndarray, fov_deg: float, size_px: int) -> np.ndarray:
 
 
 def _render_frame(room: Room, path: CameraPath, frame: int, size_px: int, colors: np.ndarray) -> tuple:
-    axes, eye = _camera_axes(path, frame), path.positions_m_F3[frame]
-    rays = _pixel_rays(axes, path.fov_deg, size_px)
+    axes, eye = camera_axes(path, frame), path.positions_m_F3[frame]
+    rays = pixel_rays(axes, path.fov_deg, size_px)
     image, depth = _shell_view(room.shell, eye, rays)
     ids = np.full(depth.shape, -1, np.int16)
     for i, box in enumerate(room.boxes):
-        window = _screen_window(box, eye, axes, path.fov_deg, size_px)
+        window = screen_window(box, eye, axes, path.fov_deg, size_px)
         if window is None:
             continue
         near, face = _box_hits(box, eye, rays[window])
@@ -253,7 +254,7 @@ def _render_frame(room: Room, path: CameraPath, frame: int, size_px: int, colors
     return np.clip(image, 0, 255).astype(np.uint8), ids, depth
 
 
-def _local(box: Box, eye: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def in_box_axes(box: Box, eye: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Eye and inverse ray directions in a box's own axes."""
     frame = np.asarray(box.axes)
     along = rays @ frame.T.astype(np.float32)
@@ -263,7 +264,7 @@ def _local(box: Box, eye: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.
 
 def _shell_view(shell: Box, eye: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Colour (H, W, 3) and depth (H, W) of the floor, walls and ceiling, seen from inside."""
-    start, inverse = _local(shell, eye, rays)
+    start, inverse = in_box_axes(shell, eye, rays)
     half = np.asarray(shell.size, np.float32) / 2
     leave = (np.where(inverse > 0, half, -half) - start) * inverse
     axis = leave.argmin(-1)
@@ -280,22 +281,22 @@ def _shell_view(shell: Box, eye: np.ndarray, rays: np.ndarray) -> tuple[np.ndarr
 
 def _box_hits(box: Box, eye: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Slab test: depth of the entry point (infinite where the ray misses) and the axis of the face it enters."""
-    start, inverse = _local(box, eye, rays)
+    start, inverse = in_box_axes(box, eye, rays)
     half = np.asarray(box.size, np.float32) / 2
     side = np.abs(inverse) * half
     middle = -start * inverse
     enter, leave = middle - side, middle + side
     face = enter.argmax(-1)
     near = enter.max(-1)
-    return np.where((near < leave.min(-1)) & (near > _NEAR_M), near, np.float32(np.inf)), face
+    return np.where((near < leave.min(-1)) & (near > NEAR_M), near, np.float32(np.inf)), face
 
 
-def _screen_window(box: Box, eye: np.ndarray, axes: np.ndarray, fov_deg: float, size_px: int) -> tuple | None:
+def screen_window(box: Box, eye: np.ndarray, axes: np.ndarray, fov_deg: float, size_px: int) -> tuple | None:
     """The rectangle of pixels a box can cover, or None where it lies outside the view."""
     seen = (box.corners() - eye) @ axes.T
-    if (seen[:, 2] <= _NEAR_M).all():
+    if (seen[:, 2] <= NEAR_M).all():
         return None
-    if (seen[:, 2] <= _NEAR_M).any():
+    if (seen[:, 2] <= NEAR_M).any():
         return slice(0, size_px), slice(0, size_px)
     scale = size_px / 2 / math.tan(math.radians(fov_deg) / 2)
     columns = size_px / 2 + scale * seen[:, 0] / seen[:, 2]
@@ -309,6 +310,21 @@ def visible_objects(clip: Clip, min_pixels: int = LEAST_PIXELS) -> tuple[int, ..
     """Indices of the boxes that cover at least `min_pixels` pixels in some frame."""
     seen = [int(i) for i in np.unique(clip.object_ids_FHW) if i >= 0]
     return tuple(i for i in seen if _pixels(clip, i).max() >= min_pixels)
+
+
+def frame_showing(object_ids_FHW: np.ndarray, indices: Sequence[int], min_pixels: int = LEAST_PIXELS) -> int:
+    """The frame that shows most of some boxes, and of those the one where the least of them is seen best; else 0.
+
+    Args:
+        object_ids_FHW: a Clip's.
+        indices: of the boxes.
+        min_pixels: a box that covers fewer is not seen in a frame.
+    """
+    pixels = np.array([(object_ids_FHW == i).sum(axis=(1, 2)) for i in indices], dtype=int)
+    pixels = pixels.reshape(len(indices), len(object_ids_FHW))
+    seen = pixels >= min_pixels
+    least = np.where(seen, pixels, object_ids_FHW[0].size).min(axis=0, initial=object_ids_FHW[0].size)
+    return int(np.lexsort((-pixels.sum(0), -least, -seen.sum(0)))[0])
 
 
 def first_appearance(clip: Clip, index: int, min_pixels: int = LEAST_PIXELS) -> int | None:

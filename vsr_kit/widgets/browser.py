@@ -110,7 +110,7 @@ class RolloutBrowser(Quietly):
         self.back = ipw.Button(description="◀ Earlier", layout=ipw.Layout(width="90px"))
         self.on = ipw.Button(description="Later ▶", layout=ipw.Layout(width="90px"))
         self.where, self.rollouts = ipw.HTML(), ipw.HTML(layout=ipw.Layout(max_width="100%", overflow="auto"))
-        self.player = ClipPlayer(None, source=self.source)
+        self.player = ClipPlayer(None, source=self.source, for_people=False)
         self._observe()
         self.view = self._arranged()
 

@@ -99,7 +99,7 @@ class AnswerInspector(Quietly):
         self.ask = ipw.Button(description="Ask now", tooltip="ask the model about this question")
         self.ask.layout.display = "" if self._ask else "none"
         self.answers = ipw.HTML()
-        self.player = ClipPlayer(None, source=self.source)
+        self.player = ClipPlayer(None, source=self.source, for_people=False)
         for control, react in (
             (self.room, self._room_chosen),
             (self.kind, self._kind_chosen),
