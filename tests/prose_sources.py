@@ -236,7 +236,7 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
     "share_the_prompt": {
         "64 tokens": shown(r"(\d+) of them the clip"),
         "with G = 14": get_profile("paper").num_generations,
-        "take 16 and a clip of 1,024 tokens, a question of 60, and answers of 16": (
+        "take 16, a clip of 1,024 tokens, a question of 60, and answers of 16": (
             get_profile("paper").num_frames,
             *(coded(rf"\({at}, 14, 1\)") for at in (r"(\d+), 60, 16", r"1024, (\d+), 16", r"1024, 60, (\d+)")),
         ),
@@ -254,11 +254,10 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "Three of ten of that run's answers on sizes": lowest_run_without_kl,
         "three of ten replies unreadable": (lambda told: max(unreadable("kl-0-long"))),
         "there are three seeds": (lambda told: seeds_of("kl-1e-3")),
-        "at thirty times that; at thirty times with …, ten thousand times the study's; and at ten thousand times": (
+        "at thirty times that, also with …, ten thousand times the study's; and at ten thousand times": (
             coded(r"\(1, 1e-4\), \((\d+), 1e-4\)"),
-            coded(r"\((\d+), 1\.0\)"),
             1.0 / variant("grpo-vanilla").profile.beta,
-            coded(r"\((\d+_\d+), 1e-4\)\)", of=lambda value: value),
+            coded(r"\((\d+_\d+), 1e-4\)\)"),
         ),
         "At thirty times the rate": coded(r"\(1, 1e-4\), \((\d+), 1e-4\)"),
         "0.1 (SEED-Bench-R1)": "another paper's setting",
