@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vsr_kit.evaluation.intervals import intervals, student_interval
+from vsr_kit.evaluation.intervals import intervals
+from vsr_kit.evaluation.small_samples import student_interval
 from vsr_kit.runs.reading import RecordedRun
 
 Band = tuple[float, float, float, int]
