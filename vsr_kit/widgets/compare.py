@@ -16,8 +16,8 @@ from statistics import mean
 
 import ipywidgets as ipw
 
-from vsr_kit.evaluation.small_samples import student_interval
 from vsr_kit.evaluation.run_scores import scores_of_seeds
+from vsr_kit.evaluation.small_samples import student_interval
 from vsr_kit.files import check_seal, in_a_line
 from vsr_kit.plots import Figure, Html, score_table
 from vsr_kit.plots.curves import AXES, is_number, measured
