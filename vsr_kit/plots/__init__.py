@@ -6,6 +6,7 @@ nbviewer, the report page), and it carries alternative text. Written as the last
 gives any other plotly figure the same two forms.
 
     training_curves  pass_at_k                       what a run logged; the best of k answers
+    overlay                                          one metric of several trainings, their seeds as bands
     score_dots  before_after  parse_failures         scores with intervals and baselines; right, wrong, unreadable
     score_table  paper_table  traces                 the same as tables; answers as they were written
     floor_plan  clip_strip  group_figure             a room from above, its clip, one GRPO group
@@ -16,13 +17,15 @@ gives any other plotly figure the same two forms.
     reward_shapes                                    what rewards for numbers pay, near and far
 
 style.py has colours and names, canvas.py the empty figure and the forms of display, svg.py and marks.py the SVG writer;
-rooms.py, scores.py, sharing.py, training.py, comparisons.py, knobs.py and tables.py have the functions above.
+rooms.py, scores.py, sharing.py, training.py, overlay.py, comparisons.py, knobs.py and tables.py have the functions
+above; sketch.py draws curves that grow in milliseconds.
 Left out: choosing what to plot, and statistics; both come before.
 """
 
 from vsr_kit.plots.canvas import Figure, Html, Picture, show
 from vsr_kit.plots.comparisons import difference_forest, gain_by_cost, pass_at_k, reward_shapes
 from vsr_kit.plots.knobs import by_setting
+from vsr_kit.plots.overlay import overlay
 from vsr_kit.plots.rooms import clip_strip, floor_plan, frame_png
 from vsr_kit.plots.scores import before_after, parse_failures, score_dots
 from vsr_kit.plots.sharing import sharing_gain, tree_mask
@@ -42,6 +45,7 @@ __all__ = [
     "frame_png",
     "gain_by_cost",
     "group_figure",
+    "overlay",
     "paper_table",
     "parse_failures",
     "pass_at_k",
