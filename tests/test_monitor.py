@@ -184,6 +184,14 @@ def test_numbers_that_are_none_are_no_points_and_stop_nothing(tmp_path):
     assert monitor.seen.step == 2 and "not logged" in monitor.curves.value and monitor.figure() is not None
 
 
+def test_a_path_stays_text(tmp_path):
+    run = RunFolder.create("mine", {}, root=tmp_path / "<b>runs")
+    run.metrics({"step": 1, "reward": 0.1})
+    run.interrupt(1)
+    told = RunMonitor(run).told.value
+    assert "&lt;b&gt;runs" in told and "<b>runs" not in told
+
+
 @pytest.mark.parametrize("where", ["completion", "question", "ground_truth", "accuracy_reward<script>"])
 def test_what_a_model_wrote_stays_text(tmp_path, where):
     run = begun(tmp_path, **{"note": HOSTILE})

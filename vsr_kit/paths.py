@@ -123,7 +123,7 @@ def update_copy(folder: str | Path = OWN_COPY, shipped: str | Path | None = None
 
 
 def default_runs() -> Path:
-    """Where runs go if nobody says: ./runs, or below a copy of the course or a checkout's notebooks: runs beside it."""
+    """Where runs go if nobody says: ./runs; from within a copy of the course or a checkout's notebooks, beside it."""
     here, top = Path.cwd(), checkout()
     for up, folder in enumerate((here, *here.parents), start=1):
         if (folder / RECORD).is_file() or (top is not None and folder == top / "notebooks"):

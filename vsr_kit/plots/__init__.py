@@ -6,6 +6,7 @@ nbviewer, the report page), and it carries alternative text. Written as the last
 gives any other plotly figure the same two forms.
 
     training_curves  pass_at_k                       what a run logged; the best of k answers
+    overlay                                          one metric of several trainings, their seeds as bands
     score_dots  before_after  parse_failures         scores with intervals and baselines; right, wrong, unreadable
     score_table  paper_table  traces                 the same as tables; answers as they were written
     floor_plan  clip_strip  group_figure             a room from above, its clip, one GRPO group
@@ -18,8 +19,8 @@ gives any other plotly figure the same two forms.
     token_text                                       a completion, its tokens coloured by a number of each
 
 style.py has colours and names, canvas.py the empty figure and the forms of display, svg.py and marks.py the SVG writer;
-rooms.py, large_frames.py, scores.py, sharing.py, training.py, comparisons.py, knobs.py, tables.py and token_colours.py
-have the functions above.
+sketch.py draws curves that grow in milliseconds. The functions above are in rooms.py, large_frames.py, scores.py,
+sharing.py, training.py, overlay.py, comparisons.py, knobs.py, tables.py and token_colours.py.
 Left out: choosing what to plot, and statistics; both come before.
 """
 
@@ -27,6 +28,7 @@ from vsr_kit.plots.canvas import Figure, Html, Picture, show
 from vsr_kit.plots.comparisons import difference_forest, gain_by_cost, pass_at_k, reward_shapes
 from vsr_kit.plots.knobs import by_setting
 from vsr_kit.plots.large_frames import beside, named_frame
+from vsr_kit.plots.overlay import overlay
 from vsr_kit.plots.rooms import clip_strip, floor_plan, frame_png
 from vsr_kit.plots.scores import before_after, parse_failures, score_dots
 from vsr_kit.plots.sharing import sharing_gain, tree_mask
@@ -49,6 +51,7 @@ __all__ = [
     "gain_by_cost",
     "group_figure",
     "named_frame",
+    "overlay",
     "paper_table",
     "parse_failures",
     "pass_at_k",

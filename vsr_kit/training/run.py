@@ -253,7 +253,8 @@ def _go(trainer, begun: Begun, watch: StopWhenBroken, run, every: int, sinks: Se
     alone = trainer.accelerator.num_processes == 1  # processes that stop at steps of their own would wait for ever
     asking = first_ask("stopping after this step; once more stops at once") if alone else nullcontext(Wish())
     with asking as wish:
-        stop = StopWhenAsked(_asks(wish, run if writes else None, sinks), writes, every, _agree(trainer))
+        saves = writes if alone else run is not None  # all processes save a checkpoint together, or none does
+        stop = StopWhenAsked(_asks(wish, run if writes else None, sinks), saves, every, _agree(trainer))
         trainer.add_callback(stop)
         try:
             with keep_dequantized(trainer.model):
