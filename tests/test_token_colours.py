@@ -1,6 +1,8 @@
 """Coloured tokens: colours that can be read, words for who cannot see them, hostile text, and the browser's control."""
 
 import re
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -160,8 +162,12 @@ def test_a_model_is_asked_for_the_shown_page_alone_and_once(monkeypatch):
             raise ValueError("no prompt for these")
         return [TokenMeasures((row["completion"],), ("",), {measures[0]: (1.0,)}, "far") for row in rows]
 
-    monkeypatch.setattr("vsr_kit.evaluation.token_measures.token_measures", says)
-    how = {"loaded": type("Fake", (), {"model": None})(), "clips": {"far": np.zeros((2, 28, 28, 3), np.uint8)}}
+    stub = SimpleNamespace(token_measures=says)  # the module itself would load torch
+    monkeypatch.setitem(sys.modules, "vsr_kit.evaluation.token_measures", stub)
+    how = {
+        "loaded": SimpleNamespace(model=None, name="<b>fake"),
+        "clips": {"far": np.zeros((2, 28, 28, 3), np.uint8)},
+    }
     browser = RolloutBrowser(with_records("entropy", every=1000), shown_as="shipped", **how)
     offered = [value for _, value in browser.colours.control.options]
     assert offered == ["", "advantage", "entropy", "grounding"]  # no adapter to switch off
@@ -169,6 +175,8 @@ def test_a_model_is_asked_for_the_shown_page_alone_and_once(monkeypatch):
     browser.colours.control.value = "grounding"
     assert asked == [(8, {ROWS[0]["scene_name"], "far"}, ["think"] * 8, "train", ["grounding"])]
     assert browser.rollouts.value.count("vsr-tokens") == 8 and "measured now" in browser.rollouts.value
+    told = "8 of them measured with &lt;b&gt;fake, asked in think mode with the prompts of training"
+    assert told in browser.rollouts.value
     browser.on.click()
     assert [count for count, *_ in asked] == [8, 2]
     browser.back.click()
@@ -183,6 +191,6 @@ def test_a_model_is_asked_for_the_shown_page_alone_and_once(monkeypatch):
 
 def test_a_room_without_a_clip_is_named():
     rows = [{"completion": "4", "id": i, "scene_name": f"none-{i}", "question": "x", "step": 1} for i in range(2)]
-    browser = RolloutBrowser(rows, loaded=type("Fake", (), {"model": None})())
+    browser = RolloutBrowser(rows, loaded=SimpleNamespace(model=None, name="<b>fake"))
     browser.colours.control.value = "entropy"
     assert "no clip of &#x27;none-0&#x27; here" in browser.rollouts.value and "<pre" in browser.rollouts.value

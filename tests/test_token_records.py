@@ -110,7 +110,8 @@ def test_the_weights_are_bit_for_bit_the_same_with_and_without_recording(profile
     assert said[0] == said[1] and logged[0] == logged[1]
     assert both[0].read_tokens() == [] and not (both[0].path / "tokens.jsonl").exists()
     wanted = {1} if "num_iterations" in changes else {1, 2}  # the second step uses the first one's rollouts again
-    assert {row["step"] for row in both[1].read_tokens()} == wanted
+    places = [(row["step"], row["rollout"]) for row in both[1].read_tokens()]
+    assert {step for step, _ in places} == wanted and len(set(places)) == len(places)
     assert all(name in row for row in both[1].read_tokens() for name in MEASURES)
 
 

@@ -43,8 +43,8 @@ from vsr_kit.runs.stopping import withdraw
 from vsr_kit.files import seal, unseal
 
 JOURNALS = ("attempts.jsonl", "metrics.jsonl", "rollouts.jsonl", "predictions.jsonl", "tokens.jsonl")
-SEALED = ("config.json", "versions.json", "summary.json", "metrics.jsonl", "rollouts.parquet", "predictions.jsonl")
-SEALED += ("tokens.jsonl",)
+_WHOLE = ("config.json", "versions.json", "summary.json", "rollouts.parquet")
+SEALED = (*_WHOLE, "metrics.jsonl", "predictions.jsonl", "tokens.jsonl")
 git_at_start = cache(git_state)  # the code this process runs: the checkout may move on while it works
 
 

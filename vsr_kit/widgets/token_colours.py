@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vsr_kit.models.loading import Loaded
 
 OFF = "nothing"
+_PROMPTS = {"train": "training", "eval": "evaluation"}
 
 
 class TokenColours:
@@ -87,8 +88,6 @@ class TokenColours:
         return [recorded[at] if name in _values(recorded.get(at)) else self._measured.get((at, name)) for at in places]
 
     def _ask(self, places: Sequence[int], name: str) -> list[TokenMeasures]:
-        from vsr_kit.evaluation.token_measures import token_measures
-
         rows = [self.table.row(at) for at in places]
         scenes = dict.fromkeys(row.get("scene_name", "") for row in rows)
         shown = [*scenes, *(self._others[scene] for scene in scenes if name == "grounding")]
@@ -96,32 +95,44 @@ class TokenColours:
         if missing := [scene for scene in shown if scene not in clips]:
             told = f"there is no clip of {missing[0]!r} here: give the browser clips={{scene_name: frames}}"
             return [TokenMeasures(reason=told)] * len(rows)
-        in_training = any("step" in row for row in rows)  # rollouts are asked with the training's prompts
-        how: dict[str, Any] = {"mode": [row.get("mode") or self.table.mode for row in rows], "measures": [name]}
-        how |= {"prompt_set": "train" if in_training else "eval", "other_scenes": self._others}
+        from vsr_kit.evaluation.token_measures import token_measures  # and torch with it
+
+        modes, prompt_set = self._asked_as(places)
+        how: dict[str, Any] = {"mode": modes, "prompt_set": prompt_set, "other_scenes": self._others}
         assert self.loaded is not None  # or nothing was measurable
         try:
-            return token_measures(self.loaded, rows, clips, **how)
+            return token_measures(self.loaded, rows, clips, measures=[name], **how)
         except (KeyError, ValueError) as error:  # rows of another harness may lack what a prompt is made of
             return [TokenMeasures(reason=f"these rows cannot be asked: {error}")] * len(rows)
+
+    def _asked_as(self, places: Sequence[int]) -> tuple[list[str], str]:
+        """How rows are asked: each in its own mode or the run's; rollouts of a step with the training's prompts."""
+        rows = [self.table.row(at) for at in places]
+        in_training = any("step" in row for row in rows)
+        return [row.get("mode") or self.table.mode for row in rows], "train" if in_training else "eval"
 
     def texts(self, places: Sequence[int], source: str) -> tuple[Html, list[str | None]]:
         """The legend, and for each rollout its coloured text, or None where it is to be shown as it is."""
         found = self.of(places)
-        if any((at, self.measure) in self._measured for at in places):
-            source = "measured now"
+        measured = [at for at in places if (at, self.measure) in self._measured]
+        source = "measured now" if measured else source
         known = [one if one is not None and _is_known(one, self.measure) else None for one in found]
         scale = scale_of((v for one in known if one for v in one.values[self.measure]), self.measure)
         texts = [
             None if one is None else coloured(one.tokens, one.values[self.measure], self.measure, scale, one.specials)
             for one in known
         ]
-        return self._told(found, known, scale, source), texts
+        return self._told(found, known, scale, source, measured), texts
 
-    def _told(self, found, known, scale: float, source: str) -> Html:
+    def _told(self, found, known, scale: float, source: str, measured: Sequence[int]) -> Html:
+        """The legend, and what to know about where the numbers come from."""
         head = legend(self.measure, scale, source)
         others = sorted({one.other_scene for one in known if one and one.other_scene})
         lines = [f"the other room's clip: {', '.join(others)}"] if others and self.measure == "grounding" else []
+        if measured and self.loaded is not None and self.measure != "advantage":
+            modes, prompt_set = self._asked_as(measured)
+            how = f"in {' and '.join(sorted(set(modes)))} mode with the prompts of {_PROMPTS[prompt_set]}"
+            lines.append(f"{len(measured)} of them measured with {self.loaded.name}, asked {how}")
         reasons = dict.fromkeys(one.reason for one in found if one and one.reason)
         lines += [f"not coloured: {reason}" for reason in reasons]
         if missing := sum(one is None for one in found):
