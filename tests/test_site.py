@@ -452,3 +452,32 @@ def test_a_report_of_nothing_is_refused():
 )
 def test_numbers_are_shown_without_noise(value, shown):
     assert number(value) == shown
+
+
+def test_a_report_leads_to_all_its_rollouts_and_back(tmp_path):
+    run = RunFolder.create("live", {}, root=tmp_path)
+    row = {
+        "step": 1,
+        "id": "a",
+        "question": "How many?",
+        "ground_truth": "2",
+        "completion": "2",
+        "accuracy_reward": 1.0,
+    }
+    run.rollouts([row | {"question_type": "object_counting"}])
+    run.summarise(scores={"base": {"overall": 1.0}})
+    page = write_report([run])
+    assert Page(page).links["All rollouts and answers"] == "report-rollouts.html"
+    assert Page(page.with_name("report-rollouts.html")).links["Report"] == "report.html"
+    assert "A score without an interval: the run recorded none" in page.read_text()
+    empty = RunFolder.create("empty", {}, root=tmp_path)
+    empty.summarise(scores={})
+    assert "All rollouts" not in write_report([empty]).read_text()
+    assert not (empty.path / "report-rollouts.html").exists()
+
+
+def test_rollouts_that_cannot_be_looked_through_do_not_cost_the_report(tmp_path):
+    run = RunFolder.create("odd", {}, root=tmp_path)
+    run.rollouts([{"step": 1, "question": "How many?", "completion": "2", "accuracy_reward": "much"}])
+    page = write_report([run]).read_text()
+    assert "cannot be looked through" in page and "must be a number" in page

@@ -95,6 +95,7 @@ def build_site(
     on_start: Callable[[Path, int], None] = lambda path, cells: None,
     on_cell: Callable[[], None] = lambda: None,
     on_done: Callable[[Executed], None] = lambda executed: None,
+    on_study: Callable[[], None] = lambda: None,
     study: bool = True,
 ) -> Site:
     """Execute `notebooks` into `out` and write index.html, report.html and plotly.min.js there.
@@ -105,6 +106,7 @@ def build_site(
         smoke: on the smoke budget.
         cell_timeout_s: see `execute`.
         on_start, on_cell, on_done: are told about progress: (path, code cells), (), (executed).
+        on_study: is told when the study's pages begin.
         study: whether the shipped study's verdicts and gallery belong to the site; they take about a minute.
     """
     notebooks = list(notebooks)
@@ -132,6 +134,7 @@ def build_site(
         _write_index(out, executed, [*waiting.values(), *others], runs, shown)
         on_done(executed[-1])
     if study:
+        on_study()
         shown |= _write_study(out)
     _write_index(out, executed, others, runs, shown, last=True)
     return Site(out / "index.html", tuple(executed), tuple(runs))
