@@ -202,6 +202,7 @@ study/                      the study: runs, answers, verdicts
   evidence                  what measures read
   judge                     a claim's rule applied
   reach                     the model and rooms behind a verdict
+  citations                 three examples of every verdict
   summary                   tables of the README and of docs/
   real_rooms                base and GRPO on released geometry
   controls                  what might stop the gain there
@@ -217,6 +218,13 @@ pages/                      html without a network
   site                      the course as a site
   html                      a notebook as a page
   report                    a page about runs
+  filling                   templates filled, everything escaped
+  browser                   the rollout browser as one file
+  packing                   rollouts as a page holds them
+  rooms                     plans and clips of a page's rooms
+  gallery                   rollouts and answers of the shipped study
+  verdicts                  every verdict with cited answers
+  landing                   what the site's index opens with
 cli/                        the command vsr
   course                    run, course, lab, test
   data                      build, score

@@ -125,6 +125,25 @@ class Page:
         self.all(".jp-Cell .jp-InputPrompt")[0].click()
         self.press("Shift+Enter")
 
+    def open(self, path: Path, fragment: str = "") -> None:
+        """Open a file, as a double click does; `fragment` is what stands behind the #."""
+        self.driver.get("about:blank")  # a fragment alone would not load anything
+        self.driver.get(path.resolve().as_uri() + (f"#{fragment}" if fragment else ""))
+
+    def emulate(self, theme: str = "light", width: int | None = None) -> None:
+        """Prefer a theme, and have the page as wide as a telephone's (which a window cannot be)."""
+        prefers = [{"name": "prefers-color-scheme", "value": theme}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": prefers})
+        if width is not None:
+            size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+            self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+    def wider_than_seen(self) -> int:
+        """By how many pixels the page is wider than what is seen of it: more than 0 scrolls sideways."""
+        return self.driver.execute_script(
+            "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+
     def all(self, css: str) -> list:
         """Every element of a kind."""
         from selenium.webdriver.common.by import By

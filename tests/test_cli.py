@@ -126,6 +126,7 @@ def course(monkeypatch, tmp_path):
         nbformat.write(new_notebook(cells=[new_code_cell(code)]), folder / f"{name}.ipynb")
     monkeypatch.setattr("vsr_kit.pages.site.notebooks_folder", lambda: folder)
     monkeypatch.setattr("vsr_kit.pages.site.MAIN_JOB", ("00",))
+    monkeypatch.setattr("vsr_kit.pages.site._write_study", lambda out: {})  # it takes a minute
     return tmp_path / "site"
 
 

@@ -43,8 +43,8 @@ widgets: view player stop live inspector token_colours browser knob guesses moni
 exercises: cases course
 miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
- training_runs travel real_rooms runner judge summary acceptance cold_start_acceptance study thinking
-pages: html report site
+ training_runs travel real_rooms runner judge citations summary acceptance cold_start_acceptance study thinking
+pages: html filling rooms packing browser report gallery verdicts landing site
 cli: terminal resume course data training bridging recipes models stopping study __init__ __main__
 """
 

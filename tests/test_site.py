@@ -64,6 +64,7 @@ def site(tmp_path_factory):
         [good, bad],
         folder / "site",
         smoke=True,
+        study=False,
         on_start=lambda path, cells: told.append((path.stem, cells)),
         on_cell=lambda: told.append("cell"),
         on_done=lambda done: told.append((done.name, bool(done.error), (folder / "site" / "index.html").exists())),
@@ -109,7 +110,7 @@ def test_a_second_build_reports_its_own_runs_only(site, tmp_path):
     _, _, folder = site
     quiet = write(tmp_path, "02_quiet.ipynb", new_code_cell("1"))
     shutil.copytree(folder, tmp_path / "site")
-    assert build_site([quiet], tmp_path / "site").runs == ()
+    assert build_site([quiet], tmp_path / "site", study=False).runs == ()
 
 
 class Page(HTMLParser):
@@ -210,8 +211,8 @@ def test_notebooks_beside_those_that_run_are_shown_as_they_were_shipped(site):
 def test_what_an_earlier_build_executed_stays(tmp_path):
     one = write(tmp_path, "00_one.ipynb", new_code_cell("print('one ran')"))
     two = write(tmp_path, "01_two.ipynb", new_code_cell("print('two ran')"))
-    build_site([two], tmp_path / "site")
-    build_site([one], tmp_path / "site")
+    build_site([two], tmp_path / "site", study=False)
+    build_site([one], tmp_path / "site", study=False)
     assert "two ran" in Page(tmp_path / "site" / "notebooks" / "01_two.html").text
     assert "from an earlier run" in Page(tmp_path / "site" / "index.html").text
 
@@ -370,7 +371,7 @@ def test_text_of_models_and_users_is_escaped_everywhere(hostile_run, site):
     # question, truth, completion, metric, score row and column, headline (what and value), setting
     assert page.count("&lt;img src=x") == 9
     for text in (page, (site[2] / "index.html").read_text()):
-        assert "<img" not in text
+        assert "<img src=x" not in text
         assert "alert('x')" not in text
 
 
@@ -451,3 +452,32 @@ def test_a_report_of_nothing_is_refused():
 )
 def test_numbers_are_shown_without_noise(value, shown):
     assert number(value) == shown
+
+
+def test_a_report_leads_to_all_its_rollouts_and_back(tmp_path):
+    run = RunFolder.create("live", {}, root=tmp_path)
+    row = {
+        "step": 1,
+        "id": "a",
+        "question": "How many?",
+        "ground_truth": "2",
+        "completion": "2",
+        "accuracy_reward": 1.0,
+    }
+    run.rollouts([row | {"question_type": "object_counting"}])
+    run.summarise(scores={"base": {"overall": 1.0}})
+    page = write_report([run])
+    assert Page(page).links["All rollouts and answers"] == "report-rollouts.html"
+    assert Page(page.with_name("report-rollouts.html")).links["Report"] == "report.html"
+    assert "A score without an interval: the run recorded none" in page.read_text()
+    empty = RunFolder.create("empty", {}, root=tmp_path)
+    empty.summarise(scores={})
+    assert "All rollouts" not in write_report([empty]).read_text()
+    assert not (empty.path / "report-rollouts.html").exists()
+
+
+def test_rollouts_that_cannot_be_looked_through_do_not_cost_the_report(tmp_path):
+    run = RunFolder.create("odd", {}, root=tmp_path)
+    run.rollouts([{"step": 1, "question": "How many?", "completion": "2", "accuracy_reward": "much"}])
+    page = write_report([run]).read_text()
+    assert "cannot be looked through" in page and "must be a number" in page

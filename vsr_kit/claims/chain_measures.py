@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vsr_kit.claims.measures import Evidence
+from vsr_kit.claims.measures import Compared, Evidence, comparing
 from vsr_kit.claims.rules import Finding, Measure
 from vsr_kit.evaluation import Interval, score, student_interval, unpaired_difference
 
@@ -35,7 +35,7 @@ def shorter_minus_longer(name: str, model: str, questions: str, how: Mapping) ->
             raise ValueError("no question type has a shorter half: its answers are equally long; ask more questions")
         return {name: unpaired_difference(score(shorter, "lenient"), score(longer, "lenient"), task="overall")}
 
-    return measure
+    return comparing(measure, Compared(halves=True))
 
 
 def halves_by_length(rows: Sequence[Mapping]) -> tuple[list[Mapping], list[Mapping]]:
@@ -79,7 +79,7 @@ def share_slope(name: str, variants: Mapping[float, str], questions: str) -> Mea
         datasets = tuple(sorted({dataset for dataset, _ in asked.rooms}))
         return {name: over_seeds(slopes, asked.n, len(set(asked.rooms)), datasets)}
 
-    return measure
+    return comparing(measure, Compared(-2, -1))  # thinking and not, where the share is highest
 
 
 def over_seeds(values: Sequence[float], n: int, rooms: int, datasets: tuple[str, ...] = ()) -> Interval:

@@ -3,12 +3,14 @@
 A measure is a function of one argument, the evidence (`study.evidence.Evidence`): answers of base and trained runs,
 and the curves that trainings logged. Each function here makes one: a paired difference of answers, or a count of runs
 whose logs show something. A claim is measured on the runs that are there, and says how many they are.
+A measure that compares answers also says which ones, as `Compared`, so that examples of what it found can be cited.
 Left out: claims that nothing here can measure; their `measure` is None and their verdict *not testable here*.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -52,6 +54,33 @@ class Evidence(Protocol):
         """What perfect centre-to-centre distances score where closest points are asked, from geometry alone."""
 
 
+@dataclass(frozen=True)
+class Compared:
+    """Which answers a measure compares, of those that it reads: what examples are chosen from.
+
+    Attributes:
+        after, before: places of the two sides among the sets of answers, in the order in which they are read.
+        task: as `minus` takes it; questions of other tasks show nothing.
+        halves: one set of answers is read, and its shorter half is compared with its longer one.
+    """
+
+    after: int = 0
+    before: int = 1
+    task: str = "overall"
+    halves: bool = False
+
+
+def comparing(measure: Measure, compared: Compared) -> Measure:
+    """The measure, which says what it compares."""
+    measure.compared = compared  # type: ignore[attr-defined]
+    return measure
+
+
+def compared_by(measure: Measure) -> Compared:
+    """What a measure compares: the first two sets of answers that it reads, unless it says otherwise."""
+    return getattr(measure, "compared", Compared())
+
+
 def minus(
     name: str,
     after: str,
@@ -83,7 +112,7 @@ def minus(
         own, other = evidence.sides(after, before, questions, mode=mode, cap=cap, prompt_set=prompt_set)
         return {name: difference(own, other, task=task)}
 
-    return measure
+    return comparing(measure, Compared(task=task))
 
 
 def prompts_minus(
@@ -109,7 +138,7 @@ def prompts_minus(
         other = evidence.base(before, "own", questions, model=model, cap=cap, prompt_set=prompt_set)
         return {mode: difference(own, other, task=task) for mode, own in told.items()}
 
-    return measure
+    return comparing(measure, Compared(0, -1, task))  # the mode that all others are compared with is read last
 
 
 def gap_growth(name: str, of: str, task: str = "trained") -> Measure:
@@ -121,7 +150,7 @@ def gap_growth(name: str, of: str, task: str = "trained") -> Measure:
         before = [evidence.base(questions=about)], [evidence.base(clip="wrong", questions=about)]
         return {name: gap_change(after, before)[task]}
 
-    return measure
+    return comparing(measure, Compared(task=task))  # the trained model with its own clip and with another
 
 
 def runs_that(name: str, shows: Shows, *variants: str) -> Measure:
@@ -159,7 +188,7 @@ def all_of(*measures: Measure) -> Measure:
     def measure(evidence: Evidence) -> dict[str, Finding]:
         return {name: found for part in measures for name, found in part(evidence).items()}
 
-    return measure
+    return comparing(measure, compared_by(measures[0]))
 
 
 # -- what a log can show -----------------------------------------------------------------------------------------------

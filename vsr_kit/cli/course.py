@@ -75,6 +75,7 @@ def _build(notebooks: list[Path], out: Path, smoke: bool, cell_timeout: int) -> 
             on_start=on_start,
             on_cell=lambda: progress.advance(bar),
             on_done=on_done,
+            on_study=lambda: progress.reset(bar, total=None, description="verdicts and gallery"),
         )
     _tell(console, site, smoke)
     if site.failed:

@@ -4,81 +4,75 @@
 ran, what it measured, score tables, curves, sampled traces, and the settings that differ. Everything that a model, a
 file or a user wrote is escaped by the template engine; the only trusted markup is that of the kit's own figures. A
 score is shown with its interval and its number of questions, from the summary if the run recorded them, otherwise from
-the run's predictions.
+the run's predictions. All rollouts or answers can be looked through in a second file beside it (browser.py).
 Left out: verdicts over several seeds (`vsr_kit.study.verdicts`; their tables arrive here as scores).
 """
 
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 
 from vsr_kit.evaluation.run_scores import recorded_bands
+from vsr_kit.pages.filling import number, page
 from vsr_kit.rewards.detectors import reward_columns
 from vsr_kit.runs import RunFolder
 from vsr_kit.runs.seeds import by_seeds
-from vsr_kit.validation import drawable
 
 TRACES_PER_STEP = 6
 CURVES = ("reward", "kl", "completions/mean_length", "entropy", "frac_reward_zero_std", "grad_norm")
 
 
-def write_report(runs: list[RunFolder], path: str | Path | None = None, index: str | None = None) -> Path:
-    """Write the page, which stands alone, and return its path; the default is report.html in the first run's folder.
+def write_report(
+    runs: list[RunFolder], path: str | Path | None = None, index: str | None = None, browse: bool = True
+) -> Path:
+    """Write the page and return its path; the default is report.html in the first run's folder.
 
-    index: a link back to the page that leads here, where there is one.
-    Runs of one name with the same settings are drawn as seeds of one curve. Raises ValueError where there is no run.
+    Beside it lies the browser of the runs' rollouts or answers, where they have some: `report-rollouts.html`.
+
+    Args:
+        runs: runs of one name with the same settings are drawn as seeds of one curve.
+        path: of the page.
+        index: a link back to the page that leads here, where there is one.
+        browse: whether to write the browser.
+
+    Raises:
+        ValueError: there is no run.
     """
     if not runs:
         raise ValueError("a report needs at least one run folder, got none")
     path = Path(path or runs[0].path / "report.html")
     views = [_view(run) for run in runs]
     settings = _settings([run.config["config"] | {"seed": run.seed} for run in runs])
-    html = page("report.html.j2", runs=views, figures=_figures(runs), settings=settings, index=index)
+    browser = {"page": "", "trouble": ""} | (_write_browser(runs, path, index) if browse else {})
+    html = page("report.html.j2", runs=views, figures=_figures(runs), settings=settings, index=index, browser=browser)
     path.write_text(html, encoding="utf-8")
     return path
 
 
-def page(template: str, **values) -> str:
-    """Fill a template of vsr_kit/templates; every value is escaped but a figure, which makes its own markup."""
-    return drawable(_templates().get_template(template).render(**values))
+def rollouts_beside(report: Path) -> Path:
+    """Where the browser of a report's rollouts lies."""
+    return report.with_name(f"{report.stem}-rollouts.html")
 
 
-@cache
-def _templates():
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+def _write_browser(runs: list[RunFolder], report: Path, index: str | None) -> dict[str, str]:
+    """Write the browser: `page`, its address, or `trouble`, why what was recorded cannot be shown; else nothing."""
+    from vsr_kit.inspection import read_rollout_table
+    from vsr_kit.pages.browser import write_browser
 
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["number"] = number
-    templates.filters["percent"] = lambda value: "–" if value is None else f"{value:.1f}"
-    return templates
-
-
-def number(value) -> str:
-    """A number as a table shows it: three significant digits at least, no noise; text as it is; nothing as a dash.
-
-    A band (mean, low, high[, n]) shows its interval and, where there is n, how many questions it rests on.
-    """
-    if value is None:
-        return "–"
-    if isinstance(value, (list, tuple)) and len(value) in (3, 4) and all(isinstance(v, (int, float)) for v in value):
-        mean, low, high = (number(float(v)) for v in value[:3])
-        return f"{mean} ({low} to {high}{f'; {value[3]} questions' if len(value) == 4 else ''})"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    if isinstance(value, int):
-        return str(value)
-    size = abs(value)
-    if size >= 10:
-        return f"{value:.1f}"
-    return f"{value:.3g}" if size < 0.1 else f"{value:.2f}"
+    rollouts_beside(report).unlink(missing_ok=True)  # of other runs, it may be
+    recorded = [run for run in runs if run.read_rollouts() or run.read_predictions()]
+    if not recorded:
+        return {}
+    names = [run.path.name for run in recorded]
+    called = [name if names.count(name) == 1 else str(run.path) for name, run in zip(names, recorded, strict=True)]
+    links = ({"Index of the course": index} if index else {}) | {"Report": report.name}
+    try:
+        tables = [read_rollout_table(run, name) for run, name in zip(recorded, called, strict=True)]
+        write_browser(tables, rollouts_beside(report), title="Rollouts and answers of the reported runs", links=links)
+    except ValueError as error:  # the report stands without it
+        return {"trouble": str(error)}
+    return {"page": rollouts_beside(report).name}
 
 
 def _view(run: RunFolder) -> dict:
@@ -87,6 +81,7 @@ def _view(run: RunFolder) -> dict:
     steps = [row["step"] for row in metrics if row.get("step") is not None]
     scores = summary.get("scores", {})
     bands = recorded_bands(run, scores)
+    shown = {label: _with_columns(row, _columns(scores), bands.get(label, {})) for label, row in scores.items()}
     processor = f"{hardware.get('processor', '–')}, {hardware.get('cores', '–')} cores"
     return {
         "name": run.name,
@@ -101,8 +96,9 @@ def _view(run: RunFolder) -> dict:
         "weights": "–" if weights is None else f"{weights['name']} {(weights['sha256'] or '')[:10]}".strip(),
         "machine": ", ".join(hardware.get("cuda") or [processor]),
         "headline": summary.get("headline", {}),
-        "scores": {label: _with_columns(row, _columns(scores), bands.get(label, {})) for label, row in scores.items()},
+        "scores": shown,
         "banded": bool(bands),
+        "bare": any(one["value"] is not None and one["low"] is None for row in shown.values() for one in row.values()),
         "score_columns": _columns(scores),
         "progress": _progress(metrics),
         "traces": _traces(run.read_rollouts()),

@@ -5,7 +5,8 @@ the site, with VSR_RUNS set to `<site>/runs`; the run folders that notebooks rec
 index is rewritten after every notebook, so that the first curves can be viewed while the rest runs. A cell that fails
 ends its notebook, not the course: the page shows the error and the index says so. Notebooks that were not run get pages
 too, with the outputs that they were shipped with, so that every link leads somewhere; pages of notebooks that an
-earlier build executed stay. Pages work without a network (html.py); plotly.js is copied into the site.
+earlier build executed stay. The shipped study's verdicts and a gallery of what its models wrote belong to the site.
+Pages work without a network (html.py); plotly.js is copied into the site.
 Left out: parallel execution, which would falsify timings.
 """
 
@@ -19,7 +20,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from vsr_kit.pages.report import page, write_report
+from vsr_kit.pages.filling import page
+from vsr_kit.pages.landing import copy_picture, headline_figure, minutes_told
+from vsr_kit.pages.report import rollouts_beside, write_report
 from vsr_kit.paths import SMOKE_VARIABLE, kernel_environment, notebooks_folder
 from vsr_kit.runs import RunFolder, run_folders
 from vsr_kit.validation import without_commands
@@ -92,10 +95,19 @@ def build_site(
     on_start: Callable[[Path, int], None] = lambda path, cells: None,
     on_cell: Callable[[], None] = lambda: None,
     on_done: Callable[[Executed], None] = lambda executed: None,
+    on_study: Callable[[], None] = lambda: None,
+    study: bool = True,
 ) -> Site:
     """Execute `notebooks` into `out` and write index.html, report.html and plotly.min.js there.
 
-    on_start(path, code cells), on_cell() and on_done(executed) are told about progress.
+    Args:
+        notebooks: files to execute.
+        out: the site's folder.
+        smoke: on the smoke budget.
+        cell_timeout_s: see `execute`.
+        on_start, on_cell, on_done: are told about progress: (path, code cells), (), (executed).
+        on_study: is told when the study's pages begin.
+        study: whether the shipped study's verdicts and gallery belong to the site; they take about a minute.
     """
     notebooks = list(notebooks)
     if not notebooks:
@@ -106,19 +118,25 @@ def build_site(
     _copy_plotly(out)
     _write_glossary(out)
     course = _with_neighbours(notebooks)
+    minutes = {name: minutes_told(_read(path)) for name, path in course.items()}
+    shown: dict = {"minutes": minutes, "picture": copy_picture(out), "smoke": smoke}
     others = [_as_shipped(path, out, list(course)) for path in course.values() if path not in notebooks]
     waiting = {path: Listed(path.stem, _title(_read(path), path.stem), "waiting") for path in notebooks}
     executed: list[Executed] = []
     runs: list[RunFolder] = []
     limits = {"smoke": smoke, "cell_timeout_s": cell_timeout_s}
     for path in notebooks:
-        _write_index(out, executed, [*waiting.values(), *others], runs, smoke)
+        _write_index(out, executed, [*waiting.values(), *others], runs, shown)
         on_start(path, len(_code_cells(_read(path))))
         executed.append(execute(path, out, pages=list(course), on_cell=on_cell, **limits))
         del waiting[path]
         runs = [run for run in run_folders(out / "runs") if run.path not in before]
-        _write_index(out, executed, [*waiting.values(), *others], runs, smoke)
+        _write_index(out, executed, [*waiting.values(), *others], runs, shown)
         on_done(executed[-1])
+    if study:
+        on_study()
+        shown |= _write_study(out)
+    _write_index(out, executed, others, runs, shown, last=True)
     return Site(out / "index.html", tuple(executed), tuple(runs))
 
 
@@ -214,19 +232,42 @@ def _write_glossary(out: Path) -> None:
         (out / "notebooks" / "glossary.html").write_text(html, encoding="utf-8")
 
 
-def _write_index(out: Path, executed: list[Executed], others: list[Listed], runs: list[RunFolder], smoke: bool) -> None:
-    report = None
+def _write_study(out: Path) -> dict:
+    """The verdicts and the gallery of the shipped study as pages, and what the index says of them."""
+    from vsr_kit.pages import gallery, verdicts
+    from vsr_kit.study.judge import verdicts as judged
+    from vsr_kit.study.summary import counted
+
+    damaged: dict[str, str] = {}
+    found, cited = judged(damaged=damaged), verdicts.all_citations()
+    index = {"Index of the course": "index.html"}
+    links = index | {"Gallery": gallery.PAGE}
+    pages = {
+        "gallery": gallery.write_gallery(out, cited, links=index | {"Verdicts": verdicts.PAGE}).name,
+        "verdicts": verdicts.write_verdicts(out, found, cited, damaged, links).name,
+    }
+    return pages | {"figure": headline_figure(found), "counted": counted(found)}
+
+
+def _write_index(
+    out: Path, executed: list[Executed], others: list[Listed], runs: list[RunFolder], shown: dict, last: bool = False
+) -> None:
+    """Write the index, and the report where there are runs; their rollouts, which take longer, the `last` time."""
+    pages: dict = {"report": None, "rollouts": None}
     if runs:
-        report = write_report(runs, out / "report.html", index="index.html").name
+        pages["report"] = write_report(runs, out / "report.html", index="index.html", browse=last).name
+        beside = rollouts_beside(out / "report.html")
+        pages["rollouts"] = beside.name if last and beside.exists() else None
     headlines = [(run.name, run.summary["headline"]) for run in runs if run.summary.get("headline")]
     made = datetime.now().astimezone().isoformat(sep=" ", timespec="minutes")
+    glossary = "notebooks/glossary.html" if (out / "notebooks" / "glossary.html").exists() else None
     html = page(
         "index.html.j2",
+        **dict.fromkeys(("figure", "counted", "gallery", "verdicts")) | shown | pages,
         notebooks=sorted([*executed, *others], key=lambda notebook: notebook.name),
         failed=[notebook for notebook in executed if notebook.error],
-        report=report,
         headlines=headlines,
-        smoke=smoke,
+        glossary=glossary,
         made=made,
     )
     (out / "index.html").write_text(html, encoding="utf-8")

@@ -244,16 +244,20 @@ def marked(text: str, answer: str, highlight: str = "") -> str:
     Words that are looked for are marked in what is left and right of it.
     """
     text = _cut(text)
-    tagged = list(re.finditer(r"<answer>(.*?)(?:</answer>|$)", text, re.S | re.I))
-    if tagged and tagged[-1].group(1).strip():
-        start, end = tagged[-1].span(1)
-    else:
-        mentions = list(re.finditer(rf"(?<!\w){re.escape(str(answer))}(?!\w)", text, re.I))
-        if not mentions:
-            return _found(text, highlight)
-        start, end = mentions[-1].span()
+    if (span := answer_span(text, answer)) is None:
+        return _found(text, highlight)
+    start, end = span
     before, after = (_found(part, highlight) for part in (text[:start], text[end:]))
     return f"{before}<b {_MARK}>{escape(text[start:end])}</b>{after}"
+
+
+def answer_span(text: str, answer: str) -> tuple[int, int] | None:
+    """Where the answer that was read stands: inside the last answer tag, or its last mention; None where nowhere."""
+    tagged = list(re.finditer(r"<answer>(.*?)(?:</answer>|$)", text, re.S | re.I))
+    if tagged and tagged[-1].group(1).strip():
+        return tagged[-1].span(1)
+    mentions = list(re.finditer(rf"(?<!\w){re.escape(str(answer))}(?!\w)", text, re.I))
+    return mentions[-1].span() if mentions else None
 
 
 def _found(text: str, words: str) -> str:

@@ -7,7 +7,7 @@ benchmark. `python docs/make_pages.py` writes them into the pages, and a test ch
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -77,9 +77,14 @@ def headlines(folder: Path | str | None = None) -> str:
         if shown := [found[name] for name in names if name in found]:
             lines = [f"- {escape(verdict.claim.says, quote=False)} {_short(verdict)}" for verdict in shown]
             blocks.append("\n".join([f"{paper}, measured on {_together(shown)}:\n", *lines, ""]))
+    return "\n".join([*blocks, counted(found)])
+
+
+def counted(found: Mapping[str, Verdict]) -> str:
+    """How many claims have which verdict, in a sentence."""
     counts = Counter(verdict.verdict.partition(":")[0] for verdict in found.values())
     words = ", ".join(f"{count} {word}" for word, count in counts.most_common())
-    return "\n".join([*blocks, f"Of all {len(found)} claims: {words}."])
+    return f"Of all {len(found)} claims: {words}."
 
 
 def _together(shown: Sequence[Verdict]) -> str:
@@ -91,12 +96,18 @@ def _together(shown: Sequence[Verdict]) -> str:
 
 def _short(verdict: Verdict) -> str:
     """The verdict with its differences and the intervals that its rule looks at; the ledger has the rest."""
-    bands = {name: band for name, band in verdict.found.items() if not isinstance(band, Count)}
-    if "Student's interval" in verdict.claim.rule:
-        bands = {n: replace(b, low=b.student[0], high=b.student[1]) if b.student else b for n, b in bands.items()}
+    bands = ruled(verdict)
     found = {name: f"{band.mean:+.1f} points ({_signed(band)})" for name, band in bands.items()}
     words = ", ".join(found.values() if len(found) == 1 else (f"{name} {text}" for name, text in found.items()))
     return f"**{verdict.verdict.partition(':')[0].capitalize()}**: {words}."
+
+
+def ruled(verdict: Verdict) -> dict[str, Interval]:
+    """A verdict's differences with the intervals that its rule looks at, the bootstrap's or Student's; no counts."""
+    bands = {name: band for name, band in verdict.found.items() if not isinstance(band, Count)}
+    if "Student's interval" not in verdict.claim.rule:
+        return bands
+    return {n: replace(b, low=b.student[0], high=b.student[1]) if b.student else b for n, b in bands.items()}
 
 
 def _found(verdict: Verdict) -> str:

@@ -1,0 +1,255 @@
+"""Examples of every verdict: three questions with the answers that show it, chosen by a rule and never by hand.
+
+A verdict is a number over a thousand answers. `cited` opens three of them. What a claim compares is known from its own
+measure: it is run once on evidence that notes which answers it reads, so a claim of a recipe of your own is cited as
+well. `RULES` says in words how examples are chosen.
+Left out: drawing; `vsr_kit.pages.verdicts` has the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vsr_kit.claims import REPRODUCED, Claim, Count, Finding
+from vsr_kit.claims.chain_measures import halves_by_length
+from vsr_kit.claims.measures import Compared, compared_by
+from vsr_kit.claims.recipe import Condition
+from vsr_kit.evaluation import score
+from vsr_kit.questions import TRAINED_TYPES
+from vsr_kit.recipes import claim
+from vsr_kit.study import answers
+from vsr_kit.study.evidence import Evidence
+
+EXAMPLES = 3
+CLEAR = 0.5  # of a full score, by which two answers differ in an example
+ALONG, AGAINST, AT_THE_END = "with the difference", "against the difference", "from the end of a run"
+RULES = {
+    "answers": (
+        "The first runs of the two compared models answered the same questions. Examples are the first questions by id "
+        f"on which their scores differ by at least {CLEAR:g}, each of another question type as long as there is one: "
+        "three in the direction of the difference; where the verdict is another than reproduced, or the interval holds "
+        "zero, two in its direction and one against it."
+    ),
+    "halves": (
+        "One model's answers are compared by their length. Examples are, by id and in turn, a right answer of the "
+        "shorter half of its question type and a wrong one of the longer half."
+    ),
+    "rollouts": (
+        "The claim is about what happens in training, so examples are rollouts: of the first run of each variant, in "
+        "turn, the first rollout of the first questions by id of the last step that the run kept."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Cited:
+    """One kept answer or rollout.
+
+    Attributes:
+        variant: name of the variant, or of an untrained model.
+        seed: of its run; 0 of an untrained model.
+        mode, clip: how it was asked, as a `Condition` has them.
+        id: of the question.
+        text: as it was written.
+        score: by the lenient reader, 0 to 1; of a rollout the accuracy reward that it was paid.
+        run: name of the run, or of the untrained model.
+        step: of the training; None of an answer.
+    """
+
+    variant: str
+    seed: int
+    mode: str
+    clip: str
+    id: str
+    text: str
+    score: float
+    run: str
+    step: int | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question with the answers to be compared: the side that a claim speaks of first, then the other."""
+
+    row: Mapping[str, Any]
+    answers: tuple[Cited, ...]
+    shows: str
+
+
+@dataclass(frozen=True)
+class Citations:
+    """Examples of a verdict.
+
+    Attributes:
+        claim: its name.
+        examples: as many as there are, at most three.
+        rule: by which they were chosen, a key of `RULES`; empty where there are none.
+        none: why there are none; empty where there are some.
+        conditions: the two sides, the one that the claim speaks of first; empty of rollouts.
+    """
+
+    claim: str
+    examples: tuple[Example, ...] = ()
+    rule: str = ""
+    none: str = ""
+    conditions: tuple[Condition, ...] = ()
+
+
+class _Noting(Evidence):
+    """Evidence that notes what is read of it: sets of answers in order, and variants whose curves are read."""
+
+    def __init__(self, *about, **how) -> None:
+        super().__init__(*about, **how)
+        self.sets: list[list[Condition]] = []
+        self.variants: list[str] = []
+        self.read = self._noted
+
+    def _noted(self, condition: Condition, folder) -> Any:
+        self._note(condition)
+        return answers.scored(condition, folder)
+
+    def _note(self, condition: Condition) -> None:
+        last = self.sets[-1][-1] if self.sets else None
+        if last is not None and _asked_alike(last) == _asked_alike(condition):
+            self.sets[-1].append(condition)
+        else:
+            self.sets.append([condition])
+
+    def texts(self, mode: str, questions: str, model: str = "base", **how) -> list[dict]:
+        self._note(Condition(questions, model, mode, **how))
+        return super().texts(mode, questions, model, **how)
+
+    def curves(self, of: str) -> list[list[dict]]:
+        self.variants += [of] if of not in self.variants else []
+        return super().curves(of)
+
+
+def _asked_alike(condition: Condition) -> tuple:
+    """What the passes over all seeds of one variant have in common."""
+    name, _ = _variant_of(condition.model)
+    return name, condition.questions, condition.mode, condition.clip, condition.cap, condition.prompt_set
+
+
+def _variant_of(model: str) -> tuple[str, int]:
+    """The variant and the seed of a run; an untrained model has seed 0."""
+    name, _, seed = model.rpartition("-seed")
+    return (name, int(seed)) if seed.isdigit() else (model, 0)
+
+
+def cited(name: str, folder: Path | str | None = None) -> Citations:
+    """Examples of a claim's verdict, from the kept answers and rollouts.
+
+    Raises:
+        ValueError: for a claim that nobody knows.
+        FileNotFoundError: if the folder lacks answers it needs.
+    """
+    known = claim(name)
+    if known.measure is None:
+        return Citations(name, none=f"Nothing here was asked: it takes {known.scale}.")
+    evidence = _Noting(folder)
+    found = known.measure(evidence)
+    if known.geometry_only:
+        return Citations(name, none="It is measured on released geometry alone: no model answered anything.")
+    if not evidence.sets:
+        return _of_rollouts(name, evidence.variants, folder)
+    return _of_answers(known, found, evidence.sets, folder)
+
+
+def _of_answers(known: Claim, found: Mapping[str, Finding], sets: Sequence[list[Condition]], folder) -> Citations:
+    compared = compared_by(known.measure)  # type: ignore[arg-type]
+    if compared.halves:
+        return _of_halves(known.name, sets[0][0], folder)
+    sides = sets[compared.after][0], sets[compared.before][0]
+    after, before = (_scored(condition, folder) for condition in sides)
+    ids = [id for id in sorted(after, key=str) if id in before and _belongs(after[id][0], compared)]
+    gained = {id: after[id][1] - before[id][1] for id in ids}
+    band = next(finding for finding in found.values() if not isinstance(finding, Count))
+    sign = 1 if band.mean >= 0 else -1
+    along, against = ([id for id in ids if way * gained[id] >= CLEAR] for way in (sign, -sign))
+    clear = known.decide(found) == REPRODUCED and not band.low <= 0 <= band.high
+    chosen = [(id, ALONG) for id in _first(along, after, EXAMPLES if clear else EXAMPLES - 1)]
+    if not clear:
+        kinds = {after[id][0]["question_type"] for id, _ in chosen}
+        chosen += [(id, AGAINST) for id in _first(against, after, 1, kinds)]
+    examples = [
+        Example(
+            after[id][0], tuple(_answer(side, *own[id]) for side, own in zip(sides, (after, before), strict=True)), how
+        )
+        for id, how in chosen
+    ]
+    return Citations(known.name, tuple(examples), "answers", conditions=sides)
+
+
+def _scored(condition: Condition, folder) -> dict[Any, tuple[dict, float]]:
+    """Rows of a pass with their scores, by id."""
+    rows = answers.condition_answers(condition, folder)
+    return {row["id"]: (row, own.value) for row, own in zip(rows, score(rows, "lenient").scores, strict=True)}
+
+
+def _belongs(row: Mapping, compared: Compared) -> bool:
+    """Whether a question is of a comparison's task."""
+    if compared.task in ("overall", "multi_step"):
+        return True
+    kind = row["question_type"]
+    return kind in TRAINED_TYPES if compared.task == "trained" else kind.startswith(compared.task)
+
+
+def _first(ids: Iterable, rows: Mapping, count: int, taken: Iterable[str] = ()) -> list:
+    """The first of some ids, each of another question type as long as there is one."""
+    kinds, chosen, rest = set(taken), list[Any](), list[Any]()
+    for id in ids:
+        kind = rows[id][0]["question_type"]
+        (rest if kind in kinds else chosen).append(id)
+        kinds.add(kind)
+    return [*chosen, *rest][:count]
+
+
+def _answer(condition: Condition, row: Mapping, value: float) -> Cited:
+    of, seed = _variant_of(condition.model)
+    mode, clip = condition.mode + condition.asked_otherwise, condition.clip
+    return Cited(of, seed, mode, clip, str(row["id"]), row["prediction"], float(value), condition.model)
+
+
+def _of_halves(name: str, condition: Condition, folder) -> Citations:
+    own = _scored(condition, folder)
+    halves = [[row["id"] for row in half] for half in halves_by_length([row for row, _ in own.values()])]
+    wanted: list[Callable] = [lambda value: value == 1, lambda value: value == 0]
+    short, long = (
+        _first([id for id in sorted(half, key=str) if is_so(own[id][1])], own, 2)
+        for half, is_so in zip(halves, wanted, strict=True)
+    )
+    turns = zip(
+        (short[0], long[0], short[1]), ("shorter and right", "longer and wrong", "shorter and right"), strict=True
+    )
+    examples = tuple(Example(own[id][0], (_answer(condition, *own[id]),), how) for id, how in turns)
+    return Citations(name, examples, "halves", conditions=(condition,))
+
+
+def _of_rollouts(name: str, variants: Sequence[str], folder) -> Citations:
+    groups = [_last_questions(of, folder) for of in variants]
+    turns = [group[at] for at in range(EXAMPLES) for group in groups if at < len(group)]
+    if not turns:
+        return Citations(name, none="It is about curves, and its runs kept no rollouts.")
+    return Citations(name, tuple(turns[:EXAMPLES]), "rollouts")
+
+
+def _last_questions(of: str, folder) -> list[Example]:
+    """The first rollout of each question of the last kept step of a variant's first run, by the questions' ids."""
+    run = answers.run_folder(answers.finished_runs(folder, of)[0], folder)
+    rows = run.read_rollouts()
+    last = max((row["step"] for row in rows), default=None)
+    firsts: dict[str, dict] = {}
+    for row in rows:
+        if row["step"] == last:
+            firsts.setdefault(str(row["id"]), row)
+    variant, seed = _variant_of(run.path.name)
+    mode = run.config["config"].get("mode", "")
+    found = []
+    for id, row in sorted(firsts.items()):
+        paid = float(row.get("accuracy_reward") or 0)
+        one = Cited(variant, seed, mode, "own", id, row["completion"], paid, run.path.name, int(row["step"]))
+        found.append(Example(row, (one,), AT_THE_END))
+    return found
