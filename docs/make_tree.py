@@ -27,6 +27,7 @@ questions/                  vsi-bench's ten question types
   held_out                  route planning and appearance order
   own_types                 add a question type of your own
   multi_step                four types of several steps, asked where they are named
+  wordings                  which type a typed question asks
 prompts/                    what a model is asked, and how its answer is read
   templates                 vanilla, think and observe prompts
   parsing                   parse_answer: the lenient reader
@@ -44,6 +45,7 @@ data/                       rows and folders
   clips                     clips on disk, found by their rows
   pictures                  a picture as a clip of two frames
   picture_rows              Vision-R1's, Video-R1's and MathVista's rows, read
+  own_questions             a question typed by hand becomes a row
   datasets                  what `vsr build` writes
 rewards/                    what a completion earns
   terms                     every reward function; add one in EXTRA_REWARDS or NUMERIC_REWARDS
@@ -57,6 +59,7 @@ models/                     Qwen2-VL checkpoints
   feature_cache             each clip encoded once a run
   dequantized               4-bit weights on a CPU: read once, adapters merged for rollouts
   adapters                  LoRA adapters, loaded completely or refused
+  taught                    what a model card says was taught, and what is new to the model
   checkpoint_files          nothing missing, nothing damaged
   new_checkpoint            a new Qwen2-VL of any size, with random weights
 runs/                       run folders
@@ -82,6 +85,8 @@ kl                          KL estimators k1, k2, k3 and their gradients
 evaluation/                 scores
   evaluate                  load questions, ask a model, record the answers
   predictions               predict and sample_group, nothing recorded
+  draws                     many answers to one question, which can be stopped
+  readings                  what two readers read in them
   scorers                   VSI-Bench's score, by three readings of an answer
   intervals                 95 % intervals over rooms and seeds
   baselines                 most frequent answer, wrong clip
@@ -141,6 +146,7 @@ plots/                      the figures of the notebooks
   steps                     one measure of the rollouts over the steps
   answer_marks              truth and answers drawn on the plan
   tables                    score tables, answers as they were written
+  draws                     how answers to one question are distributed
   sharing                   packed trees, tokens saved
   canvas                    the empty figure, and what a cell displays
   style                     colours and names
@@ -151,6 +157,8 @@ widgets/                    clickable, for notebooks
   knob                      a slider over settings that were run
   inspector                 several models' answers to one question
   browser                   from a curve to a step, to a question, to its rollouts
+  playground                questions of one's own, asked
+  room_choice               controls that choose a room or a video
   view                      keys stay in a widget
   live                      curves that grow
 exercises/                  the course's exercises, checked

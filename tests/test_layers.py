@@ -18,17 +18,17 @@ files
 locks
 rooms: geometry generator files
 videos: files rendering filming
-questions: types held_out geometric own_types multi_step
+questions: types held_out geometric own_types multi_step wordings
 prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
-data: checking clips pictures rows picture_rows datasets
+data: checking clips pictures rows picture_rows own_questions datasets
 rewards: terms cheats trl_functions hard detectors
-models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
+models: adapters checkpoint_files dequantized vision feature_cache loading taught new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading folder
 sharing: meter packing reference attention prefill rollouts scoring compare
 generation
 losses
 kl
-evaluation: scorers intervals baselines passk predictions evaluate
+evaluation: scorers intervals baselines passk readings draws predictions evaluate
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
 training: collapse profiles joints video_mixin callbacks grpo_trainer references stages joint_trainer \\
@@ -36,8 +36,8 @@ training: collapse profiles joints video_mixin callbacks grpo_trainer references
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions ptst vision_r1
 inspection: outcomes columns table sources
-plots: style marks svg canvas rooms scores sharing training steps answer_marks comparisons knobs tables
-widgets: live view player inspector browser knob
+plots: style marks svg canvas rooms scores sharing training steps answer_marks comparisons knobs tables draws
+widgets: live view player inspector browser knob room_choice playground
 exercises: cases course
 miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
