@@ -59,7 +59,6 @@ models/                     Qwen2-VL checkpoints
   feature_cache             each clip encoded once a run
   dequantized               4-bit weights on a CPU: read once, adapters merged for rollouts
   adapters                  LoRA adapters, loaded completely or refused
-  taught                    what a model card says was taught, and what is new to the model
   checkpoint_files          nothing missing, nothing damaged
   new_checkpoint            a new Qwen2-VL of any size, with random weights
 runs/                       run folders
@@ -87,6 +86,7 @@ evaluation/                 scores
   predictions               predict and sample_group, nothing recorded
   draws                     many answers to one question, which can be stopped
   readings                  what two readers read in them
+  taught                    what a model card says was taught, and what of a question is new
   scorers                   VSI-Bench's score, by three readings of an answer
   intervals                 95 % intervals over rooms and seeds
   baselines                 most frequent answer, wrong clip

@@ -22,13 +22,13 @@ questions: types held_out geometric own_types multi_step wordings
 prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
 data: checking clips pictures rows picture_rows own_questions datasets
 rewards: terms cheats trl_functions hard detectors
-models: adapters checkpoint_files dequantized vision feature_cache loading taught new_checkpoint
+models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading folder
 sharing: meter packing reference attention prefill rollouts scoring compare
 generation
 losses
 kl
-evaluation: scorers intervals baselines passk readings draws predictions evaluate
+evaluation: scorers intervals baselines passk readings taught draws predictions evaluate
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
 training: collapse profiles joints video_mixin callbacks grpo_trainer references stages joint_trainer \\

@@ -100,12 +100,12 @@ def own_row(
         "options": offered or None,
         "ground_truth": "",
         "phrasing": "vsi-bench" if offered or not found or kind != found.question_type else found.phrasing,
-        "objects": objects_named(question, room.counts) if room is not None else _in_order(found),
+        "objects": names_in(question, room.counts) if room is not None else _in_order(found),
     }
     return _with_truth(row, truth.strip())
 
 
-def objects_named(question: str, names) -> list[str]:
+def names_in(question: str, names) -> list[str]:
     """The names that a question holds, each once, in its order; of names within names the longest."""
     known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     return list(dict.fromkeys(re.findall(rf"(?<!\w)(?:{known})(?!\w)", question.lower()))) if known else []

@@ -23,7 +23,7 @@ from vsr_kit.data.own_questions import FREE, KINDS, known_row, own_row, suggeste
 from vsr_kit.data.rows import first_of_types
 from vsr_kit.evaluation.draws import check_drawing, draw_answers
 from vsr_kit.evaluation.readings import Reading, mean_score, read_all
-from vsr_kit.models.taught import Taught, folder_of_model, news, read_taught
+from vsr_kit.evaluation.taught import Taught, folder_of_model, news, read_taught
 from vsr_kit.plots import Figure, Html
 from vsr_kit.plots.answer_marks import answer_marks
 from vsr_kit.plots.draws import answer_distribution, readings_table
@@ -62,6 +62,7 @@ class Playground(Quietly):
         *,
         video: str | Path | None = None,
         num_frames: int = 8,
+        taught: Taught | None = None,
         draw: Draw = draw_answers,
     ) -> None:
         """Take a model.
@@ -71,6 +72,7 @@ class Playground(Quietly):
             rooms: a room, several, or a geometry file; rooms of the kit can be chosen besides.
             video: path of a video file to begin with.
             num_frames: of every clip.
+            taught: what the model was taught; by default what its model card says.
             draw: what draws the answers; takes what `evaluation.draws.draw_answers` takes.
 
         Raises:
@@ -78,7 +80,7 @@ class Playground(Quietly):
                 `taught` cannot be understood.
         """
         self.loaded, self._draw = loaded, draw
-        self.taught: Taught | None = read_taught(folder_of_model(loaded.model))
+        self.taught = taught or read_taught(folder_of_model(loaded.model))
         self.asked: dict | None = None
         self.readings: list[Reading] = []
         self._heading, self._known, self._own_truth = "", list[dict](), ""

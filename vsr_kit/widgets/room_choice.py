@@ -29,7 +29,7 @@ from vsr_kit.widgets.view import Quietly
 
 BY_NUMBER, GIVEN, VIDEO = "a room by number", "a room that was given", "a video file"
 MOST_SIDE_PX = 448  # of a video's frames, before the processor makes them smaller still
-FIRST = "val-0-00003"
+FIRST = "val-0-00031"  # of middle size, with questions of thirteen types
 _MOST_NUMBER = 99_999
 
 Rooms = Room | Iterable[Room] | str | Path | None

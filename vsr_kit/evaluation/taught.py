@@ -81,6 +81,8 @@ def words_of(text: str) -> list[str]:
 
 def folder_of_model(model) -> Path | None:
     """The folder that a model's weights were read from; None where it was not read from a folder."""
+    if model is None:
+        return None
     from vsr_kit.models.vision import core_model
 
     name = str(getattr(core_model(model).config, "_name_or_path", "") or "")
@@ -109,7 +111,7 @@ def read_taught(folder: str | Path | None) -> Taught | None:
 
 def _checked(found: object, where: str) -> Taught:
     if not isinstance(found, dict) or not {"objects", "question_types"} <= set(found):
-        raise Damaged(f"{where} must have `objects` and `question_types`; see vsr_kit/models/taught.py")
+        raise Damaged(f"{where} must have `objects` and `question_types`; see vsr_kit/evaluation/taught.py")
     types, clips = found["question_types"], found.get("clips") or {}
     lists = {name: found.get(name) or [] for name in ("objects", "also_asked", "rooms")}
     for name, value in lists.items():
