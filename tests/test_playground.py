@@ -136,6 +136,13 @@ def test_a_question_in_no_wording_has_its_answers_as_they_stand():
     found = read_all(free, ["A Bed.", "a bed", "2.0", "", "x" * 500])
     assert tally(found) == {"a bed": 2, "2": 1, None: 1, "x" * 47 + "…": 1}
     assert {r.score for r in found} == {None}
+    said = [
+        "I see one. The answer is 6.",
+        "<think>hm</think> <answer>6</answer>",
+        "answer is 2.50",
+        "<answer></answer>",
+    ]
+    assert tally(read_all(free, said)) == {"6": 2, "2.5": 1, "answer answer": 1}
     lettered = read_all(free | {"options": CHOICE["options"], "ground_truth": "B"}, ["sofa", "C"])
     assert [(r.value, r.score) for r in lettered] == [("B", 1.0), ("C", 0.0)]
 
@@ -274,6 +281,14 @@ def test_a_suggested_question_is_asked_with_its_truth():
     assert "Please think" not in view.heading.value and "step by step" in view.heading.value
 
 
+def test_it_opens_with_a_question_that_can_be_asked_at_once():
+    view = playground("1.5")
+    assert view.row()["question_type"] == "object_abs_distance" and view.truth.value
+    assert all(control.value not in (None, "") for control in (view.suggestion, view.kind, view.question))
+    view.ask_now()
+    assert view.figure() is not None and "1.5 m" in view.player.plan.value
+
+
 def test_options_come_with_a_question_and_letters_are_drawn():
     view = playground("A", "B", "B")
     at = next(i for i, row in enumerate(view._picked) if row["question_type"] == "object_rel_direction_hard")
@@ -297,7 +312,9 @@ def test_a_typed_question_that_the_kit_knows_gets_its_truth_and_another_loses_it
 
 def test_what_is_new_to_the_model_follows_the_question():
     view = playground()
-    assert "24 objects" in view.news.value
+    assert "Nothing in this question is new" in view.news.value
+    view.question.value = ""
+    assert "24 objects" in view.news.value and "New to" not in view.news.value
     view.question.value = "How many hamster(s) are in this room?"
     assert "New to this model" in view.news.value and "hamster" in view.news.value
     view.suggestion.value = 0
@@ -398,8 +415,12 @@ def test_another_room_takes_the_answers_away():
     assert view.choice.name.value == "val-0-00019" and view.choice.room.name == "val-0-00019"
     assert view.asked is None and view.texts.value == "" and "about another room and are gone" in view.message.value
     assert view.player.plan.value != plan and all(row["scene_name"] == "val-0-00019" for row in view._picked)
-    view.ask_now()  # the question stands, with the truth of the new room or none
-    assert view.asked["scene_name"] == "val-0-00019"
+    assert view.row()["scene_name"] == "val-0-00019" and view.row()["question_type"] == view._picked[0]["question_type"]
+    view.question.value = "Is there a hamster?"
+    view.choice.number.value = 17
+    assert view.question.value == "Is there a hamster?" and view.truth.value == ""  # one of the reader's own stays
+    view.ask_now()
+    assert view.asked["scene_name"] == "val-0-00017"
     view.clear.click()
     assert view.asked is None and view.texts.value == "" and view.figure() is None
 

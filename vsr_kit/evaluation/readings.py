@@ -3,13 +3,14 @@
 The lenient reader is the kit's own; the official one is VSI-Bench's, which sees the first word alone. Both are shown
 side by side, since a model may say the right thing in a form that the benchmark does not read. A question in no known
 wording has no reader of its own: a letter is looked for where there are options, a text that is a number is one, and
-any other text stands for itself. Two such readings differ from a reader that knows what was asked, and no score is
-given for text; a number or a letter is scored where the truth is known.
+any other text, or what it calls the answer, stands for itself. Letters are scored where the truth is known, and texts
+are not, since nobody said what kind of answer is right.
 Left out: telling whether two texts mean the same.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from vsr_kit.prompts.numbers import canonical_number
 from vsr_kit.questions import NUMERIC_TYPES, QUESTION_TYPES
 
 _AS_A_CHOICE = "object_rel_distance"  # how a question with options is read whose wording is not known
+# An answer in tags or behind "the answer is", as the prompts ask for one; else the whole text is the answer.
+_STATED = re.compile(r"(?:<answer>|\banswer is:?)((?:(?!</answer>).){1,2000})", re.IGNORECASE | re.DOTALL)
 _SHORT = 48  # characters of a text that stands for itself
 
 
@@ -86,7 +89,8 @@ def _readable(row: Mapping) -> Mapping | None:
 
 
 def _as_it_stands(text: str) -> str | None:
-    line = " ".join(text.split()).strip(" .")
+    stated = _STATED.findall(text)
+    line = " ".join((stated[-1] if stated else text).split()).strip(" .")
     try:
         return canonical_number(float(line))
     except (ValueError, OverflowError):

@@ -10,6 +10,7 @@ Left out: smoothing, and a curve through counts.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -18,7 +19,7 @@ import plotly.graph_objects as go
 
 from vsr_kit.evaluation.readings import Reading, is_numeric, tally
 from vsr_kit.plots.canvas import Figure, Html, axis, canvas, label
-from vsr_kit.plots.style import BLUE, FAINT, GREEN, INK, PANEL, WARN, check_source, nice_ticks, padded, plain, tidy
+from vsr_kit.plots.style import BLUE, FAINT, GREEN, INK, WARN, check_source, nice_ticks, padded, plain, tidy
 from vsr_kit.plots.tables import marked
 from vsr_kit.prompts import answer_choices
 from vsr_kit.questions import QUESTION_TYPES
@@ -70,7 +71,7 @@ def _on_an_axis(row: Mapping, counts: Mapping[str | None, int], truth: str, look
         xaxis=axis(*span, title_text=plain(_unit(row)), showgrid=False, showline=True, linecolor=FAINT),
         yaxis=axis(0, most * 1.18, ticks=whole, title_text="answers"),
     )
-    wide = (span[1] - span[0]) / _STEMS * 0.7
+    wide = _width(stems, span[1] - span[0])
     if true is not None:
         line = {"x": tidy([true, true]), "y": [0, round(most * 1.18, 3)], "mode": "lines", "hoverinfo": "skip"}
         fig.add_trace(go.Scatter(**line, line={"color": GREEN, "width": 2}))
@@ -179,6 +180,13 @@ def _together(values: Mapping[float, int], low: float, high: float) -> dict[floa
     return found
 
 
+def _width(places: Mapping[float, int], span: float) -> float:
+    """Of a bar: narrower than the least gap, and no wall where there are few."""
+    ordered = sorted(places)
+    gap = min((b - a for a, b in itertools.pairwise(ordered)), default=span)
+    return max(min(0.6 * gap, 0.05 * span), 0.7 * span / _STEMS)
+
+
 _UNITS = {
     "object_counting": "how many",
     "object_count_within": "how many",
@@ -225,7 +233,7 @@ def readings_table(readings: Sequence[Reading], *, source: str, title: str = "Wh
 
 
 def _table(lines: Sequence[str]) -> str:
-    heads = "".join(f'<th {_CELL}><span style="{PANEL}">{head}</span></th>' for head in _HEADS)
+    heads = "".join(f"<th {_CELL}>{head}</th>" for head in _HEADS)
     return f"<table {_TABLE}><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 

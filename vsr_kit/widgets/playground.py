@@ -38,7 +38,9 @@ from vsr_kit.widgets.room_choice import RoomChoice, Rooms
 from vsr_kit.widgets.view import Quietly
 
 _SUGGESTED = 2  # questions of each type and phrasing in the list
-_BY_WORDING = "by its wording"
+_BY_WORDING = "by its wording"  # stands for None, which a dropdown would show as an empty field
+_OPENING = "object_abs_distance"  # the type of the first question: its answers can be drawn on the plan
+_NONE = -1
 _PROMPTS = {"eval": "the evaluation's", "train": "the training's"}
 _START = "a question of this room, to start from"
 Draw = Callable[..., list]
@@ -99,7 +101,7 @@ class Playground(Quietly):
         self.options = ipw.Textarea(**hint, **_look("options", "min(98%, 400px)"))
         hint = {"placeholder": "if you know it", "continuous_update": False}
         self.truth = ipw.Text(**hint, **_look("true answer", "min(98%, 240px)", 84))
-        kinds = [(_BY_WORDING, None), *((task_name(k), k) for k in KINDS), ("as it stands", FREE)]
+        kinds = [(_BY_WORDING, _BY_WORDING), *((task_name(k), k) for k in KINDS), ("as it stands", FREE)]
         self.kind = ipw.Dropdown(options=kinds, **_look("read as", "min(98%, 270px)", 84))
         self.mode = ipw.Dropdown(options=[*MODES, VSI_BENCH_MODE], **_look("mode", "190px"))
         uses = [(_PROMPTS.get(use, use), use) for use in USES]
@@ -156,30 +158,37 @@ class Playground(Quietly):
         if not hasattr(self, "suggestion"):  # the choice is made before its playground is built
             return
         room, clip = self.choice.room, self.choice.clip
+        before = known_row(self._known, self.question.value, self._option_lines())
         self._known = suggested_rows(room, clip if isinstance(clip, Clip) else None) if room is not None else []
         picked = [row for phrasing in dict.fromkeys(r["phrasing"] for r in self._known) for row in self._of(phrasing)]
         with self._quietly():
             told = _START if picked else "nothing is suggested about a video file"
-            self.suggestion.options = [(told, None), *((_line(row), i) for i, row in enumerate(picked))]
-            self.suggestion.value = None
+            self.suggestion.options = [(told, _NONE), *((_line(row), i) for i, row in enumerate(picked))]
+            self.suggestion.value = _NONE
         self._picked = picked
         gone = self.asked is not None
         self._clear()
         if gone:
             self.message.value = "<i>The answers were about another room and are gone.</i>"
-        self._typed()
+        # A question of the reader's own stays; one of the room before gives place to one of this room.
+        wanted = before["question_type"] if before else _OPENING if not self.question.value else ""
+        alike = [i for i, row in enumerate(picked) if row["question_type"] == wanted]
+        if alike:
+            self.suggestion.value = alike[0]
+        else:
+            self._typed()
 
     def _of(self, phrasing: str) -> list[dict]:
         return first_of_types([row for row in self._known if row["phrasing"] == phrasing], _SUGGESTED)
 
     def _suggested(self) -> None:
-        if self.suggestion.value is None:
+        if self.suggestion.value == _NONE:
             return
         row = self._picked[self.suggestion.value]
         with self._quietly():
             self.question.value, self.options.value = row["question"], "\n".join(row["options"] or ())
             self.truth.value = self._own_truth = row["ground_truth"]
-            self.kind.value = None
+            self.kind.value = _BY_WORDING
         self._show()
 
     def _typed(self) -> None:
@@ -202,13 +211,14 @@ class Playground(Quietly):
             ValueError: it cannot be asked; names what, the rule and the remedy.
         """
         found = known_row(self._known, self.question.value, self._option_lines())
-        if found is not None and self.kind.value is None and self.truth.value == found["ground_truth"]:
+        by_wording = self.kind.value == _BY_WORDING
+        if found is not None and by_wording and self.truth.value == found["ground_truth"]:
             return found
         return own_row(
             self.question.value,
             self._option_lines(),
             self.truth.value,
-            kind=self.kind.value,
+            kind=None if by_wording else self.kind.value,
             scene=self.choice.scene,
             dataset=self.choice.dataset,
             room=self.choice.room,
