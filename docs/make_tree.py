@@ -156,6 +156,7 @@ widgets/                    clickable, for notebooks
   player                    clip beside floor plan
   knob                      a slider over settings that were run
   inspector                 several models' answers to one question
+  answer_sources            kept answers, models, runs and checkpoints that it compares
   browser                   from a curve to a step, to a question, to its rollouts
   playground                questions of one's own, asked
   room_choice               controls that choose a room or a video

@@ -37,7 +37,7 @@ claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions ptst vision_r1
 inspection: outcomes columns table sources
 plots: style marks svg canvas rooms scores sharing training steps answer_marks comparisons knobs tables draws
-widgets: live view player inspector browser knob room_choice playground
+widgets: live view player answer_sources inspector browser knob room_choice playground
 exercises: cases course
 miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\

@@ -82,7 +82,7 @@ def draw_answers(
     }
     answers: list = []
     try:
-        with _ASKING, _stoppable(loaded, stop), _enough_memory(min(num_samples, AT_ONCE), max_new_tokens):
+        with one_at_a_time(), _stoppable(loaded, stop), _enough_memory(min(num_samples, AT_ONCE), max_new_tokens):
             for part, start in enumerate(range(0, num_samples, AT_ONCE)):
                 asked = row if part == 0 else row | {"id": f"{row['id']}#{part}"}
                 count = min(AT_ONCE, num_samples - start)
@@ -92,6 +92,13 @@ def draw_answers(
     except Stopped:
         pass
     return answers
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """While this is open, no other widget asks a model: what makes a pass fast changes the model while it lasts."""
+    with _ASKING:
+        yield
 
 
 @contextmanager
