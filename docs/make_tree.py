@@ -207,6 +207,7 @@ cli/                        the command vsr
   data                      build, score
   models                    pretrain, eval, train, report
   training                  the work of `vsr train`
+  asking                    ask
   bridging                  bridge
   recipes                   the work of `vsr train --recipe`
   study                     claims, reproduce

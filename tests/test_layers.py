@@ -43,7 +43,7 @@ miniature: folder sight lessons copying recipe batches stages training text_less
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
  training_runs travel real_rooms runner judge summary acceptance cold_start_acceptance study thinking
 pages: html report site
-cli: terminal resume course data training bridging recipes models study __init__ __main__
+cli: terminal resume course data training bridging recipes models asking study __init__ __main__
 """
 
 

@@ -108,6 +108,20 @@ def test_the_same_question_has_the_kits_truth_whatever_its_case():
     assert known_row(rows, row["question"], ["a", "b"]) is None
 
 
+def test_a_distance_is_the_same_from_either_end():
+    rows = suggested_rows(ROOM, film(ROOM))
+    row = next(row for row in rows if row["question_type"] == "object_abs_distance" and row["phrasing"] == "vsi-100k")
+    a, b = row["objects"]
+    turned = VSI_100K["object_abs_distance"].format(a=b, b=a)
+    found = known_row(rows, turned)
+    assert found["ground_truth"] == row["ground_truth"] and found["question"] == turned and found["objects"] == [b, a]
+    assert found["id"] != row["id"] and known_row(rows, turned, ["a", "b"]) is None
+    other = next(
+        row for row in rows if row["question_type"] == "object_abs_distance" and row["phrasing"] == "vsi-bench"
+    )
+    assert known_row(rows, other["question"]) is other  # the other phrasing measures otherwise
+
+
 # -- many answers ------------------------------------------------------------------------------------------------------
 
 COUNT = {"question": "How many chair(s) are in this room?", "question_type": "object_counting", "options": None}

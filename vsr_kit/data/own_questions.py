@@ -40,12 +40,30 @@ def suggested_rows(room: Room, clip: Clip | None = None) -> list[dict]:
 
 
 def known_row(rows: Sequence[dict], question: str, options: Sequence[str] = ()) -> dict | None:
-    """The row with this question and these options, whatever the case and the spaces; None where there is none."""
+    """The row with this question and these options, whatever the case and the spaces; None where there is none.
+
+    A distance is the same from either end: where the row has its two objects the other way round, it comes in the words
+    that were given.
+    """
     asked = _spelled(question), [_spelled(option) for option in _with_letters(options)]
     for row in rows:
         if (_spelled(row["question"]), [_spelled(option) for option in row["options"] or ()]) == asked:
             return row
+    if asked[1] or (ends := _ends(question)) is None:
+        return None
+    kind, phrasing, *objects = ends
+    for row in rows:
+        if (row["question_type"], row["phrasing"]) == (kind, phrasing) and set(row["objects"]) == set(objects):
+            return {**row, "id": f"{row['id']}-turned", "question": question.strip(), "objects": objects}
     return None
+
+
+def _ends(question: str) -> tuple[str, ...] | None:
+    """Type, phrasing and both objects of an absolute distance; None of any other question."""
+    found = wording_of(question)
+    if found is None or found.question_type != "object_abs_distance":
+        return None
+    return found.question_type, found.phrasing, found.fields["a"].lower(), found.fields["b"].lower()
 
 
 def _spelled(text: str) -> str:
