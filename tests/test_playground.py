@@ -63,7 +63,9 @@ def test_every_question_that_the_kit_asks_is_known_by_its_wording(phrasing, temp
         assert found.phrasing == phrasing or VSI_BENCH[found.question_type] == VSI_100K[found.question_type]
 
 
-@pytest.mark.parametrize("text", ["", "How far is it?", "How many are in this room?", "x" * 100_000, "the " * 600])
+@pytest.mark.parametrize(
+    "text", ["", "How far is it?", "How many bed(s) are in this room? And why?", "x" * 100_000, "the " * 600]
+)
 def test_other_words_have_no_wording(text):
     assert wording_of(text) is None
 
