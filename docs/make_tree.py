@@ -31,6 +31,7 @@ questions/                  vsi-bench's ten question types
   held_out                  route planning and appearance order
   own_types                 add a question type of your own
   multi_step                four types of several steps, asked where they are named
+  wordings                  which type a typed question asks
 prompts/                    what a model is asked, and how its answer is read
   templates                 vanilla, think and observe prompts
   parsing                   parse_answer: the lenient reader
@@ -48,6 +49,7 @@ data/                       rows and folders
   clips                     clips on disk, found by their rows
   pictures                  a picture as a clip of two frames
   picture_rows              Vision-R1's, Video-R1's and MathVista's rows, read
+  own_questions             a question typed by hand becomes a row
   datasets                  what `vsr build` writes
 rewards/                    what a completion earns
   terms                     every reward function; add one in EXTRA_REWARDS or NUMERIC_REWARDS
@@ -89,6 +91,9 @@ kl                          KL estimators k1, k2, k3 and their gradients
 evaluation/                 scores
   evaluate                  load questions, ask a model, record the answers
   predictions               predict and sample_group, nothing recorded
+  draws                     many answers to one question, which can be stopped
+  readings                  what two readers read in them
+  taught                    what a model card says was taught, and what of a question is new
   scorers                   VSI-Bench's score, by three readings of an answer
   small_samples             intervals of a few plain numbers
   intervals                 95 % intervals over rooms and seeds
@@ -160,6 +165,7 @@ plots/                      the figures of the notebooks
   answer_marks              truth and answers drawn on the plan
   tables                    score tables, answers as they were written
   token_colours             tokens coloured by a number of each
+  draws                     how answers to one question are distributed
   sharing                   packed trees, tokens saved
   canvas                    the empty figure, and what a cell displays
   style                     colours and names
@@ -172,6 +178,9 @@ widgets/                    clickable, for notebooks
   token_colours             the control that colours a browser's rollouts
   browser                   from a curve to a step, to a question, to its rollouts
   guesses                   a guess asked for before a result is shown
+  answer_sources            kept answers, models, runs and checkpoints that it compares
+  playground                questions of one's own, asked
+  room_choice               controls that choose a room or a video
   view                      keys stay in a widget
   live                      curves that grow
   monitor                   a run watched from its folder, also another process's
@@ -230,6 +239,7 @@ cli/                        the command vsr
   data                      build, score
   models                    pretrain, eval, train, report
   training                  the work of `vsr train`
+  asking                    ask
   bridging                  bridge
   recipes                   the work of `vsr train --recipe`
   study                     claims, reproduce

@@ -13,7 +13,7 @@ from vsr_kit import __version__
 from vsr_kit.cli import app, main
 from vsr_kit.runs import RunFolder
 
-COMMANDS = ["build", "score", "pretrain", "bridge", "eval", "train", "report", "reproduce", "claims"]
+COMMANDS = ["build", "score", "ask", "pretrain", "bridge", "eval", "train", "report", "reproduce", "claims"]
 COMMANDS += ["run", "course", "test", "lab", "stop"]
 
 

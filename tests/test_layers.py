@@ -18,9 +18,9 @@ files
 locks
 rooms: geometry generator arranging furnished files
 videos: files rendering filming light for_people
-questions: types held_out geometric own_types multi_step
+questions: types held_out geometric own_types multi_step wordings
 prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
-data: checking clips pictures rows picture_rows datasets
+data: checking clips pictures rows picture_rows own_questions datasets
 rewards: terms cheats trl_functions hard detectors
 models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching
@@ -28,8 +28,8 @@ sharing: meter packing reference attention prefill rollouts scoring compare
 generation
 losses
 kl
-evaluation: scorers small_samples intervals run_scores baselines passk predictions evaluate token_texts \\
- token_measures
+evaluation: scorers small_samples intervals run_scores baselines passk readings taught draws predictions evaluate \\
+ token_texts token_measures
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
 training: collapse profiles joints video_mixin callbacks token_records grpo_trainer references stages joint_trainer \\
@@ -38,14 +38,15 @@ claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions ptst vision_r1
 inspection: outcomes columns table tokens sources
 plots: style marks svg canvas rooms large_frames scores sharing training curves sketch overlay steps answer_marks \\
- comparisons knobs tables token_colours
-widgets: view player stop live inspector token_colours browser knob guesses monitor compare
+ comparisons knobs tables token_colours draws
+widgets: view player stop live answer_sources inspector token_colours browser knob guesses monitor compare \\
+ room_choice playground
 exercises: cases course
 miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
  training_runs travel real_rooms runner judge citations summary acceptance cold_start_acceptance study thinking
 pages: html filling rooms packing browser report gallery verdicts landing site
-cli: terminal resume course data training bridging recipes models stopping study __init__ __main__
+cli: terminal resume course data training bridging recipes models stopping asking study __init__ __main__
 """
 
 

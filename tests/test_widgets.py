@@ -13,7 +13,8 @@ from vsr_kit.questions import make_questions
 from vsr_kit.rooms import make_room
 from vsr_kit.videos import camera_walk, render
 from vsr_kit.widgets import AnswerInspector, ClipPlayer, Knob
-from vsr_kit.widgets.inspector import linked, stored_answers
+from vsr_kit.widgets.answer_sources import stored_answers
+from vsr_kit.widgets.inspector import linked
 from vsr_kit.widgets.player import WIDGET_MIME
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -275,6 +276,52 @@ def test_questions_are_found_by_what_came_out_of_them(world):
     assert inspector(world, {"live": lambda row: "4"}).only.layout.display == "none"
 
 
+def test_it_opens_with_the_first_question_on_which_the_checkpoints_differ(world):
+    rows = world[1]
+    right = {row["id"]: f"answer {row['ground_truth']}" for row in rows}
+    at = next(i for i, row in enumerate(rows) if row["scene_name"] == "eleven") + 1
+    view = inspector(world, {"before": right, "after": right | {rows[at]["id"]: "answer nothing"}})
+    assert view.row is view.rows[at] and view.room.value == "eleven" and view.player.room.name == "eleven"
+    assert inspector(world, {"before": right, "after": right}).row["id"] == rows[0]["id"]
+    assert inspector(world, {"before": right}).row["id"] == rows[0]["id"]
+
+
+def test_questions_are_found_by_words_of_theirs_or_of_their_answers(world):
+    rows = world[1]
+    view = inspector(world, {"before": {rows[3]["id"]: "answer Hippopotamus"}})
+    view.room.value = "every room"
+    view.search.value = "hippo"
+    assert [index for _, index in view.question.options] == [3] and view.only.options == (
+        ("all", ""),
+        ("wrong (1)", "wrong"),
+    )
+    view.search.value = "size OF this room"
+    assert {view.rows[i]["question_type"] for _, i in view.question.options} == {"room_size_estimation"}
+    view.search.value = "<nothing of the kind>"
+    assert view.row is None and "no such question here" in view.answers.value
+    assert "<nothing" not in view.answers.value
+
+
+def test_a_live_answer_counts_among_what_came_out(world):
+    view = inspector(world, {"live": lambda row: f"answer {row['ground_truth']}"})
+    assert view.only.layout.display == "none"
+    view.ask.click()
+    assert ("right (1)", "right") in view.only.options and view.only.layout.display == ""
+
+
+def test_a_model_beside_kept_answers_can_be_asked(world):
+    rows = world[1]
+    kept = {rows[0]["id"]: "answer kept"}
+    view = inspector(world, {"before": kept}, models={"before": lambda row: "answer anew"})
+    assert view.ask.layout.display == "" and "kept" in view.answers.value
+    view.question.value = 1
+    assert "not asked yet" in view.answers.value
+    view.ask.click()
+    assert "anew" in view.answers.value
+    with pytest.raises(ValueError, match="a name of `models` is 'after': choose one of before"):
+        inspector(world, {"before": kept}, models={"after": lambda row: ""})
+
+
 def test_buttons_go_on_to_the_next_question_and_to_any(world):
     view = inspector(world)
     places = [index for _, index in view.question.options]
@@ -379,7 +426,8 @@ def test_every_control_can_be_reached_by_keyboard_and_has_a_name(world):
         return [w for child in children for w in controls(child)] if children else [widget]
 
     named = [w for w in controls(view.view) if hasattr(w, "disabled")]
-    assert {type(w) for w in named} == {ipw.Dropdown, ipw.IntSlider, ipw.Play, ipw.Button, ipw.ToggleButtons}
+    kinds = {ipw.Dropdown, ipw.IntSlider, ipw.Play, ipw.Button, ipw.Text, ipw.ToggleButtons}
+    assert {type(w) for w in named} == kinds
     assert all(w.description for w in named)
 
 

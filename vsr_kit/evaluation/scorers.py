@@ -86,7 +86,7 @@ def score_row(row: Mapping, prediction: str, harness: str = "official") -> Score
 
 def _official(row: Mapping, prediction: str) -> Score:
     if row["question_type"] in NUMERIC_TYPES:
-        return _number(row, _float(_first_word(prediction)))
+        return _number(row, _float(first_word(prediction)))
     return _first_word_match(row, prediction)
 
 
@@ -113,13 +113,14 @@ _SCORERS: dict[str, Callable[[Mapping, str], Score]] = {
 HARNESSES = tuple(_SCORERS)
 
 
-def _first_word(prediction: str) -> str:
+def first_word(prediction: str) -> str:
+    """What VSI-Bench reads: everything before the first space, without a full stop at its end."""
     # in this order: a line break inside stays, and "3.\n" keeps its full stop
     return prediction.partition(" ")[0].rstrip(".").strip()
 
 
 def _first_word_match(row: Mapping, prediction: str) -> Score:
-    word = _first_word(prediction).lower()
+    word = first_word(prediction).lower()
     offered = {choice.label.lower() for choice in answer_choices(row)}
     parsed = word in offered if offered else bool(word)
     return Score(float(word == row["ground_truth"].lower()), parsed, None if parsed else _why(word, "not an option"))

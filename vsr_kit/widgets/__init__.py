@@ -1,9 +1,10 @@
 """Widgets for notebooks: look at clips, answers and rollouts, ask by hand, and watch, stop and compare trainings.
 
-See: player.py plays a clip, inspector.py compares answers, browser.py finds its way through a run's rollouts and
+See: player.py plays a clip, inspector.py compares answers that answer_sources.py reads, browser.py finds its way through a run's rollouts and
 token_colours.py colours their tokens, knob.py turns a knob over results that are there.
 Train: live.py draws training curves, monitor.py watches a run from its folder, stop.py has the button that ends one,
 compare.py lays runs over each other.
+Ask: playground.py asks questions of one's own, about rooms that room_choice.py finds.
 Learn: guesses.py asks for a guess before a result is shown.
 view.py keeps a notebook's shortcuts out of all of them.
 
@@ -22,6 +23,7 @@ from vsr_kit.widgets.knob import Knob
 from vsr_kit.widgets.live import LiveCurves, TimeLeft
 from vsr_kit.widgets.monitor import RunMonitor
 from vsr_kit.widgets.player import ClipPlayer
+from vsr_kit.widgets.playground import Playground
 
 __all__ = [
     "AnswerInspector",
@@ -29,6 +31,7 @@ __all__ = [
     "Guesses",
     "Knob",
     "LiveCurves",
+    "Playground",
     "RolloutBrowser",
     "RunCompare",
     "RunMonitor",

@@ -10,7 +10,6 @@ Left out: asking a model (`AnswerInspector`), and editing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from html import escape
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as ipw
 import numpy as np
 
+from vsr_kit.data.own_questions import names_in
 from vsr_kit.data.rows import room_named
 from vsr_kit.inspection import SIGNS, Filter, Group, read_rollout_table
 from vsr_kit.inspection.sources import Source
@@ -337,8 +337,7 @@ def objects_named(row: Mapping, room: Room) -> list[str]:
     """The objects that a question is about, in its order: the row's own list, else the room's names in its text."""
     if row.get("objects") is not None:
         return list(dict.fromkeys(name for name in row["objects"] if name in room.counts))
-    names = "|".join(re.escape(name) for name in sorted(room.counts, key=len, reverse=True))  # the longest first
-    return list(dict.fromkeys(re.findall(rf"(?<!\w)(?:{names})(?!\w)", str(row.get("question", "")).lower())))
+    return names_in(str(row.get("question", "")), room.counts)
 
 
 def _line(group: Group, with_step: bool) -> str:

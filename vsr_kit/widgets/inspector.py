@@ -1,10 +1,12 @@
 """An inspector of answers: several models' answers to one question, beside the clip and the floor plan.
 
-Dropdowns choose a room or all of them, a question type, what came out, a question and whose answers to show; the
-display follows from them alone. What came out is told of the last checkpoint with stored answers, and, where there are
-two, against the first: which questions became right, or are no longer. Buttons go on to the next question, or any.
-Stored predictions appear at once; a live model is asked when the button is pressed, and its answer is kept. Model text
-is shown by `vsr_kit.plots.traces`, which escapes it.
+Dropdowns choose a room or all of them, a question type, what came out, a question and whose answers to show, and a
+search narrows the questions to those in which, or in whose answers, some words stand; the display follows from them
+alone. What came out is told of the last checkpoint that has an answer, and, where there are two, against the first:
+which questions became right, or are no longer. It opens with the first question on which the checkpoints differ.
+Buttons go on to the next question, or any. Kept answers appear at once; a model is asked when the button is pressed,
+and its answer is kept. What answers can come from is told in answer_sources.py. Model text is shown by
+`vsr_kit.plots.traces`, which escapes it.
 Left out: editing questions, and asking many at once (`vsr eval`).
 """
 
@@ -14,11 +16,12 @@ import itertools
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 import ipywidgets as ipw
 import numpy as np
 
-from vsr_kit.inspection import CHANGES, OUTCOMES, change_of
+from vsr_kit.inspection import CHANGES, OUTCOMES, RolloutTable, change_of
 from vsr_kit.plots import Html, traces
 from vsr_kit.plots.answer_marks import answer_marks
 from vsr_kit.plots.style import check_source, task_name
@@ -26,15 +29,15 @@ from vsr_kit.plots.tables import read_answer
 from vsr_kit.questions import QUESTION_TYPES
 from vsr_kit.rewards import accuracy_reward
 from vsr_kit.rooms import Room
+from vsr_kit.validation import one_of
 from vsr_kit.videos import CameraPath, Clip
+from vsr_kit.widgets.answer_sources import Answers, AnswerSource, Asking, answer_source, by_label
 from vsr_kit.widgets.player import ClipPlayer, display_live_or_still
 from vsr_kit.widgets.view import Quietly
 
 _EVERY = "every type"
 _ALL = "all of them"
 _EVERYWHERE = "every room"
-
-Answers = Callable[[Mapping], str] | Mapping[str, str] | Iterable[Mapping]
 
 
 class AnswerInspector(Quietly):
@@ -52,9 +55,12 @@ class AnswerInspector(Quietly):
         rooms: Iterable[Room] | Mapping[str, Room],
         rows: Sequence[Mapping],
         clips: Mapping[str, Clip | np.ndarray],
-        checkpoints: Mapping[str, Answers],
+        checkpoints: Mapping[str, Answers] | RolloutTable,
         *,
         source: str,
+        models: Mapping[str, Any] | None = None,
+        mode: str = "vanilla",
+        prompt_set: str = "eval",
         paths: Mapping[str, CameraPath] | None = None,
         rewards: Callable[[str, Mapping], Mapping[str, float]] | None = None,
         read: Callable[[str, Mapping], tuple[str | None, str | None]] = read_answer,
@@ -65,9 +71,12 @@ class AnswerInspector(Quietly):
             rooms: geometry for the plans; rows of a room that is not among them are shown without a plan.
             rows: questions with VSI-Bench's fields; `objects`, where a row has it, is outlined in the plan.
             clips: by scene name; a missing one is said to be missing.
-            checkpoints: a name (say, "before", "after") to its answers: a mapping from a row's id to text, rows with
-                `id` and `prediction`, or a function that asks a model about a row when the button is pressed.
+            checkpoints: a name (say, "before", "after") to its answers, or to the model that gives them: kept answers,
+                a loaded model, a function, a run folder, an adapter, a checkpoint (`answer_sources.answer_source`); or
+                a table, whose labels are the names.
             source: `measured now` or `shipped`.
+            models: loaded models by the names of checkpoints whose answers were kept: they can be asked, too.
+            mode, prompt_set: how models are asked.
             paths: the camera's walks by scene name, where `clips` holds frames alone.
             rewards: reward terms of a text for a row; by default the kit's accuracy reward.
             read: what reads an answer from text, see `plots.traces`.
@@ -75,11 +84,17 @@ class AnswerInspector(Quietly):
         self.rooms = dict(rooms) if isinstance(rooms, Mapping) else {room.name: room for room in rooms}
         self.rows, self.clips, self.paths = [dict(row) for row in rows], clips, paths or {}
         self.source, self._read, self._rewards = check_source(source), read, rewards or accuracy_term
-        self._ask = {name: answers for name, answers in checkpoints.items() if callable(answers)}
-        self._known = {name: {} if callable(a) else stored_answers(name, a) for name, a in checkpoints.items()}
-        self._came_out = self._judged([name for name, a in checkpoints.items() if not callable(a)])
-        self._build(list(checkpoints))
-        self._room_chosen()
+        asking = Asking(clips, mode, prompt_set)
+        given = by_label(checkpoints) if isinstance(checkpoints, RolloutTable) else checkpoints
+        sources = {name: answer_source(name, answers, asking) for name, answers in given.items()}
+        for name, model in (models or {}).items():
+            one_of("a name of `models`", name, sources, "models belong to checkpoints")
+            sources[name] = AnswerSource(sources[name].kept, answer_source(name, model, asking).ask)
+        self._ask = {name: one.ask for name, one in sources.items() if one.ask is not None}
+        self._known: dict[str, dict[str, Any]] = {name: dict(one.kept) for name, one in sources.items()}
+        self._came_out = {_key(row): self._judged(row) for row in self.rows}
+        self._build(list(sources))
+        self._open()
 
     def _build(self, checkpoints: list[str]) -> None:
         scenes = list(dict.fromkeys([*(row["scene_name"] for row in self.rows), *self.rooms]))
@@ -88,10 +103,8 @@ class AnswerInspector(Quietly):
         small = {"layout": ipw.Layout(width="104px")}
         rooms = [*scenes, *[_EVERYWHERE] * bool(scenes)]
         self.room = ipw.Dropdown(options=rooms, description="room", **half)
-        kinds = [kind for kind in (*CHANGES, *OUTCOMES) if any(kind in came for came in self._came_out.values())]
-        came_out = [("all", ""), *((kind, kind) for kind in kinds)]
-        self.only = ipw.Dropdown(options=came_out, description="came out", **half)
-        self.only.layout.display = "" if kinds else "none"
+        self.only = ipw.Dropdown(options=[("all", "")], description="came out", **half)
+        self.search = ipw.Text(continuous_update=False, placeholder="words, then Enter", description="search", **half)
         self.back, self.on, self.any = (ipw.Button(description=d, **small) for d in ("◀ Previous", "Next ▶", "Random"))
         self.kind = ipw.Dropdown(description="type", **half)
         self.checkpoint = ipw.Dropdown(options=[_ALL, *checkpoints], description="answers of", **half)
@@ -104,6 +117,7 @@ class AnswerInspector(Quietly):
             (self.room, self._room_chosen),
             (self.kind, self._kind_chosen),
             (self.only, self._kind_chosen),
+            (self.search, self._kind_chosen),
             (self.question, self._question_chosen),
             (self.checkpoint, self._show_answers),
         ):
@@ -112,11 +126,26 @@ class AnswerInspector(Quietly):
         for button, places in ((self.back, lambda: -1), (self.on, lambda: 1), (self.any, self._anywhere)):
             button.on_click(lambda pressed, places=places: self._go(places()))
         wrapped = ipw.Layout(flex_flow="row wrap")
-        choices = ipw.HBox([self.room, self.kind, self.only, self.checkpoint], layout=wrapped)
+        choices = ipw.HBox([self.room, self.kind, self.only, self.search, self.checkpoint], layout=wrapped)
         steps = ipw.HBox([self.back, self.on, self.any, self.ask], layout=wrapped)
         self.view = ipw.VBox([choices, self.question, steps, self.player.view, self.answers])
 
     # -- choosing ------------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Begin with the first question on which the checkpoints differ, else with the first there is."""
+        first = next((i for i, row in enumerate(self.rows) if self._differs(row)), 0)
+        with self._quietly():
+            if self.rows:
+                self.room.value = self.rows[first]["scene_name"]
+        self._room_chosen()
+        if self.rows:
+            self.question.value = first
+
+    def _differs(self, row: Mapping) -> bool:
+        """Whether two checkpoints' answers to a question are read differently."""
+        texts = [known[_key(row)] for known in self._known.values() if isinstance(known.get(_key(row)), str)]
+        return len({self._read(text, row)[0] for text in texts}) > 1
 
     def _room_chosen(self) -> None:
         kinds = {row["question_type"] for row in self.rows if self.room.value in (row["scene_name"], _EVERYWHERE)}
@@ -129,13 +158,32 @@ class AnswerInspector(Quietly):
 
     def _kind_chosen(self) -> None:
         of_room = [(i, row) for i, row in enumerate(self.rows) if self.room.value in (row["scene_name"], _EVERYWHERE)]
-        kind, only = self.kind.value, self.only.value
-        fitting = [(i, row) for i, row in of_room if kind in ("", row["question_type"])]
+        kind, sought = self.kind.value, self.search.value.casefold()
+        fitting = [(i, row) for i, row in of_room if kind in ("", row["question_type"]) and self._has(row, sought)]
+        self._narrowed = [row for _, row in fitting]
+        self._count()
+        only = self.only.value
         fitting = [(i, row) for i, row in fitting if not only or only in self._came_out[_key(row)]]
         with self._quietly():
             self.question.options = [(f"{n}. {_one_line(row)}", i) for n, (i, row) in enumerate(fitting, 1)]
             self.question.value = fitting[0][0] if fitting else None
         self._question_chosen()
+
+    def _has(self, row: Mapping, words: str) -> bool:
+        """Whether words stand in a question or in an answer to it, whatever the case."""
+        texts = [row["question"], *(known.get(_key(row), "") for known in self._known.values())]
+        return not words or any(words in str(text).casefold() for text in texts)
+
+    def _count(self) -> None:
+        """Tell of each outcome and change how many questions have it, the other filters as they are."""
+        came_out = [self._came_out[_key(row)] for row in self._narrowed]
+        there = {kind for own in self._came_out.values() for kind in own}
+        counts = {kind: sum(kind in own for own in came_out) for kind in (*CHANGES, *OUTCOMES) if kind in there}
+        kept = self.only.value
+        with self._quietly():
+            self.only.options = [("all", ""), *((f"{kind} ({count})", kind) for kind, count in counts.items())]
+            self.only.value = kept if kept in counts else ""
+        self.only.layout.display = "" if counts else "none"
 
     def _go(self, by: int) -> None:
         """Go on by some questions of the list, round and round."""
@@ -165,18 +213,14 @@ class AnswerInspector(Quietly):
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
-    def _judged(self, stored: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """By question, what came out of the last stored checkpoint, and what became of the first one's answer."""
-        found: dict[str, tuple[str, ...]] = {}
-        for row in self.rows:
-            outcomes = [self._outcome(self._known[name].get(_key(row)), row) for name in stored]
-            change = change_of(outcomes[0], outcomes[-1]) if len(outcomes) > 1 else ""
-            found[_key(row)] = tuple(filter(None, (*outcomes[-1:], change)))
-        return found
+    def _judged(self, row: Mapping) -> tuple[str, ...]:
+        """What came out of the last checkpoint that has an answer, and what became of the first one's answer."""
+        texts = [known[_key(row)] for known in self._known.values() if isinstance(known.get(_key(row)), str)]
+        outcomes = [self._outcome(text, row) for text in texts]
+        change = change_of(outcomes[0], outcomes[-1]) if len(outcomes) > 1 else ""
+        return tuple(filter(None, (*outcomes[-1:], change)))
 
-    def _outcome(self, text: str | None, row: Mapping) -> str:
-        if text is None:
-            return ""
+    def _outcome(self, text: str, row: Mapping) -> str:
         if self._read(text, row)[0] is None:
             return OUTCOMES[3]
         paid = next(iter(self._rewards(text, row).values()), 0.0)
@@ -186,14 +230,16 @@ class AnswerInspector(Quietly):
         """Ask the chosen live checkpoints about the chosen question; a failure is shown in place of an answer."""
         if (row := self.row) is None:
             return
-        self.ask.disabled = True
+        self.ask.disabled, self.ask.description = True, "Asking …"
         try:
             for name in self._chosen():
                 if name in self._ask:
                     self._known[name][_key(row)] = self._asked(name, row)
         finally:
-            self.ask.disabled = False
+            self.ask.disabled, self.ask.description = False, "Ask now"
             self.ask.focus()  # which a disabled button loses
+        self._came_out[_key(row)] = self._judged(row)
+        self._count()
         self._show_answers()
 
     def _asked(self, name: str, row: dict) -> str | Exception:
@@ -208,7 +254,11 @@ class AnswerInspector(Quietly):
     def answer_table(self) -> Html:
         """The chosen question with the answers known so far, as `plots.traces` shows them."""
         if (row := self.row) is None:
-            what = f"no question about room {self.room.value}" if not self.only.value else "no such question here"
+            what = (
+                f"no question about room {self.room.value}"
+                if not self.only.value + self.search.value
+                else "no such question here"
+            )
             return Html(f"<p><i>There is {escape(what)}.</i></p>", "no question")
         lines, notes = [], []
         for name in self._chosen():
@@ -246,22 +296,6 @@ class AnswerInspector(Quietly):
 def accuracy_term(text: str, row: Mapping) -> dict[str, float]:
     """The kit's accuracy reward of a text, as the only reward term."""
     return {"accuracy_reward": accuracy_reward(text, row)}
-
-
-def stored_answers(name: str, answers: Mapping[str, str] | Iterable[Mapping]) -> dict[str, str]:
-    """Predictions by row id, from a mapping or from rows; of several samples of one question the first.
-
-    Raises:
-        ValueError: naming the checkpoint, for a row without `id` or `prediction`.
-    """
-    if isinstance(answers, Mapping):
-        return {str(key): str(text) for key, text in answers.items()}
-    known: dict[str, str] = {}
-    for i, row in enumerate(answers):
-        if "id" not in row or "prediction" not in row:
-            raise ValueError(f"answers of {name!r}: row {i} holds {sorted(row)}, it needs 'id' and 'prediction'")
-        known.setdefault(str(row["id"]), str(row["prediction"]))
-    return known
 
 
 def linked(row: Mapping, room: Room) -> list[tuple[str, str]]:
