@@ -1,7 +1,7 @@
 """Widgets for notebooks: look at clips, answers and rollouts, ask by hand, and watch, stop and compare trainings.
 
-See: player.py plays a clip, inspector.py compares answers that answer_sources.py reads, browser.py finds its way through a run's rollouts and
-token_colours.py colours their tokens, knob.py turns a knob over results that are there.
+See: player.py plays a clip, inspector.py compares answers that answer_sources.py reads, browser.py finds its way
+through a run's rollouts and token_colours.py colours their tokens, knob.py turns a knob over results that are there.
 Train: live.py draws training curves, monitor.py watches a run from its folder, stop.py has the button that ends one,
 compare.py lays runs over each other.
 Ask: playground.py asks questions of one's own, about rooms that room_choice.py finds.
