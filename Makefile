@@ -1,5 +1,5 @@
 # vsr-kit in two commands: `make run` and `make test`. Every target is also a `vsr` command once the environment exists.
-#   make run                      the main job: notebooks 00-03 on the embedded miniature; look at site/index.html
+#   make run                      the main job: notebooks 00-04 on the embedded miniature; look at site/index.html
 #   make run PYTHON=python3.12    with another Python (3.11-3.13)
 #   make run PIP_ARGS="..."       extra arguments for pip, say an index with smaller torch wheels
 #   make train ARGS="--steps 20"  arguments of the vsr command behind a target

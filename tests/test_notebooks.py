@@ -116,7 +116,7 @@ def test_links_between_notebooks_lead_somewhere():
 
 
 def test_the_main_job_is_there():
-    assert [path.name[:2] for path in NOTEBOOKS][:4] == ["00", "01", "02", "03"]
+    assert [path.name[:2] for path in NOTEBOOKS][:5] == ["00", "01", "02", "03", "04"]
     assert not list(notebooks_folder().glob("Untitled*"))
 
 
@@ -146,8 +146,8 @@ def test_the_first_notebook_trains_by_steps_and_its_prose_says_how_many():
 
 def test_prose_says_how_many_seeds_the_study_has():
     words = {3: "three", 4: "four", 5: "five", 6: "six"}
-    assert f"with {words[len(SEEDS)]} seeds, is in notebook [03]" in prose(NOTEBOOKS[0])
-    assert f"## 8. {words[len(SEEDS)].capitalize()} seeds, shipped" in prose(NOTEBOOKS[3])
+    assert f"with {words[len(SEEDS)]} seeds, is in notebook [04]" in prose(NOTEBOOKS[0])
+    assert f"## 8. {words[len(SEEDS)].capitalize()} seeds, shipped" in prose(NOTEBOOKS[4])
 
 
 def test_what_02_printed_of_the_shipped_study_is_what_it_prints_today():

@@ -60,7 +60,7 @@ def page():
 
 
 PAGES = ["index", "report", "report-rollouts", "verdicts", "notebooks/glossary"]
-PAGES += ["notebooks/01_rooms_clips_questions", "notebooks/05_kl_penalty"]
+PAGES += ["notebooks/01_rooms_clips_questions", "notebooks/06_kl_penalty"]
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -31,7 +31,7 @@ def run(
     smoke: Smoke = False,
     cell_timeout: Timeout = 0,
 ) -> None:
-    """Run the main job: execute notebooks 00 to 03 on the miniature and leave a site with a report."""
+    """Run the main job: execute notebooks 00 to 04 on the miniature and leave a site with a report."""
     from vsr_kit.pages.site import MAIN_JOB, course_notebooks
 
     _build(course_notebooks(notebooks or MAIN_JOB), out, smoke, cell_timeout)

@@ -19,7 +19,7 @@ from vsr_kit.videos import CameraPath, Clip
 
 
 def group_advantages(function: Callable) -> None:
-    """Notebook 03: `(rewards_BG) -> advantages_BG`, tensors; (r - mean) / (std + 1e-4) in each row."""
+    """Notebook 04: `(rewards_BG) -> advantages_BG`, tensors; (r - mean) / (std + 1e-4) in each row."""
     import torch
 
     spread = "the standard deviation is the sample's, over G - 1: torch's own `std`"
@@ -38,7 +38,7 @@ def group_advantages(function: Callable) -> None:
 
 
 def reinforce_loss(function: Callable) -> None:
-    """Notebook N03: `(logps_N, advantages_N) -> loss`, minus the mean of advantage times log-probability."""
+    """Notebook 03: `(logps_N, advantages_N) -> loss`, minus the mean of advantage times log-probability."""
     import torch
 
     sign = "training goes down the loss, and a good answer should become more likely: mind the sign"
@@ -62,7 +62,7 @@ def reinforce_loss(function: Callable) -> None:
 
 
 def entropy(function: Callable) -> None:
-    """Notebook N03: `(probabilities) -> nats`, minus the sum of p log p; what never happens adds nothing."""
+    """Notebook 03: `(probabilities) -> nats`, minus the sum of p log p; what never happens adds nothing."""
     import torch
 
     bits = ((1.0, "these are bits: take the natural logarithm"),)
@@ -79,7 +79,7 @@ def entropy(function: Callable) -> None:
 
 
 def resampled_means(function: Callable) -> None:
-    """Notebook N03: `(values_N, picks_RN) -> means_R`; a row of picks says which values are in a resample."""
+    """Notebook 03: `(values_N, picks_RN) -> means_R`; a row of picks says which values are in a resample."""
     values = [10.0, 20.0, 60.0]
     given = [
         ([[0, 1, 2]], [30.0], "every value once: the sample itself"),
@@ -91,7 +91,7 @@ def resampled_means(function: Callable) -> None:
 
 
 def kl_k3(function: Callable) -> None:
-    """Notebook 03: `(logps, ref_logps) -> q/p - log(q/p) - 1` of each token, p the policy, q the reference."""
+    """Notebook 04: `(logps, ref_logps) -> q/p - log(q/p) - 1` of each token, p the policy, q the reference."""
     import torch
 
     ratio = "q / p is exp(ref_logps - logps): the reference on top"
@@ -117,7 +117,7 @@ def kl_k3(function: Callable) -> None:
 
 
 def grpo_loss(function: Callable) -> None:
-    """Notebook 05: `(logps_NT, old_logps_NT, ref_logps_NT, advantages_N, mask_NT, beta=…) -> loss`, epsilon 0.2."""
+    """Notebook 06: `(logps_NT, old_logps_NT, ref_logps_NT, advantages_N, mask_NT, beta=…) -> loss`, epsilon 0.2."""
     import torch
 
     clip = "the ratio p / p_old may count as 0.8 to 1.2, no more; take the smaller of clipped gain and plain gain"
@@ -155,7 +155,7 @@ def grpo_loss(function: Callable) -> None:
 
 
 def shared_tokens(function: Callable[..., int]) -> None:
-    """Notebook 04: tokens of one pass, `(clip, question, answer, num_generations, questions=1) -> int`, all shared."""
+    """Notebook 05: tokens of one pass, `(clip, question, answer, num_generations, questions=1) -> int`, all shared."""
     last = "all of a question but its last token is read once; the last one comes again with every completion"
     once = "the clip is read once, however many questions are asked about it"
     all_of_them = "every completion is read, of every question: questions * num_generations * answer"
@@ -170,7 +170,7 @@ def shared_tokens(function: Callable[..., int]) -> None:
 
 
 def dpo_loss(function: Callable) -> None:
-    """Notebook 07: `(chosen_B, rejected_B, ref_chosen_B, ref_rejected_B, beta=0.1) -> loss` of log-probabilities."""
+    """Notebook 09: `(chosen_B, rejected_B, ref_chosen_B, ref_rejected_B, beta=0.1) -> loss` of log-probabilities."""
     import torch
 
     margin = "margin = (chosen - ref_chosen) - (rejected - ref_rejected), and a pair costs -log sigmoid(beta * margin)"
@@ -205,7 +205,7 @@ def paper_numeric(function: Callable[[float, float], float]) -> None:
 
 
 def format_reward(function: Callable[[str, str], float | None]) -> None:
-    """Notebook 08: `(text, mode) -> 1.0 or 0.0` for the strict format; None in vanilla mode."""
+    """Notebook 10: `(text, mode) -> 1.0 or 0.0` for the strict format; None in vanilla mode."""
     whole = "the whole text must match (re.fullmatch): nothing before, between or after the two blocks but white space"
     lines = "a thought may run over several lines: in a pattern '.' stops at a line break without re.DOTALL"
     empty = "the shape is paid, not what is in it: empty blocks earn it, too, and that is the way to cheat"
@@ -225,7 +225,7 @@ def format_reward(function: Callable[[str, str], float | None]) -> None:
 
 
 def mra(function: Callable[[float, float], float]) -> None:
-    """Notebook N07: `(predicted, truth) -> 0 to 1`, the share of ten bounds that a number's relative error keeps to."""
+    """Notebook 07: `(predicted, truth) -> 0 to 1`, the share of ten bounds that a number's relative error keeps to."""
     share = "of the ten bounds 0.5, 0.45, … 0.05 count those that the error does not exceed, and divide by ten"
     smaller = ((0.5, "the error is divided by the truth, whichever of the two is smaller"),)
     cases = [
@@ -239,7 +239,7 @@ def mra(function: Callable[[float, float], float]) -> None:
 
 
 def thought_reward(function: Callable[[str, str], float | None]) -> None:
-    """Notebook 06: `(text, mode) -> 0 to 1`, for six different words in one strict pair of tags; None in vanilla."""
+    """Notebook 08: `(text, mode) -> 0 to 1`, for six different words in one strict pair of tags; None in vanilla."""
     end, six = " <answer>2</answer>", "one two three four five six"
     share = "different words / 6, at most 1; a word said twice, or in capitals, is one word (`words` takes case away)"
     once = "each of the four tags once: `tag_names` lists them, however sloppily spelled"
@@ -260,7 +260,7 @@ def thought_reward(function: Callable[[str, str], float | None]) -> None:
 
 
 def all_or_nothing(function: Callable[[str, dict], float]) -> None:
-    """Notebook 10: `(text, row) -> 1.0 or 0.0`: think format and a right answer, a measure within a quarter."""
+    """Notebook 12: `(text, row) -> 1.0 or 0.0`: think format and a right answer, a measure within a quarter."""
     far = {"question_type": "object_abs_distance", "question": "How far?", "options": None, "ground_truth": "2.0"}
     count = {"question_type": "object_counting", "question": "How many?", "options": None, "ground_truth": "4"}
     side = {"question_type": "object_rel_direction_easy", "question": "?", "options": None, "ground_truth": "left"}
@@ -292,7 +292,7 @@ def all_or_nothing(function: Callable[[str, dict], float]) -> None:
 
 
 def ptst_stages(function: Callable[..., Sequence]) -> None:
-    """Notebook 10: `(tokens, groups, steps) -> Stages` of as many steps each, with a cap x G of at most `tokens`."""
+    """Notebook 12: `(tokens, groups, steps) -> Stages` of as many steps each, with a cap x G of at most `tokens`."""
 
     def read(function, *asked):
         return [(stage.from_step, stage.num_generations, stage.max_completion_length) for stage in function(*asked)]
@@ -369,7 +369,7 @@ def best_of_k(function: Callable[[Sequence[float], int], float]) -> None:
 
 
 def student_interval(function: Callable[[Sequence[float]], Sequence[float]]) -> None:
-    """Notebook 11: `(values) -> (low, high)`: Student's 95 % interval of the mean of one value a seed."""
+    """Notebook 13: `(values) -> (low, high)`: Student's 95 % interval of the mean of one value a seed."""
     spread = "the spread is the sample's, over n - 1: `np.std(values, ddof=1)`"
     root = "a mean of n values spreads less than one value does: divide by the square root of n"
     freedom = "t depends on the number of values: 4.302653 for three (two degrees of freedom), 2.776445 for five"
@@ -383,7 +383,7 @@ def student_interval(function: Callable[[Sequence[float]], Sequence[float]]) -> 
 
 
 def gain_rule(function: Callable[[float, float], str]) -> None:
-    """Notebook 09: `(low, high) -> "reproduced", "not reproduced" or "undecided"`, of a difference's interval."""
+    """Notebook 11: `(low, high) -> "reproduced", "not reproduced" or "undecided"`, of a difference's interval."""
     cases = [
         Case((1.0, 3.0), "reproduced", "the whole interval is above zero"),
         Case((-3.0, -1.0), "not reproduced", "the whole interval is below zero"),

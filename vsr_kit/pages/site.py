@@ -27,7 +27,7 @@ from vsr_kit.paths import SMOKE_VARIABLE, kernel_environment, notebooks_folder
 from vsr_kit.runs import RunFolder, run_folders
 from vsr_kit.validation import without_commands
 
-MAIN_JOB = ("00", "01", "02", "03")
+MAIN_JOB = ("00", "01", "02", "03", "04")
 AS_SHIPPED = "Not executed here: these are the outputs that the course ships with. vsr course executes all of it."
 
 

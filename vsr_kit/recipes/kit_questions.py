@@ -143,7 +143,7 @@ KIT_QUESTIONS: tuple[Claim, ...] = (
         caveat=(
             "Whether a KL term would prevent it is not asked: that takes the same runs at beta 1e-4, and makes sense "
             "only if these collapse. Beyond step 449 the training questions come up a second time. What the runs lose "
-            "under another prompt, which no curve of their training shows, is no part of it (notebook 05)."
+            "under another prompt, which no curve of their training shows, is no part of it (notebook 06)."
         ),
         needs=("kl-0-long",),
     ),

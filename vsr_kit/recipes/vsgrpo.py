@@ -274,7 +274,7 @@ VSGRPO: tuple[Claim, ...] = (
         ),
         caveat=(
             "A cheat must be stumbled on before it is paid; padding with words is another one, counted beside it. The "
-            "shipped runs found a third, which no rule foresaw: lists of things that are not there (notebook 06)."
+            "shipped runs found a third, which no rule foresaw: lists of things that are not there (notebook 08)."
         ),
         needs=("length",),
     ),

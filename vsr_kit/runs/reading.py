@@ -15,7 +15,6 @@ from pathlib import Path
 from vsr_kit.files import NUMBER, REMEDY, Damaged, expect
 from vsr_kit.files import read_json, read_lines, read_parquet
 from vsr_kit.files import check_seal
-from pathlib import Path
 from vsr_kit.runs import attempts
 
 # What readers rely on; "?" may be missing. See files.expect.
