@@ -61,14 +61,15 @@ def furnished_room(seed: int, kind: str | None = None) -> Room:
 
 
 def furnished_rooms(n: int, seed: int = 0) -> list[Room]:
-    """Make `n` furnished rooms of all kinds; rooms of different `seed` never coincide.
+    """Make `n` furnished rooms, the kinds in turn; rooms of different `seed` never coincide.
 
     Raises:
         ValueError: for n outside 1 to 100,000.
     """
     if not 1 <= n <= 100_000:
         raise ValueError(f"cannot make {n} furnished rooms: n must be 1 to 100000")
-    return [furnished_room(100_000 * seed + i) for i in range(n)]
+    kinds = list(KINDS)
+    return [furnished_room(100_000 * seed + i, kinds[i % len(kinds)]) for i in range(n)]
 
 
 def furnished_named(name: str) -> Room | None:
