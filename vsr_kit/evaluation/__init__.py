@@ -3,7 +3,8 @@
 scorers.py scores answers, makes VSI-Bench's table and reads files of predictions; baselines.py has answers that need no
 understanding; intervals.py says how far rooms and seeds could have moved a score or a difference, and where a
 repetition should land; passk.py says whether the right answer is among several samples. evaluate.py asks a model (`vsr
-eval`).
+eval`). draws.py asks one question many times, readings.py reads all answers by two readers, taught.py tells what of a
+question is new to a model (`vsr ask`).
 Left out: VLMEvalKit's harness (its prompt and frames differ too), and tests of significance.
 """
 

@@ -16,7 +16,8 @@ gives any other plotly figure the same two forms.
     reward_shapes                                    what rewards for numbers pay, near and far
 
 style.py has colours and names, canvas.py the empty figure and the forms of display, svg.py and marks.py the SVG writer;
-rooms.py, scores.py, sharing.py, training.py, comparisons.py, knobs.py and tables.py have the functions above.
+rooms.py, scores.py, sharing.py, training.py, comparisons.py, knobs.py and tables.py have the functions above. draws.py
+shows many answers to one question.
 Left out: choosing what to plot, and statistics; both come before.
 """
 
