@@ -320,6 +320,7 @@ def test_a_typed_question_that_the_kit_knows_gets_its_truth_and_another_loses_it
     view.question.value = row["question"].lower()
     assert view.truth.value == row["ground_truth"] and view.row() == row
     view.question.value = "How many rooms are in this room?"
+    assert view.suggestion.value == -1
     assert view.truth.value == "" and view.row()["id"].startswith("own-")
     view.truth.value = "4"  # the reader's own stays
     view.question.value = "How many windows are in this room?"

@@ -2,7 +2,7 @@
 
 rows.py reads, makes and splits rows, checking.py checks them, clips.py finds and reads videos, datasets.py writes the
 folders of `vsr build` and opens the sample that ships with the kit. picture_rows.py reads rows about pictures in other
-projects' layouts, and pictures.py makes clips of the pictures.
+projects' layouts, pictures.py makes clips of the pictures, and own_questions.py makes a row of a typed question.
 Left out: what a model sees; `vsr_kit.prompts` and `vsr_kit.models` prepare that.
 """
 

@@ -3,7 +3,9 @@
 scorers.py scores answers, makes VSI-Bench's table and reads files of predictions; baselines.py has answers that need no
 understanding; intervals.py says how far rooms and seeds could have moved a score or a difference; small_samples.py has
 intervals of a few plain numbers and says where a repetition should land; run_scores.py reads the scores that a run
-recorded; passk.py says whether the right answer is among several samples. evaluate.py asks a model (`vsr eval`).
+recorded; passk.py says whether the right answer is among several samples. evaluate.py asks a model (`vsr eval`);
+draws.py asks one question many times, readings.py reads all answers by two readers, taught.py says what of a question
+is new to a model (`vsr ask`).
 token_measures.py says of each token of a rollout how undecided the policy was, how far from the reference it is, and
 what the clip adds to it; import it by its own name, as it loads torch.
 Left out: VLMEvalKit's harness (its prompt and frames differ too), and tests of significance.

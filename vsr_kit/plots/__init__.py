@@ -20,7 +20,8 @@ gives any other plotly figure the same two forms.
 
 style.py has colours and names, canvas.py the empty figure and the forms of display, svg.py and marks.py the SVG writer;
 sketch.py draws curves that grow in milliseconds. The functions above are in rooms.py, large_frames.py, scores.py,
-sharing.py, training.py, overlay.py, comparisons.py, knobs.py, tables.py and token_colours.py.
+sharing.py, training.py, overlay.py, comparisons.py, knobs.py, tables.py and token_colours.py; draws.py
+shows many answers to one question.
 Left out: choosing what to plot, and statistics; both come before.
 """
 

@@ -155,7 +155,7 @@ def _finite(text: str) -> float | None:
 def _near(values: Mapping[float, int], true: float | None) -> tuple[dict[float, int], dict[float, int]]:
     """Values that an axis can hold together, and those far beyond the middle one and the truth."""
     ordered = [value for value, times in sorted(values.items()) for _ in range(times)]
-    reach = _FAR * max(abs(ordered[len(ordered) // 2]), abs(true or 0.0), 1e-9)
+    reach = _FAR * max(abs(ordered[len(ordered) // 2]), abs(true or 0.0))
     near = {value: times for value, times in values.items() if abs(value) <= reach}
     return near, {value: times for value, times in values.items() if value not in near}
 

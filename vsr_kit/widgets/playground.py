@@ -199,6 +199,8 @@ class Playground(Quietly):
                 self.truth.value = self._own_truth = found["ground_truth"]
             elif self.truth.value == self._own_truth:
                 self.truth.value = self._own_truth = ""
+            if found is None:
+                self.suggestion.value = _NONE  # it is no longer what is asked, and can be chosen again
         self._show()
 
     def _option_lines(self) -> list[str]:
