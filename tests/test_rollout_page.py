@@ -28,7 +28,7 @@ def rows(steps=3, questions=4, group=4, scene="train-0-00013"):
             for g in range(group):
                 text = HOSTILE if (step, at, g) == (2, 1, 1) else f"<think>{'so ' * g}</think> <answer>{g}</answer>"
                 asked = {"question": f"How many chair(s) are in this room? {at}", "question_type": "object_counting"}
-                paid = {"accuracy_reward": g / 4, "advantage": (g - 1.5) / 1.3}
+                paid = {"accuracy_reward": g / 4, "advantage": (g - 0.5) / 1.3}
                 own = {"id": f"q{at}", "scene_name": scene, "ground_truth": "2", "completion": text, "step": step}
                 made.append(asked | paid | own)
     return made
@@ -141,7 +141,7 @@ def test_marks_are_the_table_s_groups_own(table):
     assert [line[5] for line in lines][:1] == ["truth"] and lines[0][4] == f"true {about['ground_truth']} m"
     room = pictures.shown[about["scene_name"]]
     ends = [line[at : at + 2] for line in lines[:1] for at in (0, 2)]
-    assert all(0 <= x <= room["wide"] and 0 <= y <= room["tall"] for x, y in ends)
+    assert all(46 <= x <= room["wide"] and 72 <= y <= room["tall"] for x, y in ends)  # inside of the plan's margins
 
 
 def test_a_room_of_another_make_has_no_picture_and_no_lines():
@@ -150,7 +150,10 @@ def test_a_room_of_another_make_has_no_picture_and_no_lines():
     assert (pictures.asked(about), pictures.marks(about, ["1"]), pictures.shown) == ([], [], {})
 
 
-def test_a_page_that_grows_too_large_leaves_out_whole_questions_and_says_which(tmp_path):
+@pytest.mark.parametrize("guess", [0, None])
+def test_a_page_that_grows_too_large_leaves_out_whole_questions_and_says_which(tmp_path, monkeypatch, guess):
+    if guess is not None:  # the estimate spares work and decides nothing
+        monkeypatch.setattr("vsr_kit.pages.browser._estimate", lambda runs: guess)
     random = np.random.default_rng(1)
     long = [row | {"completion": random.bytes(400).hex(), "scene_name": ""} for row in rows(4, 32, 8)]
     path = write_browser([RolloutTable(long, "long")], tmp_path / "p.html", most_bytes=200_000)

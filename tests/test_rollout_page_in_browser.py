@@ -99,8 +99,8 @@ def test_counts_bars_and_rows_agree_with_the_table(page, made):
     assert shown == of_table(trained, chosen)
     assert bars(page) == [n for *_, n in trained.histogram(trained.select(chosen), trained.measures[0])]
     assert len(page.all("#questions [role=option]")) == len(trained.groups(trained.select(chosen), "advantage"))
-    opened(page, path, "run=trained&step=all&search=so&outcome=partly+right")
-    chosen = Filter(search="so", outcome="partly right")
+    opened(page, path, "run=trained&step=all&search=think&outcome=partly+right")
+    chosen = Filter(search="think", outcome="partly right")
     shown = {name: n for name, n in facets(page).items() if not name.startswith("advantage")}
     assert shown == of_table(trained, chosen)
     assert page.text("#status").startswith(f"{len(trained.select(chosen))} rollout")
