@@ -124,6 +124,21 @@ def lines_of_grpo(told: Told) -> int:
     return round(lines, -1)
 
 
+def lines_of_reinforce(told: Told) -> int:
+    """Of the cell that teaches the machine with two arms."""
+    (cell,) = ["".join(c["source"]) for c in told.cells if "torch.optim.SGD([scores]" in "".join(c["source"])]
+    return sum(bool(line.strip()) for line in cell.splitlines())
+
+
+def best_constants_mean(told: Told) -> float:
+    """What the best constants earn on average by the three graded rewards, to a tenth."""
+    rows = re.findall(
+        r"^[A-Z][a-z ]+ [\d.]+ \((.+?)\) +[\d.]+ \((.+?)\) +[\d.]+ \((.+?)\) +[\d.]+ \(", told.outputs, re.M
+    )
+    assert len(rows) == 4, rows
+    return round(statistics.mean(float(value) for row in rows for value in row), 1)
+
+
 @cache
 def prompt_tokens(mode: str) -> int:
     from tokenizers import Tokenizer
@@ -233,6 +248,38 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "*lose* 6.9 points (-9.4 to -4.3)": (ELSEWHERE["gain"], ELSEWHERE["low"], ELSEWHERE["high"]),
         "about 4.5 GB": "arithmetic: 2.2 billion parameters of two bytes",
     },
+    "by_hand": {
+        "by REINFORCE, in ten lines": lines_of_reinforce,
+        "Ten lines that learn": lines_of_reinforce,
+        "Those ten lines": lines_of_reinforce,
+        "in 40 of 100 pulls, the right one in 80": (
+            coded(r"pays = torch.tensor\(\[(0.4), ", lambda share: 100 * share),
+            100,
+            coded(r"pays = torch.tensor\(\[0.4, (0.8)\]", lambda share: 100 * share),
+        ),
+        "each arm half of the time": 1 / 2,
+        "(Williams, 1992)": "a year",
+        "about 0.1 whatever constant": shown(r"nothing +(0\.\d+) ", lambda push: round(push, 1)),
+        "With -10 as a baseline, which is a reward of 10": (coded(r'"-10": (-10\.0)'), coded(r'"-10": -(10\.0)')),
+        "the best answer, 118,": "the answer with the largest advantage of the table",
+        "one of eight equally likely answers": 1 / 8,
+        "trained five seeds": len(SEEDS),
+        "The middle 95 %": LEVEL,
+        "Four times as many rooms, half the width": (120 / 30, (30 / 120) ** 0.5),
+        "Eight rooms give": coded(r"for count in \((\d+), 30"),
+        "for three seeds": "how many most variants of the study have",
+        "four times as many of them for half the width": (120 / 30, (30 / 120) ** 0.5),
+    },
+    "four_rewards": {
+        "for 2.3 metres where 2.2 is right": (EXAMPLE,) * 2,
+        "The ten bounds are 0.5, 0.45, 0.4 and so on down to 0.05": (DEFINED,) * 4,
+        "pays 0.5 for half the truth": (DEFINED,) * 2,
+        "a tenth at most": DEFINED,
+        "five per cent": DEFINED,
+        "about half of what an exact answer earns": best_constants_mean,
+        "three seeds each, and five": (lambda told: seeds_of("reward-exact")),
+        "the last three rows": (lambda told: seeds_of("reward-exact")),
+    },
     "share_the_prompt": {
         "64 tokens": shown(r"(\d+) of them the clip"),
         "with G = 14": get_profile("paper").num_generations,
@@ -263,9 +310,6 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "0.1 (SEED-Bench-R1)": "another paper's setting",
     },
     "reward_hacking": {
-        "half the truth and nothing for double": DEFINED,
-        "a tenth at most": DEFINED,
-        "five per cent": DEFINED,
         "About one in ten thousand": shown(r"in all ([\d,]+) that were sampled: (\d+) empty", lambda of, n: n / of),
         "half of all rollouts": "the claim's rule, which the notebook prints",
         "50 is not looking": "chance: of the other rooms half are farther off",
