@@ -32,13 +32,8 @@ _TRAINED = {
 }
 
 HEADLINES = {
-    "vsGRPO": ("cot-prompts-do-not-help", "grpo-lifts", "grpo-beats-sft", "sft-beats-dpo", "grpo-teaches-looking"),
-    "Vision-R1": (
-        "cold-start-makes-chains-pay",
-        "grounding-decides",
-        "ptst-beats-fixed-long-cap",
-        "cold-start-is-needed",
-    ),
+    "vsGRPO": ("cot-prompts-do-not-help", "grpo-lifts", "grpo-beats-sft", "grpo-teaches-looking"),
+    "Vision-R1": ("cold-start-makes-chains-pay", "ptst-beats-fixed-long-cap", "cold-start-is-needed"),
 }
 
 
