@@ -1,4 +1,4 @@
-"""Ways in which a file comes to harm: what tests of damage do to one, and what they look for in the words about it."""
+"""Ways in which a file or a run comes to harm: what tests of damage do, and what they look for in the words of it."""
 
 import json
 import random
@@ -8,10 +8,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import TrainerCallback
 
 from tests.tiny import tiny_checkpoint
 from vsr_kit.files import SEAL, seal
 from vsr_kit.models import load_model
+
+
+class Killed(BaseException):
+    """What nothing catches, as nothing catches SIGKILL."""
+
+
+class Kill(TrainerCallback):
+    """What a kill does, as far as files go."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            raise Killed
+
 
 FOREIGN = {
     "list": "[1, 2]",

@@ -77,7 +77,11 @@ def lab(folder: Path, theme: str = "JupyterLab Light") -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
-            server.wait(30)
+            try:
+                server.wait(30)
+            except subprocess.TimeoutExpired:  # a busy machine: the next test needs the port and the memory
+                server.kill()
+                server.wait()
 
 
 def _answers(port: int) -> bool:
@@ -191,3 +195,15 @@ class Page:
         """What was asked of any other server."""
         asked = self.driver.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
         return [name for name in asked if not name.startswith((self.address, "data:", "blob:"))]
+
+
+@contextmanager
+def lab_page(folder: Path, theme: str = "JupyterLab Light") -> Iterator[Page]:
+    """A page of a JupyterLab of its own; `page.folder` is where its notebooks lie."""
+    with lab(folder, theme) as address:
+        page = Page(address)
+        page.folder = folder
+        try:
+            yield page
+        finally:
+            page.close()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lab import MISSING, Page, lab, until
+from tests.lab import MISSING, Page, lab_page, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=f"not here: {MISSING}")]
 
@@ -65,12 +65,8 @@ CELLS = ".jp-Notebook .jp-Cell"
 
 @pytest.fixture(scope="module", params=["JupyterLab Light", "JupyterLab Dark"])
 def page(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("lab")
-    with lab(folder, request.param) as address:
-        page = Page(address)
-        page.folder = folder
+    with lab_page(tmp_path_factory.mktemp("lab"), request.param) as page:
         yield page
-        page.close()
 
 
 def drawn(page) -> str:

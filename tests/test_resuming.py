@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from tests.test_training import CLIPS, ROWS, Kill, Killed, run_of, weights
+from tests.harm import Kill, Killed
+from tests.test_training import CLIPS, ROWS, run_of, weights
 from vsr_kit.runs import RunFolder
 from vsr_kit.runs.attempts import INTERRUPTED, UNFINISHED
 from vsr_kit.training.methods import make_method

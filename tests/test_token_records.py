@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import TrainerCallback
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import bench
 from benchmarks.tokens import TokenCosts
+from tests.harm import Kill, Killed
 from tests.plain import plain_logps
 from tests.test_cli_models import runs, trainer, vsr  # noqa: F401 - fixtures
 from tests.tiny import tiny_clip
@@ -141,21 +141,6 @@ def test_the_distance_from_the_reference_grows_as_it_is_trained(profile, tmp_pat
     run, _ = trained(profile, tmp_path, "run", record_tokens=TokenSample(every=3), beta=beta)
     far = {line["step"]: np.abs(line["policy_minus_reference"]).max() for line in run.read_tokens()}
     assert sorted(far) == [1, 3] and far[1] < 1e-5 < 1e-3 < far[3]
-
-
-class Killed(BaseException):
-    """What nothing catches, as nothing catches SIGKILL."""
-
-
-class Kill(TrainerCallback):
-    """What a kill does, as far as files go."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == self.step:
-            raise Killed
 
 
 def test_a_resumed_run_has_every_step_once_and_the_same_numbers(profile, tmp_path):

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
+from tests.harm import Kill, Killed
 from tests.tiny import tiny_clip
 from vsr_kit.generation import Generation, generate
 from vsr_kit.models import load_model
@@ -34,21 +35,6 @@ ROWS = [
     }
     for i, thing in enumerate(["chair", "table", "lamp", "door", "bed", "sofa"])
 ]
-
-
-class Killed(BaseException):
-    """What nothing catches, as nothing catches SIGKILL."""
-
-
-class Kill(TrainerCallback):
-    """What a kill does, as far as files go."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == self.step:
-            raise Killed
 
 
 @pytest.fixture(autouse=True)

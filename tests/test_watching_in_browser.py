@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.lab import MISSING, Page, lab, until
+from tests.lab import MISSING, Page, lab_page, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=f"not here: {MISSING}")]
 
@@ -26,12 +26,8 @@ RETURNED = "returned: interrupted True True"
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("lab")
-    with lab(folder) as address:
-        page = Page(address)
-        page.folder = folder
+    with lab_page(tmp_path_factory.mktemp("lab")) as page:
         yield page
-        page.close()
 
 
 def outputs(page) -> str:
