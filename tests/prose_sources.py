@@ -393,7 +393,7 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "480 a run": variant("vr1-full").profile.steps * variant("vr1-full").profile.questions_per_step,
         "is 1.1 points worse": FULL - SHORT,
         "7.7 or 7.5 points worse, with 4 or 16 completions": (FULL - LONG, FULL - LONG_MANY, 16),
-        "four times the tokens": 16 * ptst.LONGEST / ptst.TOKENS,
+        "four times the tokens are spent": 16 * ptst.LONGEST / ptst.TOKENS,
         "4.302653 for three values and 2.776445 for five": (student_t.ppf(0.975, 2), student_t.ppf(0.975, 4)),
         "Three or five seeds": ((len(vision_r1.OTHER_SEEDS), len(SEEDS)),),
         "the mean of 3 points has an interval from -3.6 to 9.6": (3, *student_interval([1, 2, 6])),
@@ -413,7 +413,10 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "that five seeds can see": len(SEEDS),
         "nearly ten points": shown(r"chains-100: Absolute distance \+([\d.]+)"),
         "thirteen points": shown(r"chains-places-only: Absolute distance -([\d.]+)"),
-        "the large cap with 16 completions": variant("vr1-long-many").profile.num_generations,
+        "has 16 completions at the large cap and so four times the tokens": (
+            variant("vr1-long-many").profile.num_generations,
+            16 * ptst.LONGEST / ptst.TOKENS,
+        ),
         "about 10 thousand": "the paper's questions of RL",
     },
 }

@@ -60,6 +60,7 @@ def test_a_number_is_right_within_the_stated_distance(guess, right):
     asked.enter.click()
     assert asked.guess.right is right
     assert "5 points" in asked.outcome.value
+    assert asked.guess.said(1.0) == "1 point" and asked.guess.said(-1.5) == "-1.5 points"
 
 
 def test_looking_back_lists_surprises_first_and_follows_later_guesses():

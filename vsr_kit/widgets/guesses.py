@@ -35,7 +35,7 @@ class Guess:
         question: as it is asked.
         answer: what came out: one of the options, or a number.
         within: how far from a number a guess may be and still count as right.
-        unit: behind the numbers.
+        unit: behind the numbers, in the plural.
         made: the guess; None while there is none.
         waived: the reader looked without guessing.
     """
@@ -58,7 +58,9 @@ class Guess:
 
     def said(self, value: Answer) -> str:
         """A guess or an answer as it is written."""
-        return value if isinstance(value, str) else f"{value:g}{self.unit}"
+        if isinstance(value, str):
+            return value
+        return f"{value:g}{self.unit.removesuffix('s') if abs(value) == 1 else self.unit}"
 
 
 class Guesses:
