@@ -242,6 +242,8 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "the loss is 0.0000": "what trainers print; the notebook shows why",
         "Five seeds, shipped": len(SEEDS),
         "five seeds of the miniature": len(SEEDS),
+        "about 120 procedural test rooms": shown(r"grpo-lifts: [A-Z ]+ on [^\n]*?, (\d+) procedural rooms"),
+        "the miniature and 120 rooms": shown(r"grpo-lifts: [A-Z ]+ on [^\n]*?, (\d+) procedural rooms"),
         "Its 35.4 stands beside 35.5 for constants": (paper("vsGRPO-V"), CONSTANTS_OF_THE_PAPER),
         "(34.0 as printed)": paper("most frequent answer"),
         "88 other real rooms": ELSEWHERE["rooms"],

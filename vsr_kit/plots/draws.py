@@ -214,7 +214,7 @@ def _alt(row: Mapping, counts: Mapping[str | None, int], truth: str) -> str:
 
 _CELL = 'style="text-align:left; vertical-align:top; padding:5px 10px; line-height:1.4"'
 _TEXT = (
-    'style="white-space:pre-wrap; overflow-wrap:anywhere; margin:0; font-size:12px; max-width:440px; '
+    'style="white-space:pre-wrap; overflow-wrap:break-word; margin:0; font-size:12px; max-width:440px; '
     'min-width:120px; background:transparent"'
 )
 _TABLE = 'style="border-collapse:collapse; font-size:13px"'

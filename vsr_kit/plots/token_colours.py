@@ -39,7 +39,7 @@ ABOUT = {
 _HIGH, _LOW, _ONE_HUE = (106, 172, 222), (240, 150, 90), (196, 148, 214)
 _STEPS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 _EXTREMES = 3
-_TEXT = f"white-space:pre-wrap; overflow-wrap:anywhere; font-size:12px; line-height:1.7; padding:4px 6px; {PANEL}"
+_TEXT = f"white-space:pre-wrap; overflow-wrap:break-word; font-size:12px; line-height:1.7; padding:4px 6px; {PANEL}"
 _CELL = 'style="text-align:left; padding:1px 8px"'
 _SMALL = f'style="font-size:11px; border-collapse:collapse; {PANEL}"'
 _SIGNS = {"\n": "↵", "\t": "⇥", "\r": "␍"}
