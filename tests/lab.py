@@ -31,6 +31,7 @@ MISSING = ", ".join(
     if not there
 )
 PATIENCE_S = 120
+WIDE_PX = 1000
 TOP = Path(__file__).resolve().parent.parent
 
 # Text of the page that is too faint: [contrast, text, element], worst first. A disabled control may be faint.
@@ -112,7 +113,7 @@ class Page:
             options.add_argument(word)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-        self.address = address
+        self.address, self.size = address, (width, height)
 
     def close(self) -> None:
         """End the browser."""
@@ -123,11 +124,13 @@ class Page:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(notebook, folder / "try.ipynb")
+        self.driver.set_window_size(max(self.size[0], WIDE_PX), self.size[1])  # a narrow new JupyterLab hides prompts
         self.driver.get(f"{self.address}/{'doc' if alone else 'lab'}/tree/try.ipynb?reset")
         until(lambda: self.all(".jp-Notebook .jp-Cell"), "the notebook did not open")
         until(lambda: "Idle" in self.text(".jp-Notebook-ExecutionIndicator, body"), "the kernel did not start")
         self.all(".jp-Cell .jp-InputPrompt")[0].click()
         self.press("Shift+Enter")
+        self.driver.set_window_size(*self.size)
 
     def open(self, path: Path, fragment: str = "") -> None:
         """Open a file, as a double click does; `fragment` is what stands behind the #."""

@@ -85,7 +85,7 @@ def test_lab_opens_the_copy_and_tells_its_kernels_where_runs_go(monkeypatch, tmp
     monkeypatch.delenv("VSR_RUNS", raising=False)
     monkeypatch.setattr("vsr_kit.cli.course.subprocess.run", run)
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(app, ["lab", "05", "--no-browser"])
+    done = CliRunner().invoke(app, ["lab", "06", "--no-browser"])
     assert done.exit_code == 0, done.output
     assert f"{OWN_COPY}/06_kl_penalty.ipynb" in called["words"]
     assert called["env"]["VSR_RUNS"] == str(tmp_path / "runs")

@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
     shutil.copyfile(notebooks_folder() / "glossary.md", out / "notebooks" / "glossary.md")
     site._copy_plotly(out)
     site._write_glossary(out)
-    paths = site.course_notebooks(["01", "05"])
+    paths = site.course_notebooks(["01", "06"])
     listed = [site._as_shipped(path, out, [path.stem for path in paths]) for path in paths]
     run = RunFolder.create("live", {"lr": 1e-5, "a setting with a long name": LONG}, root=out / "runs")
     for step in range(1, 5):

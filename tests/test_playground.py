@@ -524,6 +524,7 @@ def test_every_control_has_a_name_and_the_still_form_has_everything(monkeypatch)
         ipw.Button,
         ipw.Play,
         ipw.IntSlider,
+        ipw.ToggleButtons,
     }
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda data, metadata=None, raw=False: shown.append(data))
