@@ -130,13 +130,14 @@ def lines_of_reinforce(told: Told) -> int:
     return sum(bool(line.strip()) for line in cell.splitlines())
 
 
-def best_constants_mean(told: Told) -> float:
-    """What the best constants earn on average by the three graded rewards, to a tenth."""
+def best_constants_ends(told: Told) -> tuple[float, float]:
+    """The least and the most that a best constant earns by the three graded rewards."""
     rows = re.findall(
         r"^[A-Z][a-z ]+ [\d.]+ \((.+?)\) +[\d.]+ \((.+?)\) +[\d.]+ \((.+?)\) +[\d.]+ \(", told.outputs, re.M
     )
     assert len(rows) == 4, rows
-    return round(statistics.mean(float(value) for row in rows for value in row), 1)
+    values = [float(value) for row in rows for value in row]
+    return min(values), max(values)
 
 
 @cache
@@ -262,7 +263,8 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "each arm half of the time": 1 / 2,
         "(Williams, 1992)": "a year",
         "about 0.1 whatever constant": shown(r"nothing +(0\.\d+) ", lambda push: round(push, 1)),
-        "With -10 as a baseline, which is a reward of 10": (coded(r'"-10": (-10\.0)'), coded(r'"-10": -(10\.0)')),
+        "With -10 as a baseline, which adds 10": (coded(r'"-10": (-10\.0)'), coded(r'"-10": -(10\.0)')),
+        "relative to the push, 0.6": coded(r'"0.6, the mean reward": (0\.6)'),
         "the best answer, 118,": "the answer with the largest advantage of the table",
         "one of eight equally likely answers": 1 / 8,
         "trained five seeds": len(SEEDS),
@@ -276,9 +278,12 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "for 2.3 metres where 2.2 is right": (EXAMPLE,) * 2,
         "The ten bounds are 0.5, 0.45, 0.4 and so on down to 0.05": (DEFINED,) * 4,
         "pays 0.5 for half the truth": (DEFINED,) * 2,
-        "a tenth at most": DEFINED,
+        "half the truth earns 0.1, double nothing": (DEFINED,) * 2,
         "five per cent": DEFINED,
-        "about half of what an exact answer earns": best_constants_mean,
+        "between 0.24 and 0.69": (
+            (lambda told: best_constants_ends(told)[0]),
+            (lambda told: best_constants_ends(told)[1]),
+        ),
         "three seeds each, and five": (lambda told: seeds_of("reward-exact")),
         "the last three rows": (lambda told: seeds_of("reward-exact")),
     },
@@ -312,9 +317,17 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "0.1 (SEED-Bench-R1)": "another paper's setting",
     },
     "reward_hacking": {
+        "with a fifth of the room": shown(
+            r'"refrigerator", said often +\d+ +(\d+)',
+            lambda tokens: round(tokens / variant("length").profile.max_completion_length("think"), 1),
+        ),
+        "it loses on counts (-7.1) and gains on absolute distances (+7.3)": (
+            shown(r"Object count +[-+][\d.]+ \([^)]*\) +([-+][\d.]+) \("),
+            shown(r"Absolute distance +[-+][\d.]+ \([^)]*\) +([-+][\d.]+) \("),
+        ),
         "About one in ten thousand": shown(r"in all ([\d,]+) that were sampled: (\d+) empty", lambda of, n: n / of),
         "half of all rollouts": "the claim's rule, which the notebook prints",
-        "50 is not looking": "chance: of the other rooms half are farther off",
+        "does not look gets 50": "chance: of the other rooms half fit worse",
         "three times what is there": shown(
             r"listed +[\d.]+ +[\d.]+ +([\d.]+) [^\n]*\n(?:.*\n)?truth +([\d.]+)", lambda a, b: a / b
         ),
