@@ -156,6 +156,16 @@ def test_a_button_above_the_curves_asks_the_training_to_stop_and_ends_as_words(i
     assert not live.stop_asked(), "the next training that logs here has not been asked"
 
 
+def test_a_wish_to_stop_a_training_that_an_error_ended_does_not_stop_the_next(in_notebook):
+    live = LiveCurves(every_s=0)
+    live({"step": 1, "reward": 0.1})
+    live.ask_to_stop()
+    live({"step": 2, "reward": 0.1})
+    assert live.stop_asked()
+    live({"step": 1, "reward": 0.2})  # another training
+    assert not live.stop_asked()
+
+
 def test_a_training_that_was_not_stopped_says_that_it_ended(in_notebook):
     live = LiveCurves(every_s=0)
     live(row(1))

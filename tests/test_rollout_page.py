@@ -144,6 +144,14 @@ def test_marks_are_the_table_s_groups_own(table):
     assert all(46 <= x <= room["wide"] and 72 <= y <= room["tall"] for x, y in ends)  # inside of the plan's margins
 
 
+def test_plans_of_ones_own_runs_do_not_say_shipped(table):
+    about = next(row for row in table.frame.to_dict("records") if row["question_type"] == "object_abs_distance")
+    for pictures, said in ((RoomPictures(), "measured now"), (RoomPictures(source="shipped"), "shipped")):
+        assert pictures.has(about["scene_name"])
+        plan = pictures.shown[about["scene_name"]]["plan"]
+        assert [word for word in ("measured now", "shipped") if word in plan] == [said]
+
+
 def test_a_room_of_another_make_has_no_picture_and_no_lines():
     pictures = RoomPictures()
     about = {"scene_name": "41069021", "question_type": "object_abs_distance", "question": "?", "ground_truth": "1"}

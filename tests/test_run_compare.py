@@ -96,6 +96,18 @@ def test_runs_in_every_state_are_fine(root, tmp_path):
     assert "one-step 1 1 broken" in compare.tables()[0].alt
 
 
+def test_scores_that_cannot_be_read_are_said_once_however_often_it_is_drawn(root, monkeypatch):
+    def refused(runs):
+        raise ValueError("no such score")
+
+    run_of(root, "runs", 3)
+    monkeypatch.setattr("vsr_kit.widgets.compare.scores_of_seeds", refused)
+    compare = RunCompare(root)
+    for smooth in compare.smooth.options:
+        compare.smooth.value = smooth
+    assert compare.told.value.count("no such score") == len(compare.runs)
+
+
 def test_a_running_training_is_read_again(root):
     run = run_of(root, "runs", 3, steps=1)
     compare = RunCompare(root, smooth=1)

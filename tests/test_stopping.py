@@ -17,7 +17,7 @@ from vsr_kit.cli import app
 from vsr_kit.locks import NAME, Lock, is_held
 from vsr_kit.runs import RunFolder, ask_to_stop
 from vsr_kit.runs.attempts import INTERRUPTED, UNFINISHED
-from vsr_kit.runs.stopping import REQUEST, is_asked
+from vsr_kit.runs.stopping import REQUEST, is_asked, resume_command
 from vsr_kit.training.background import train_in_background
 from vsr_kit.training.callbacks import StopWhenAsked
 from vsr_kit.training.run import train
@@ -85,6 +85,24 @@ def test_a_run_that_has_ended_is_not_asked(tmp_path):
     with pytest.raises(ValueError, match="is finished: there is nothing to stop"):
         ask_to_stop(run)
     assert not is_asked(run.path)
+
+
+def test_an_evaluation_is_not_asked_and_is_gone_on_with_by_its_own_command(tmp_path):
+    run = RunFolder.create("asked", {"split": "val"}, root=tmp_path)
+    with pytest.raises(ValueError, match="is an evaluation, which has no steps.*Ctrl-C"):
+        ask_to_stop(run)
+    assert not is_asked(run.path)
+    assert resume_command(run) == f"vsr eval --resume {run.path}"
+    trained = RunFolder.create("trained", {"profile": "mini"}, root=tmp_path)
+    assert resume_command(trained) == f"vsr train --resume {trained.path}"
+
+
+def test_what_cannot_begin_in_the_background_is_in_nobodys_way():
+    with pytest.raises(TypeError):
+        train_in_background("mini", "vanilla", ROWS, on_log=None)
+    other = train_in_background("mini", "vanilla", [], clips={})
+    with pytest.raises(ValueError, match="0 questions to train on"):
+        other.result(60)
 
 
 def test_a_request_counts_for_one_attempt_only(tmp_path):

@@ -48,7 +48,7 @@ def ask(
     suggested = [] if place is None else suggested_rows(place, clip)
     row = known_row(suggested, question, option or [])
     if row is None or (truth and truth != row["ground_truth"]):
-        where = (video.name, "video") if place is None and video is not None else (room, "procedural")
+        where = (video.name, "video") if video is not None else (place.name, place.dataset)
         row = own_row(question, option or [], truth, scene=where[0], dataset=where[1], room=place)
     loaded = load_model(model, None if quantize == "none" else quantize, adapter=adapter_folder(adapter))
     how = {"mode": mode.value, "temperature": heat, "num_samples": n, "seed": seed}

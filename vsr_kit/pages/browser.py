@@ -58,6 +58,7 @@ def write_browser(
     links: Mapping[str, str] | None = None,
     most_bytes: int = MOST_BYTES,
     rooms: Callable[[str], Room | None] = room_named,
+    shown_as: str = "measured now",
 ) -> Path:
     """Write the page and return its path.
 
@@ -69,6 +70,7 @@ def write_browser(
         links: text and address of links at the top, such as one back to an index.
         most_bytes: size of the file at which questions begin to be left out.
         rooms: geometry by scene name; rooms that the kit generated are made anew from their names by default.
+        shown_as: what plans say of themselves: `measured now` or `shipped`.
 
     Raises:
         ValueError: no run, two runs of one name, or one question a run is too much for `most_bytes` already.
@@ -79,7 +81,9 @@ def write_browser(
     if not runs or len(set(names)) < len(names):
         raise ValueError(f"runs are {', '.join(names) or 'none'}: give at least one, and each a name of its own")
     look = {"title": title, "about": about, "links": dict(links or {})}
-    replace(Path(path), lambda beside: beside.write_text(_fitting(runs, look, most_bytes, rooms), encoding="utf-8"))
+    pictures = RoomPictures(rooms, shown_as)  # kept from try to try: a room is drawn once
+    html = _fitting(runs, look, most_bytes, pictures)
+    replace(Path(path), lambda beside: beside.write_text(html, encoding="utf-8"))
     return Path(path)
 
 
@@ -89,9 +93,8 @@ def link_to(page: str, run: str, id: str, step: int | None = None, **chosen: str
     return f"{page}#{urlencode(parts)}"
 
 
-def _fitting(runs: Sequence[Shown], look: dict, most_bytes: int, rooms: Callable) -> str:
+def _fitting(runs: Sequence[Shown], look: dict, most_bytes: int, pictures: RoomPictures) -> str:
     """The page with as many questions as fit."""
-    pictures = RoomPictures(rooms)  # kept from try to try: a room is drawn once
     for count, stride in [*((count, 1) for count in _COUNTS), *((1, stride) for stride in _STRIDES)]:
         chosen = [Shown(sampled(run.table, count, stride), run.note) for run in runs]
         if (count, stride) != (1, _STRIDES[-1]) and _estimate(chosen) > 1.5 * most_bytes:

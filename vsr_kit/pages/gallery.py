@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from vsr_kit.inspection import RolloutTable, read_rollout_table
+from vsr_kit.inspection.columns import CHARACTERS, KEY
 from vsr_kit.pages.browser import Shown, link_to, write_browser
 from vsr_kit.recipes import all_variants
 from vsr_kit.study.answers import condition_answers, earned, finished_runs, study_folder
@@ -42,7 +43,8 @@ def write_gallery(
         *(shown_answers(found, folder) for found in citations.values() if found.conditions),
     ]
     about = "What models wrote in the study that ships with the kit: choose a run, a step and a question. " + RULE
-    return write_browser(shown, Path(out) / PAGE, title="Rollouts and answers of the study", about=about, links=links)
+    look = {"title": "Rollouts and answers of the study", "about": about, "links": links, "shown_as": "shipped"}
+    return write_browser(shown, Path(out) / PAGE, **look)  # type: ignore[arg-type]
 
 
 def shown_rollouts(folder: Path | str | None = None) -> list[Shown]:
@@ -54,7 +56,7 @@ def shown_rollouts(folder: Path | str | None = None) -> list[Shown]:
             continue
         rows = read_rollout_table(study_folder(folder) / runs[0])
         steps = [step for step in rows.steps if step in (rows.steps[0], rows.steps[-1]) or step % EVERY_STEPS == 0]
-        kept = rows.frame[rows.frame["step"].isin(steps)].drop(columns=["characters", "question key"])
+        kept = rows.frame[rows.frame["step"].isin(steps)].drop(columns=[CHARACTERS, KEY])
         found.append(
             Shown(RolloutTable(kept, rows.name, rows.mode), f"Rollouts of training, from the run {rows.name}.")
         )

@@ -25,7 +25,6 @@ from vsr_kit.inspection import CHANGES, OUTCOMES, SIGNS, RolloutTable
 from vsr_kit.inspection.columns import KEY
 from vsr_kit.inspection.table import ORDERS
 from vsr_kit.pages.rooms import RoomPictures
-from vsr_kit.questions import QUESTION_TYPES
 
 BINS = 10  # of a histogram, as in the widget
 _ASKED = ("id", "dataset", "scene_name", "question_type", "question", "ground_truth")
@@ -102,12 +101,10 @@ def _coded(values: list[Hashable]) -> tuple[list, list[int]]:
 
 def _read(row: Mapping) -> tuple:
     """What the kit's parser read in a row: (answer, reason why none, start and end of the answer in the text)."""
-    from vsr_kit.plots.tables import answer_span, read_answer
+    from vsr_kit.plots.tables import answer_span, read_if_known
 
-    if row["question_type"] not in QUESTION_TYPES:
-        return None, "its question has no type that is known here", None, None
     there = {name: value for name, value in row.items() if not (isinstance(value, float) and math.isnan(value))}
-    answer, reason = read_answer(row["completion"], there)
+    answer, reason = read_if_known(row["completion"], there)
     span = None if answer is None else answer_span(row["completion"], answer)
     start, end = (None, None) if span is None else (_script_length(row["completion"][:at]) for at in span)
     return answer, reason, start, end

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from vsr_kit.data.rows import room_named
-from vsr_kit.questions import QUESTION_TYPES, STUDY_RULES
+from vsr_kit.questions import QUESTION_TYPES
+from vsr_kit.questions.types import rules_for
 from vsr_kit.rooms import Room
 
 _COLUMNS, _JPEG_QUALITY = 4, 60
@@ -30,8 +31,9 @@ class RoomPictures:
             the frames in words.
     """
 
-    def __init__(self, rooms: Callable[[str], Room | None] = room_named) -> None:
-        self._rooms = rooms
+    def __init__(self, rooms: Callable[[str], Room | None] = room_named, source: str = "measured now") -> None:
+        """Draw nothing yet; `source` is what plans say of themselves: `measured now` or `shipped`."""
+        self._rooms, self._source = rooms, source
         self._known: dict[str, tuple[Room, _Place] | None] = {}
         self.shown: dict[str, dict[str, Any]] = {}
 
@@ -77,8 +79,8 @@ class RoomPictures:
         from vsr_kit.plots import floor_plan
         from vsr_kit.videos import film
 
-        clip = film(room, clear=STUDY_RULES.clear_walk)
-        figure = floor_plan(room, clip.path, source="shipped")
+        clip = film(room, clear=rules_for(room.dataset).clear_walk)
+        figure = floor_plan(room, clip.path, source=self._source)
         count, (high, wide) = len(clip.frames_FHW3), clip.frames_FHW3.shape[1:3]
         self.shown[scene] = {
             "plan": figure.to_svg(),

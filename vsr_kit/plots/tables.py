@@ -20,6 +20,7 @@ from vsr_kit.plots.scores import Row, Score, read_score
 from vsr_kit.plots.style import MARK, PANEL, WARN, check_source, task_name, task_order
 from vsr_kit.plots.training import reward_terms, term_name
 from vsr_kit.prompts import parse_answer
+from vsr_kit.questions import QUESTION_TYPES
 
 _CELL = 'style="text-align:right; padding:3px 7px; white-space:nowrap; font-variant-numeric:tabular-nums"'
 _NAME = 'style="text-align:left; padding:3px 10px"'
@@ -165,6 +166,12 @@ def read_answer(text: str, row: Mapping) -> tuple[str | None, str | None]:
     """What the kit's parser reads from a model's text: (answer, None), or (None, why not)."""
     parsed = parse_answer(text, row)
     return parsed.value, parsed.reason
+
+
+def read_if_known(text: str, row: Mapping) -> tuple[str | None, str | None]:
+    """The same, where the row says what kind of answer it asks for: rows of other harnesses need not."""
+    known = row.get("question_type") in QUESTION_TYPES
+    return read_answer(text, row) if known else (None, "its question has no type that is known here")
 
 
 def traces(

@@ -6,6 +6,7 @@ letters, closest points) and VSI-100k's (no options, centre to centre), on which
 appearance order exist only in VSI-Bench's phrasing and are held out of all training here, as they were in the paper.
 multi_step.py adds four types of the kit's own, which are asked only where they are named. The type `mathematics` is
 that of questions about pictures, which come from files (`vsr_kit.data.read_picture_rows`).
+wordings.py says which type a question that somebody typed is of.
 Left out: human filtering; a question is dropped by a stated rule or not at all.
 """
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 UNFINISHED, FINISHED, BROKEN = "unfinished", "finished", "broken"  # a run's status
-INTERRUPTED = "interrupted"  # training.run.Trained.stopped of a run that a signal stopped
+INTERRUPTED = "interrupted"  # training.run.Trained.stopped of a run that someone stopped
 
 
 def with_lost(events: list[dict], rows: Iterable[Mapping]) -> list[dict]:

@@ -25,19 +25,31 @@ from vsr_kit.runs.reading import RecordedRun
 REQUEST = "stop.request"
 
 
+def resume_command(run: RecordedRun) -> str:
+    """The command that goes on with a run."""
+    return f"vsr {'eval' if _is_evaluation(run) else 'train'} --resume {run.path}"
+
+
+def _is_evaluation(run: RecordedRun) -> bool:
+    """Whether questions are asked in this run: the split is a setting that only `vsr eval` records."""
+    return "split" in run.config["config"]
+
+
 def ask_to_stop(run: RecordedRun) -> None:
     """Ask a run that some process is working on to stop after its step; to ask again changes nothing.
 
     Raises:
-        ValueError: the run has ended, or no process on this machine is working on it.
+        ValueError: the run has ended, is an evaluation, or no process on this machine is working on it.
     """
     if (status := run.status) != UNFINISHED:
         raise ValueError(f"{run.path} is {status}: there is nothing to stop")
     if is_held(run.path) is False:
         raise ValueError(
             f"no process on this machine is working on {run.path}: there is nothing to stop; go on with it, "
-            f"vsr train --resume {run.path}, or leave it as it is"
+            f"{resume_command(run)}, or leave it as it is"
         )
+    if _is_evaluation(run):
+        raise ValueError(f"{run.path} is an evaluation, which has no steps to stop after: Ctrl-C in its terminal stops it")
     if not is_asked(run.path):
         write_json(run.path / REQUEST, {"asked": datetime.now().astimezone().isoformat(timespec="seconds")})
 

@@ -27,7 +27,7 @@ from vsr_kit.locks import is_held
 from vsr_kit.runs import attempts
 from vsr_kit.runs.folder import RunFolder
 from vsr_kit.runs.reading import read_rollouts
-from vsr_kit.runs.stopping import is_asked
+from vsr_kit.runs.stopping import is_asked, resume_command
 
 ENDED = ("finished", "broken", "interrupted", "gone")
 _PACE_STEPS = 20  # over so many last steps the time of a step is taken
@@ -178,7 +178,7 @@ def _pace(rows: list[dict]) -> float | None:
 
 
 def _words(state: str, seen: Seen, run: RunFolder, events: list[dict]) -> str:
-    go_on = f"Go on with it: vsr train --resume {run.path}"
+    go_on = f"Go on with it: {resume_command(run)}"
     if state == attempts.BROKEN:
         reason = run.stopped or (run.summary.get("headline") or {}).get("stopped") or "its numbers broke"
         return f"Broken: {reason}."

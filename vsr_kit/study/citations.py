@@ -166,7 +166,9 @@ def _of_answers(known: Claim, found: Mapping[str, Finding], sets: Sequence[list[
     after, before = (_scored(condition, folder) for condition in sides)
     ids = [id for id in sorted(after, key=str) if id in before and _belongs(after[id][0], compared)]
     gained = {id: after[id][1] - before[id][1] for id in ids}
-    band = next(finding for finding in found.values() if not isinstance(finding, Count))
+    band = next((finding for finding in found.values() if not isinstance(finding, Count)), None)
+    if band is None:
+        return Citations(known.name, none="It counts runs; no two answers are compared.")
     sign = 1 if band.mean >= 0 else -1
     along, against = ([id for id in ids if way * gained[id] >= CLEAR] for way in (sign, -sign))
     clear = known.decide(found) == REPRODUCED and not band.low <= 0 <= band.high
@@ -221,6 +223,8 @@ def _of_halves(name: str, condition: Condition, folder) -> Citations:
         _first([id for id in sorted(half, key=str) if is_so(own[id][1])], own, 2)
         for half, is_so in zip(halves, wanted, strict=True)
     )
+    if len(short) < 2 or not long:
+        return Citations(name, none="Too few answers are right or wrong to show it.")
     turns = zip(
         (short[0], long[0], short[1]), ("shorter and right", "longer and wrong", "shorter and right"), strict=True
     )

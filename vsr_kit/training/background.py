@@ -83,11 +83,11 @@ class BackgroundTraining:
             done = train(*given, **how)
         except BaseException as error:
             print(f"the training in the background ended with an error: {error}", file=sys.stderr)
+            _one_at_a_time.release()  # before anybody hears of the end, and begins another training
             self._done.set_exception(error)
         else:
-            self._done.set_result(done)
-        finally:
             _one_at_a_time.release()
+            self._done.set_result(done)
 
 
 @wraps(train, assigned=("__annotations__",))
@@ -100,11 +100,11 @@ def train_in_background(*given, on_log=(), **how) -> BackgroundTraining:
     Raises:
         ValueError: another training runs in the background already. What `train` refuses comes from `result()`.
     """
-    if not _one_at_a_time.acquire(blocking=False):
-        raise ValueError("a training runs in the background already: stop() it, or wait for its result()")
     training = BackgroundTraining()
     sinks = [training, *([on_log] if callable(on_log) else on_log)]
     how = {**how, "on_log": sinks}
+    if not _one_at_a_time.acquire(blocking=False):
+        raise ValueError("a training runs in the background already: stop() it, or wait for its result()")
     # a daemon: a kernel that is shut down does not wait for it, and its run folder survives that as it does a kill
     threading.Thread(target=training._run, args=(given, how), name="vsr training", daemon=True).start()
     return training

@@ -5,7 +5,7 @@ every facet, the list of questions, and the rollouts themselves. Beside them sta
 question's room, which are made anew from the room's name where the kit generated it. Rollouts come from a run folder,
 from TRL's logged completions or another harness's samples (`inspection.read_rollout_table`), or from a table.
 Model text is shown by `vsr_kit.plots.traces`, which escapes it.
-Left out: asking a model (`AnswerInspector`), and editing.
+Left out: asking a model for answers (`AnswerInspector`), and editing.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from vsr_kit.plots import Figure, Html, traces
 from vsr_kit.plots.answer_marks import answer_marks
 from vsr_kit.plots.steps import measure_name, step_curve
 from vsr_kit.plots.style import BLUE, LINE, check_source, task_name
-from vsr_kit.plots.tables import read_answer
-from vsr_kit.questions import QUESTION_TYPES, STUDY_RULES
+from vsr_kit.plots.tables import read_if_known
+from vsr_kit.questions import QUESTION_TYPES
+from vsr_kit.questions.types import rules_for
 from vsr_kit.rooms import Room
 from vsr_kit.validation import one_of
 from vsr_kit.videos import Clip, film
@@ -274,7 +275,7 @@ class RolloutBrowser(Quietly):
         above = Html("")
         if self.colours.measure:
             above, look["texts"] = self.colours.texts(places, self.source)
-        shown = traces([self.table.row(at) for at in places], source=self.source, read=_read, **look)
+        shown = traces([self.table.row(at) for at in places], source=self.source, read=read_if_known, **look)
         return Html(above.markup + shown.markup, shown.alt)
 
     def _show_rollouts(self) -> None:
@@ -308,7 +309,7 @@ class RolloutBrowser(Quietly):
         room = self._rooms(scene) if callable(self._rooms) else self._rooms.get(scene)
         clip = self._clips.get(scene)
         if clip is None and room is not None:
-            clip = self._clips[scene] = film(room, clear=STUDY_RULES.clear_walk)
+            clip = self._clips[scene] = film(room, clear=rules_for(room.dataset).clear_walk)
         return room, clip
 
     def _frames_of(self, scene: str) -> np.ndarray | None:
@@ -325,12 +326,6 @@ class RolloutBrowser(Quietly):
     def _ipython_display_(self) -> None:
         curve = [self._curve()] if self.table.steps else []
         display_live_or_still(self.view, [*curve, self.rollout_table(), self.player.strip(), self.player.figure()])
-
-
-def _read(text: str, row: Mapping) -> tuple[str | None, str | None]:
-    """What the kit's parser reads, where the row says what kind of answer it asks for."""
-    known = row.get("question_type") in QUESTION_TYPES
-    return read_answer(text, row) if known else (None, "its question has no type that is known here")
 
 
 def objects_named(row: Mapping, room: Room) -> list[str]:

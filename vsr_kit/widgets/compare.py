@@ -215,7 +215,8 @@ class RunCompare(Quietly):
             try:
                 found = scores_of_seeds(runs)
             except (ValueError, OSError) as error:
-                self._faults.append(f"the scores of {name} are left out: {in_a_line(error)}")
+                fault = f"the scores of {name} are left out: {in_a_line(error)}"
+                self._faults += [] if fault in self._faults else [fault]  # every redraw comes by here
                 continue
             rows |= {f"{name}: {label}": row for label, row in found.items()}
         given = {

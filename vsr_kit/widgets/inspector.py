@@ -7,7 +7,7 @@ which questions became right, or are no longer. It opens with the first question
 Buttons go on to the next question, or any. Kept answers appear at once; a model is asked when the button is pressed,
 and its answer is kept. What answers can come from is told in answer_sources.py. Model text is shown by
 `vsr_kit.plots.traces`, which escapes it.
-Left out: editing questions, and asking many at once (`vsr eval`).
+Left out: questions of one's own (`Playground`), and asking many at once (`vsr eval`).
 """
 
 from __future__ import annotations

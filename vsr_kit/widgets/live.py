@@ -60,6 +60,8 @@ class LiveCurves:
     def __call__(self, row: Mapping) -> None:
         """Take one log line. TRL's last one, which has `train_runtime`, draws the figure as it stays."""
         closing = "train_runtime" in row
+        if row.get("step") == 1 and self.rows:
+            self._asked.clear()  # of a training that an error ended before
         if not closing and "reward" in row:
             self.rows.append(dict(row))
         if self.rows and (closing or time.monotonic() >= self._next):

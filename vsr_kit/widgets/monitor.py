@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from vsr_kit.files import in_a_line
 from vsr_kit.plots import Figure, Html, traces, training_curves
 from vsr_kit.plots.sketch import sketch
 from vsr_kit.plots.style import WARN
-from vsr_kit.plots.tables import read_answer
+from vsr_kit.plots.tables import read_if_known
 from vsr_kit.plots.training import DEFAULT_KEYS
 from vsr_kit.runs import RunFolder, ask_to_stop, newest_run, run_folders, runs_root
 from vsr_kit.runs.seeds import is_shipped
@@ -210,7 +210,7 @@ class RunMonitor(Quietly):
             return None
         rows, step, count = every[:ANSWERS], every[0].get("step"), len(every)
         title = f"Sampled {'last' if step is None else f'for step {step}'}, {len(rows)} of {count} answers"
-        return traces(rows, source=self._source(), title=title, read=_read)
+        return traces(rows, source=self._source(), title=title, read=read_if_known)
 
     def _answers_html(self) -> str:
         try:
@@ -265,11 +265,6 @@ class RunMonitor(Quietly):
         self.refresh()
         display_live_or_still(self.view, self._stills())
         self.follow()
-
-
-def _read(text: str, row: Mapping) -> tuple[str | None, str | None]:
-    """As the kit reads answers, where it knows what was asked."""
-    return read_answer(text, row) if row.get("question_type") else (None, "its row names no question type")
 
 
 def _mark(rollouts: Sequence[dict]) -> tuple:

@@ -17,6 +17,7 @@ import ipywidgets as ipw
 import numpy as np
 
 from vsr_kit.evaluation.baselines import wrong_clip_pairing
+from vsr_kit.evaluation.draws import one_at_a_time
 from vsr_kit.evaluation.token_texts import MEASURES, TokenMeasures
 from vsr_kit.inspection import RolloutTable
 from vsr_kit.plots import Html
@@ -101,7 +102,8 @@ class TokenColours:
         how: dict[str, Any] = {"mode": modes, "prompt_set": prompt_set, "other_scenes": self._others}
         assert self.loaded is not None  # or nothing was measurable
         try:
-            return token_measures(self.loaded, rows, clips, measures=[name], **how)
+            with one_at_a_time():  # the playground or the inspector may be asking the same model
+                return token_measures(self.loaded, rows, clips, measures=[name], **how)
         except (KeyError, ValueError) as error:  # rows of another harness may lack what a prompt is made of
             return [TokenMeasures(reason=f"these rows cannot be asked: {error}")] * len(rows)
 
