@@ -54,3 +54,13 @@ def one_torch_thread():
 
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture
+def rewards_that_differ(monkeypatch):
+    """A random model answers nothing right; groups of equal rewards would train nothing."""
+
+    def length_reward(completions, **columns):
+        return [len(c[0]["content"]) % 7 / 7 for c in completions]
+
+    monkeypatch.setattr("vsr_kit.training.methods.make_reward_funcs", lambda mode, numeric, extra: [length_reward])

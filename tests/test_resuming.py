@@ -18,13 +18,7 @@ from vsr_kit.training.methods import make_method
 from vsr_kit.training.profiles import PROFILES, Profile
 from vsr_kit.training.run import train
 
-
-@pytest.fixture(autouse=True)
-def rewards_that_differ(monkeypatch):
-    def length_reward(completions, **columns):
-        return [len(c[0]["content"]) % 7 / 7 for c in completions]
-
-    monkeypatch.setattr("vsr_kit.training.methods.make_reward_funcs", lambda mode, numeric, extra: [length_reward])
+pytestmark = pytest.mark.usefixtures("rewards_that_differ")
 
 
 @pytest.fixture

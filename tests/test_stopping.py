@@ -11,7 +11,7 @@ import torch
 from transformers import TrainerControl, TrainerState
 from typer.testing import CliRunner
 
-from tests.test_resuming import profile, rewards_that_differ  # noqa: F401 - fixtures
+from tests.test_resuming import profile  # noqa: F401 - a fixture
 from tests.test_training import CLIPS, ROWS, run_of, weights
 from vsr_kit.cli import app
 from vsr_kit.locks import NAME, Lock, is_held
@@ -22,6 +22,7 @@ from vsr_kit.training.background import train_in_background
 from vsr_kit.training.callbacks import StopWhenAsked
 from vsr_kit.training.run import train
 
+pytestmark = pytest.mark.usefixtures("rewards_that_differ")
 LOCKS = pytest.mark.skipif(sys.platform == "win32", reason="needs file locks")
 WRITER = """
 import sys

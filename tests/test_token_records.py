@@ -28,6 +28,8 @@ from vsr_kit.training.run import train
 from vsr_kit.training.token_records import TokenSample
 from vsr_kit.widgets import RolloutBrowser
 
+pytestmark = pytest.mark.usefixtures("rewards_that_differ")
+
 CLIPS = {f"room-{i}": tiny_clip(i) for i in range(3)}
 THINGS = ["chair", "table", "lamp", "door", "bed", "sofa"]
 ROWS = [
@@ -36,16 +38,6 @@ ROWS = [
     for i, thing in enumerate(THINGS)
 ]
 G = 4
-
-
-@pytest.fixture(autouse=True)
-def rewards_that_differ(monkeypatch):
-    """A random model answers nothing right; groups of equal rewards would train nothing."""
-
-    def length_reward(completions, **columns):
-        return [len(c[0]["content"]) % 7 / 7 for c in completions]
-
-    monkeypatch.setattr("vsr_kit.training.methods.make_reward_funcs", lambda mode, numeric, extra: [length_reward])
 
 
 @pytest.fixture

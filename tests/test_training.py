@@ -22,6 +22,8 @@ from vsr_kit.training.profiles import PROFILES
 from vsr_kit.training.run import FEATURES, train
 from vsr_kit.training.supervised_trainers import corrupted_pairs
 
+pytestmark = pytest.mark.usefixtures("rewards_that_differ")
+
 CLIPS = {f"room-{i}": tiny_clip(i) for i in range(3)}
 ROWS = [
     {
@@ -35,16 +37,6 @@ ROWS = [
     }
     for i, thing in enumerate(["chair", "table", "lamp", "door", "bed", "sofa"])
 ]
-
-
-@pytest.fixture(autouse=True)
-def rewards_that_differ(monkeypatch):
-    """A random model answers nothing right; groups of equal rewards would train nothing."""
-
-    def length_reward(completions, **columns):
-        return [len(c[0]["content"]) % 7 / 7 for c in completions]
-
-    monkeypatch.setattr("vsr_kit.training.methods.make_reward_funcs", lambda mode, numeric, extra: [length_reward])
 
 
 @pytest.fixture
