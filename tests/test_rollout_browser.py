@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from vsr_kit.data import make_rows, room_named, split_rooms
+from vsr_kit.data.own_questions import objects_named
 from vsr_kit.inspection import Filter, RolloutTable
 from vsr_kit.paths import data_samples
 from vsr_kit.rewards import accuracy_reward
 from vsr_kit.rooms import make_room
 from vsr_kit.widgets import Knob, RolloutBrowser
-from vsr_kit.widgets.browser import MOST_QUESTIONS, PAGE, objects_named
+from vsr_kit.widgets.browser import MOST_QUESTIONS, PAGE
 from vsr_kit.widgets.player import WIDGET_MIME
 from vsr_kit.widgets.view import VIEW, as_view
 

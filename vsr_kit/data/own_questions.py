@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vsr_kit.data.checking import check_row
 from vsr_kit.data.rows import make_rows
@@ -121,6 +121,13 @@ def own_row(
         "objects": names_in(question, room.counts) if room is not None else _in_order(found),
     }
     return _with_truth(row, truth.strip())
+
+
+def objects_named(row: Mapping, room: Room) -> list[str]:
+    """The objects that a question is about, in its order: the row's own list, else the room's names in its text."""
+    if row.get("objects") is not None:
+        return list(dict.fromkeys(name for name in row["objects"] if name in room.counts))
+    return names_in(str(row.get("question", "")), room.counts)
 
 
 def names_in(question: str, names) -> list[str]:

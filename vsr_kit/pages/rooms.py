@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from vsr_kit.data.own_questions import objects_named
 from vsr_kit.data.rows import room_named
 from vsr_kit.questions import QUESTION_TYPES
 from vsr_kit.questions.types import rules_for
@@ -46,7 +47,7 @@ class RoomPictures:
         if (found := self._of(str(row.get("scene_name") or ""))) is None:
             return []
         room, place = found
-        chosen = [box for name in self._names(row, room) for box in room.boxes if box.category == name]
+        chosen = [box for name in objects_named(row, room) for box in room.boxes if box.category == name]
         return [[place.of(corner) for corner in box.plan()] for box in chosen]
 
     def marks(self, row: Mapping, texts: Sequence[str]) -> list[list]:
@@ -60,14 +61,8 @@ class RoomPictures:
         if found is None or row.get("question_type") not in QUESTION_TYPES:
             return []
         room, place = found
-        lines = answer_marks({**row, "objects": self._names(row, room)}, room, texts)
+        lines = answer_marks({**row, "objects": objects_named(row, room)}, room, texts)
         return [[*place.of(line.start), *place.of(line.end), line.text, line.kind] for line in lines]
-
-    @staticmethod
-    def _names(row: Mapping, room: Room) -> list[str]:
-        from vsr_kit.widgets.browser import objects_named
-
-        return objects_named(row, room)
 
     def _of(self, scene: str) -> tuple[Room, _Place] | None:
         if scene not in self._known:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as ipw
 import numpy as np
 
-from vsr_kit.data.own_questions import names_in
+from vsr_kit.data.own_questions import objects_named
 from vsr_kit.data.rows import room_named
 from vsr_kit.inspection import SIGNS, Filter, Group, read_rollout_table
 from vsr_kit.inspection.sources import Source
@@ -326,13 +326,6 @@ class RolloutBrowser(Quietly):
     def _ipython_display_(self) -> None:
         curve = [self._curve()] if self.table.steps else []
         display_live_or_still(self.view, [*curve, self.rollout_table(), self.player.strip(), self.player.figure()])
-
-
-def objects_named(row: Mapping, room: Room) -> list[str]:
-    """The objects that a question is about, in its order: the row's own list, else the room's names in its text."""
-    if row.get("objects") is not None:
-        return list(dict.fromkeys(name for name in row["objects"] if name in room.counts))
-    return names_in(str(row.get("question", "")), room.counts)
 
 
 def _line(group: Group, with_step: bool) -> str:
