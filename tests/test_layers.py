@@ -35,7 +35,7 @@ bridging: chains description reasoner quality stage_prompts asking costs answer_
 training: collapse profiles joints video_mixin callbacks token_records grpo_trainer references stages joint_trainer \\
  supervised_trainers starting methods resuming run background phases
 claims: rules recipe measures chain_measures
-recipes: vsgrpo kit_questions ptst vision_r1
+recipes: vsgrpo kit_questions kl_elsewhere ptst vision_r1
 inspection: outcomes columns table tokens sources
 plots: style marks svg canvas rooms large_frames scores sharing training curves sketch overlay steps answer_marks \\
  comparisons knobs tables token_colours draws
