@@ -164,7 +164,13 @@ def peak_bytes(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def reset_peak(device: torch.device) -> None:
-    """Begin anew where that is possible: a process's peak of resident memory stays."""
+def reset_peak(device: torch.device) -> bool:
+    """Let the peak begin anew; False where that cannot be done: a process's resident memory outside Linux."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+        return True
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): sets VmHWM to what is resident now
+    except OSError:
+        return False
+    return True
