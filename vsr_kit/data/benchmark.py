@@ -13,7 +13,7 @@ Left out: the same home under two names in ARKitScenes or ScanNet++, which the r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,12 +70,12 @@ class BenchmarkScenes:
         """Whether the benchmark asks about a scene, or about another scan of the same place."""
         return (dataset, place_of(scene_name)) in self._places
 
-    def told(self) -> str:
-        """What rows are compared with, and what is not known."""
+    def told(self, datasets: Collection[str] = tuple(DATASETS)) -> str:
+        """What rows of these data sets are compared with, and what is not known."""
         parts = [f"{len(own)} of {DATASETS[name]}" for name, own in self.names.items() if own]
         read = f", some of them from {', '.join(self.files)}" if self.files else ""
         line = f"compared with the scenes of VSI-Bench that are known: {', '.join(parts)}{read}"
-        if self.names.get("scannet"):
+        if self.names.get("scannet") or "scannet" not in datasets:
             return line
         return (
             f"{line}. ScanNet's are NOT: this kit has no list of them; name VSI-Bench's test.jsonl or "
@@ -146,7 +146,7 @@ def training_rows(
     _refuse_the_test_set(real, scenes)
     held = {(r["dataset"], r["scene_name"]) for r in real if scenes.has(r["dataset"], r["scene_name"])}
     kept = [row for row in rows if (row["dataset"], row["scene_name"]) not in held]
-    told = scenes.told()
+    told = scenes.told({row["dataset"] for row in real})
     if not held:
         return kept, (f"{told}: none of them is trained on",)
     named = ", ".join(sorted(scene for _, scene in held)[:_MOST_NAMED]) + (", …" if len(held) > _MOST_NAMED else "")

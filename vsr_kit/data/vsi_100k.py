@@ -44,7 +44,15 @@ _TYPE = ("question_type", "problem_type", "type", "task")
 _TURNS = {"conversations": ("from", "value"), "messages": ("role", "content")}
 _TAGGED = re.compile(r"\s*<answer>(.*)</answer>\s*", re.DOTALL | re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"(?:image-\d+:\s*)?<(?:image|video)>\s*", re.IGNORECASE)
-_STATED = {kind.replace("object_", "").replace("_", ""): kind for kind in VSI_100K}
+KINDS = (
+    "object_counting",
+    "object_abs_distance",
+    "object_rel_distance",
+    "object_rel_direction_easy",
+    "object_size_estimation",
+    "room_size_estimation",
+)
+_STATED = {kind.replace("object_", "").replace("_", ""): kind for kind in KINDS}
 _STATED |= {"counting": "object_counting", "count": "object_counting", "absolutedistance": "object_abs_distance"}
 _STATED |= {"relativedistance": "object_rel_distance", "reldirection": "object_rel_direction_easy"}
 _STATED |= {"relativedirection": "object_rel_direction_easy", "size": "object_size_estimation"}
@@ -247,8 +255,7 @@ def _type(record: Mapping, question: str, where: str) -> str:
 @cache
 def _patterns() -> tuple[tuple[str, re.Pattern], ...]:
     """Both phrasings' wordings of the six types without spaces and commas, VSI-100k's first."""
-    templates = [VSI_100K, {k: v for k, v in TEMPLATES["vsi-bench"].items() if k in VSI_100K}]
-    return tuple((kind, _pattern(text)) for each in templates for kind, text in each.items())
+    return tuple((kind, _pattern(each[kind])) for each in (VSI_100K, TEMPLATES["vsi-bench"]) for kind in KINDS)
 
 
 def _pattern(template: str) -> re.Pattern:
