@@ -1,4 +1,4 @@
-"""Files in the forms in which real data comes: VSI-Bench's folder, VSI-100k's annotations, ScanNet's .sens; and a hub."""
+"""Files in the forms in which real data comes, VSI-Bench's, VSI-100k's and ScanNet's, and a hub to fetch them from."""
 
 from __future__ import annotations
 
@@ -52,35 +52,68 @@ def write_sens(path: Path, frames, stated: int | None = None, version: int = 4, 
 
 def vsi_bench_rows() -> list[dict]:
     """A row of each of the ten types over three scenes, as the hub's test.jsonl has them: whole numbers as ids."""
+    standing = "If I am standing by the bed and facing the tv, is the sofa to"
     numbers = [
         ("object_counting", "How many chair(s) are in this room?", "4"),
-        ("object_abs_distance", "Measuring from the closest point of each object, what is the direct distance between "
-         "the bed and the tv (in meters)?", "1.6"),
-        ("object_size_estimation", "What is the length of the longest dimension (length, width, or height) of the sofa, "
-         "measured in centimeters?", "182"),
-        ("room_size_estimation", "What is the size of this room (in square meters)? If multiple rooms are shown, "
-         "estimate the size of the combined space.", "21.4"),
-    ]  # fmt: skip
+        (
+            "object_abs_distance",
+            "Measuring from the closest point of each object, what is the direct distance between the bed and the tv "
+            "(in meters)?",
+            "1.6",
+        ),
+        (
+            "object_size_estimation",
+            "What is the length of the longest dimension (length, width, or height) of the sofa, measured in "
+            "centimeters?",
+            "182",
+        ),
+        (
+            "room_size_estimation",
+            "What is the size of this room (in square meters)? If multiple rooms are shown, estimate the size of the "
+            "combined space.",
+            "21.4",
+        ),
+    ]
     letters = [
-        ("object_rel_distance", "Measuring from the closest point of each object, which of these objects (bed, sofa, "
-         "stove, tv) is the closest to the chair?", ["A. bed", "B. sofa", "C. stove", "D. tv"]),
-        ("object_rel_direction_easy", "If I am standing by the bed and facing the tv, is the sofa to the left or the "
-         "right of the tv?", ["A. right", "B. left"]),
-        ("object_rel_direction_medium", "If I am standing by the bed and facing the tv, is the sofa to my left, right, "
-         "or back? An object is to my back if I would have to turn at least 135 degrees in order to face it.",
-         ["A. left", "B. back", "C. right"]),
-        ("object_rel_direction_hard", "If I am standing by the bed and facing the tv, is the sofa to my front-left, "
-         "front-right, back-left, or back-right? Directions refer to the quadrants of a Cartesian plane (assuming I am "
-         "at the origin and facing the positive y-axis).",
-         ["A. front-left", "B. back-right", "C. front-right", "D. back-left"]),
-        ("route_planning", "You are a robot beginning at the bed facing the tv. You want to navigate to the toilet. You "
-         "will perform the following actions (Note: for each [please fill in], choose either 'turn back,' 'turn left,' "
-         "or 'turn right.'): 1. Go forward until the tv 2. [please fill in] 3. Go forward until the toilet. You have "
-         "reached the final destination.", ["A. Turn Back", "B. Turn Left", "C. Turn Right"]),
-        ("obj_appearance_order", "What will be the first-time appearance order of the following categories in the "
-         "video: bed, sofa, stove, tv?", ["A. bed, sofa, stove, tv", "B. sofa, bed, tv, stove", "C. tv, stove, sofa, bed",
-         "D. stove, tv, bed, sofa"]),
-    ]  # fmt: skip
+        (
+            "object_rel_distance",
+            "Measuring from the closest point of each object, which of these objects (bed, sofa, stove, tv) is the "
+            "closest to the chair?",
+            ["A. bed", "B. sofa", "C. stove", "D. tv"],
+        ),
+        ("object_rel_direction_easy", f"{standing} the left or the right of the tv?", ["A. right", "B. left"]),
+        (
+            "object_rel_direction_medium",
+            f"{standing} my left, right, or back? An object is to my back if I would have to turn at least 135 degrees "
+            "in order to face it.",
+            ["A. left", "B. back", "C. right"],
+        ),
+        (
+            "object_rel_direction_hard",
+            f"{standing} my front-left, front-right, back-left, or back-right? Directions refer to the quadrants of a "
+            "Cartesian plane (assuming I am at the origin and facing the positive y-axis).",
+            ["A. front-left", "B. back-right", "C. front-right", "D. back-left"],
+        ),
+        (
+            "route_planning",
+            "You are a robot beginning at the bed facing the tv. You want to navigate to the toilet. You will perform "
+            "the following actions (Note: for each [please fill in], choose either 'turn back,' 'turn left,' or 'turn "
+            "right.'): 1. Go forward until the tv 2. [please fill in] 3. Go forward until the toilet. You have reached "
+            "the final destination.",
+            ["A. Turn Back", "B. Turn Left", "C. Turn Right"],
+        ),
+        (
+            "obj_appearance_order",
+            "What will be the first-time appearance order of the following categories in the video: bed, sofa, stove, "
+            "tv?",
+            [
+                "A. bed, sofa, stove, tv",
+                "B. sofa, bed, tv, stove",
+                "C. tv, stove, sofa, bed",
+                "D. stove, tv, bed, sofa",
+            ],
+        ),
+    ]
     kinds = [(kind, text, truth, None) for kind, text, truth in numbers]
     kinds += [(kind, text, "B", options) for kind, text, options in letters]
     scenes = list(SCENES.items())
@@ -137,8 +170,9 @@ class Hub:
 
     SHA = "0123456789abcdef0123456789abcdef01234567"
 
-    def __init__(self, hub_id: str, files: dict[str, bytes]) -> None:
+    def __init__(self, hub_id: str, files: dict[str, bytes], others: dict[str, dict[str, bytes]] | None = None) -> None:
         self.hub_id, self.files, self.broken, self.cut = hub_id, dict(files), set(), {}
+        self.others = others or {}
         self.asked: list[tuple[str, str, str]] = []  # method, file, range
         hub = self
 
@@ -169,31 +203,33 @@ class Hub:
     def fetched(self) -> list[str]:
         return [name for method, name, _ in self.asked if method == "GET"]
 
-    def listing(self) -> dict:
+    def listing(self, hub_id: str, files: dict[str, bytes]) -> dict:
         siblings = []
-        for name, data in self.files.items():
+        for name, data in files.items():
             blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
             entry = {"rfilename": name, "size": len(data), "blobId": blob}
             if name.endswith((".zip", ".parquet")):
                 sha = hashlib.sha256(data).hexdigest()
                 entry["lfs"] = {"sha256": sha, "size": len(data), "pointerSize": 134}
             siblings.append(entry)
-        return {"id": self.hub_id, "sha": self.SHA, "siblings": siblings, "private": False, "tags": [], "downloads": 0}
+        return {"id": hub_id, "sha": self.SHA, "siblings": siblings, "private": False, "tags": [], "downloads": 0}
 
     def answer(self, request, with_body: bool) -> None:
         path = request.path.split("?")[0]
-        if path.startswith(f"/api/datasets/{self.hub_id}"):
-            return self._send(request, json.dumps(self.listing()).encode(), with_body, {})
-        before = f"/datasets/{self.hub_id}/resolve/{self.SHA}/"
-        name = path.removeprefix(before)
+        sets = {self.hub_id: self.files, **self.others}
+        for hub_id, files in sets.items():
+            if path.startswith(f"/api/datasets/{hub_id}"):
+                return self._send(request, json.dumps(self.listing(hub_id, files)).encode(), with_body, {})
+        found = {
+            f"/datasets/{i}/resolve/{self.SHA}/{name}": (name, data)
+            for i, f in sets.items()
+            for name, data in f.items()
+        }
+        name, data = found.get(path, (path, None))
         wanted = request.headers.get("Range", "")
         self.asked.append((request.command, name, wanted))
-        if not path.startswith(before) or name not in self.files:
-            request.send_response(404)
-            request.send_header("Content-Length", "0")
-            request.end_headers()
-            return None
-        data = self.files[name]
+        if data is None:
+            return self._send(request, b"", with_body, {}, 404)
         data = bytes(len(data)) if name in self.broken else data
         tags = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": self.SHA}
         start = int(wanted.removeprefix("bytes=").rstrip("-") or 0)
@@ -210,3 +246,30 @@ class Hub:
             request.wfile.flush()
             if cut is not None:
                 threading.Event().wait(30)  # the line is dead; whoever waits for the rest is killed meanwhile
+
+
+def lay_out(root: Path) -> None:
+    """The folders that docs/real_data.md speaks of: `vsi-bench`, `vsi-100k`, `scannet`, and a film of one's own."""
+    write_films(root / "vsi-bench")
+    write_lines(root / "vsi-bench" / "test.jsonl", vsi_bench_rows())
+    write_parquet(root / "vsi-bench" / "test_debiased.parquet", vsi_bench_rows()[:4])
+    scans = ["scene0700_00", "scene0701_00", "scene0702_00", "scene0011_01"]
+    for scene in scans[1:]:
+        write_sens(root / "scannet" / "scans" / scene / f"{scene}.sens", plain_frames(9))
+    (root / "scannet" / "scans" / scans[0] / "color").mkdir(parents=True)
+    for i, frame in enumerate(plain_frames(9)):
+        (root / "scannet" / "scans" / scans[0] / "color" / f"{i}.jpg").write_bytes(jpeg(frame))
+    write_annotations(root / "vsi-100k" / "object_counting.json", scans)
+    write_mp4(root / "kitchen.mp4", plain_frames(9))
+    box = {"centroid": [0, 0, 0.4], "axesLengths": [1, 0.6, 0.8], "normalizedAxes": [1, 0, 0, 0, 1, 0, 0, 0, 1]}
+    boxes = {"chair": [box, {**box, "centroid": [2, 0, 0.4]}], "sofa": [{**box, "centroid": [0, 3, 0.4]}]}
+    scene = {"dataset": "scannet", "room_size": 24.0, "object_bbox": boxes}
+    (root / "my_scenes.json").write_text(json.dumps({scans[0]: scene}), encoding="utf-8")
+
+
+def write_annotations(path: Path, scenes, things=("chair", "table", "lamp", "shelf")) -> Path:
+    """Annotations as VSI-100k's, four questions a scene."""
+    made = [{"question": f"How many {t}(s)in the room?", "answer": 2, "scene_id": s} for s in scenes for t in things]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(made), encoding="utf-8")
+    return path

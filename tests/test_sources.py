@@ -98,7 +98,9 @@ def test_films_that_are_missing_are_told_and_left_out_when_told_so(films):
 def test_rows_that_break_a_rule_are_counted_named_and_left_out_when_told_so(films):
     bad = [{**ROWS[0], "id": 50, "ground_truth": "0"}, {**ROWS[4], "id": 51, "ground_truth": "F"}]
     write_rows_as(films / "test.jsonl", [*ROWS, *bad])
-    with pytest.raises(ValueError, match=r"2 of 12 rows cannot be used: .*line 11: field 'ground_truth'.*--skip-broken"):
+    with pytest.raises(
+        ValueError, match=r"2 of 12 rows cannot be used: .*line 11: field 'ground_truth'.*--skip-broken"
+    ):
         load_questions(films)
     asked = load_questions(films, skip_broken=True, num_frames=1)
     assert len(asked.rows) == 10 and len(asked.skipped) == 2

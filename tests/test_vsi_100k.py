@@ -100,7 +100,9 @@ def test_a_folder_of_a_file_a_type_is_read_whole_with_ids_that_differ(tmp_path):
 
 
 def test_spaces_and_commas_do_not_matter(tmp_path):
-    loose = "If I am standing by the shelf, and facing the shower , is the bicycle to the left or the right of the shower?"
+    loose = (
+        "If I am standing by the shelf, and facing the shower , is the bicycle to the left or the right of the shower?"
+    )
     count = "How many trash can(s) in the room?"
     made = [{"question": loose, "answer": "Left.", "scene": SCENE}, {"question": count, "answer": 2, "scene": SCENE}]
     rows = load_vsi_100k(write_json(tmp_path / "a.json", made)).rows
@@ -110,7 +112,10 @@ def test_spaces_and_commas_do_not_matter(tmp_path):
 @pytest.mark.parametrize(
     "change, told",
     [
-        ({"question": None}, r"record 1: the question is in none of the fields question, problem or .*has question, ans"),
+        (
+            {"question": None},
+            r"record 1: the question is in none of the fields question, problem or .*has question, ans",
+        ),
         ({"answer": None}, "record 1: the answer is in none of the fields ground_truth, answer, solution"),
         ({"scene_id": "room 4"}, "record 1: names no scene; one such as scene0000_00 must stand in one of scene_name"),
         ({"video": "scene0001_00.mp4"}, r"record 1: names 2 scenes \(scene0001_00, scene0012_01\)"),

@@ -117,7 +117,8 @@ def load_questions(
     whole("num_frames", num_frames)
     whole("size_px", size_px)
     validation.seed(seed)
-    source = find_source(rooms)
+    built = Path(str(rooms)) / "questions.jsonl"  # of vsr build, or one's own; with videos= its films lie elsewhere
+    source = find_source(built if videos is not None and built.is_file() else rooms)
     if source is not None:
         return _of_source(source, videos, split, types, per_type, num_frames, seed, skip_broken, blind, keep, progress)
     if videos is not None:
@@ -175,14 +176,15 @@ def _of_source(
         found = ", ".join(sorted({row["question_type"] for row in read.rows}))
         raise ValueError(f"{source.path}: none of its questions is of these types; it has {found}")
     rows = keep(rows)
-    chosen = rows if per_type is None else balanced(rows, per_type, seed)
+    shown = rows if videos is not None or blind else shown_rows(rows, source.root, num_frames)
+    chosen = shown if per_type is None else balanced(shown, per_type, seed)
     notes = [] if split in ("test", "all") else [f"{source.path}: has no split {split!r}, so its rows are taken whole"]
     if blind:
         return Questions(chosen, {}, read.left_out, notes=tuple(notes))
     root = source.root if videos is None else Path(videos)
     check_unpacked(chosen, root)
     kept, clips, left_out, more = whole_clips(chosen, root, num_frames, skip_broken, progress)
-    return Questions(kept, clips, (*read.left_out, *left_out), notes=(*notes, *more))
+    return Questions(kept, clips, (*read.left_out, *left_out), len(rows) - len(shown), (*notes, *more))
 
 
 def _of_split(rooms: list, split: str) -> list:
