@@ -47,9 +47,15 @@ data/                       rows and folders
   rows                      make_rows, reading, splitting
   checking                  the check that every row passes
   clips                     clips on disk, found by their rows
+  scans                     ScanNet's .sens files and folders of frames, read as clips
   pictures                  a picture as a clip of two frames
   picture_rows              Vision-R1's, Video-R1's and MathVista's rows, read
   own_questions             a question typed by hand becomes a row
+  vsi_100k                  VSI-100k's annotations, read
+  sources                   VSI-Bench as the hub has it, and other files of questions
+  benchmark                 VSI-Bench is a test set: what training leaves out
+  archives                  archives of films, unpacked safely
+  fetching                  VSI-Bench and VSI-100k from the hub
   datasets                  what `vsr build` writes
 rewards/                    what a completion earns
   terms                     every reward function; add one in EXTRA_REWARDS or NUMERIC_REWARDS
@@ -239,6 +245,8 @@ cli/                        the command vsr
   course                    run, course, lab, test
   data                      build, score
   models                    pretrain, eval, train, report
+  fetch                     fetch
+  held_out                  what `vsr train` leaves out
   training                  the work of `vsr train`
   asking                    ask
   bridging                  bridge

@@ -71,6 +71,41 @@ def test_the_code_of_a_page_runs(page, as_it_was, tmp_path, monkeypatch):
     assert "assert" in blocks[-1] or page == "README"
 
 
+@SLOW
+def test_the_page_on_real_data_runs_on_files_in_the_released_forms(tmp_path, monkeypatch):
+    """Its commands and its Python in order; the hub is one on this machine, the model the miniature."""
+    from functools import partial
+
+    from typer.testing import CliRunner
+
+    from tests.real_files import Hub, lay_out, zipped
+    from vsr_kit.cli import app
+    from vsr_kit.data.fetching import SETS, fetch
+
+    lay_out(tmp_path)
+    bench, train = tmp_path / "vsi-bench", tmp_path / "vsi-100k"
+    files = {path.name: path.read_bytes() for path in bench.glob("test*")}
+    files |= {name: zipped(bench, name.removesuffix(".zip")) for name in SETS["vsi-bench"].archives}
+    others = {SETS["vsi-100k"].hub_id: {path.name: path.read_bytes() for path in train.iterdir()}}
+    bench.rename(tmp_path / "gone"), train.rename(tmp_path / "gone too")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VSR_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    names, shown = {"__name__": "__main__"}, []
+    with Hub(SETS["vsi-bench"].hub_id, files, others) as hub:
+        monkeypatch.setattr("vsr_kit.data.fetching.fetch", partial(fetch, endpoint=hub.url))
+        for kind, block in re.findall(r"^```(python|bash)\n(.*?)^```", read(DOCS / "real_data.md"), re.S | re.M):
+            if kind == "python":
+                exec(compile(block, "docs/real_data.md", "exec"), names)
+                continue
+            for line in block.splitlines():
+                done = CliRunner().invoke(app, line.removeprefix("vsr ").split())
+                assert done.exit_code == 0, (line, done.output, done.exception)
+                shown.append(done.output)
+    assert "10 answers" in shown[1] and "10 answers" in shown[2] and "4 answers" in shown[3]
+    assert "left out 4 of 16 questions" in shown[5] and "steps: 1" in shown[5]
+
+
 @pytest.mark.slow  # test_readme.py holds the same numbers, block by block
 def test_the_computed_parts_of_the_pages_are_fresh():
     pages = made("make_pages")

@@ -20,7 +20,8 @@ rooms: geometry generator arranging furnished files
 videos: files rendering filming light for_people
 questions: types held_out geometric own_types multi_step wordings
 prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
-data: checking clips pictures rows picture_rows own_questions datasets
+data: checking scans clips pictures rows picture_rows own_questions vsi_100k sources benchmark archives \\
+ fetching datasets
 rewards: terms cheats trl_functions hard detectors
 models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching
@@ -46,7 +47,8 @@ miniature: folder sight lessons copying recipe batches stages training text_less
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
  training_runs travel real_rooms runner judge citations summary acceptance cold_start_acceptance study thinking
 pages: html filling rooms packing browser report gallery verdicts landing site
-cli: terminal resume course data training bridging recipes models stopping asking study __init__ __main__
+cli: terminal resume course data fetch held_out training bridging recipes models stopping asking study __init__ \\
+ __main__
 """
 
 

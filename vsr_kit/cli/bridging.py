@@ -102,10 +102,16 @@ def _writers(given: dict, style: dict) -> tuple:
 def material_of(rooms: str, split: str, phrasing: str, per_room: int, frames: int, size: int, seed: int) -> dict:
     """Rows, clips, rooms, and what each clip shows of its room."""
     from vsr_kit.data import SPLITS, assign_splits, make_rows, split_rooms
+    from vsr_kit.data.sources import find_source
     from vsr_kit.questions import TRAINED_TYPES, get_rules
     from vsr_kit.rooms import read_rooms
     from vsr_kit.videos import film, visible_objects
 
+    if find_source(rooms) is not None:
+        raise ValueError(
+            f"{rooms}: has questions and no geometry, from which chains are written; give a number of rooms, a "
+            "geometry file, or a folder of vsr build --video"
+        )
     if Path(rooms).is_dir():
         return _built(Path(rooms), per_room, frames, seed)
     if rooms.isdigit():

@@ -1,7 +1,6 @@
 """Commands on data: build a data set of questions, and score predictions.
 
-Left out: downloading VSI-Bench's videos; put them into `{dataset}/{scene_name}.mp4` beside a questions.jsonl and they
-are read from there.
+Left out: downloading (fetch.py has `vsr fetch`).
 """
 
 from __future__ import annotations
@@ -42,6 +41,18 @@ class Harness(StrEnum):
 Types = Annotated[
     list[str] | None,
     typer.Option(help="A question type, or trained, held-out or multi-step; may repeat. Multi-step ones need naming."),
+]
+
+Rooms = Annotated[
+    str,
+    typer.Option(
+        help="A number of procedural rooms, a geometry file, a folder of `vsr build`, or questions: VSI-Bench's "
+        "folder, its test.jsonl or parquet, VSI-100k's annotations, rows of your own."
+    ),
+]
+Videos = Annotated[
+    str | None,
+    typer.Option(help="Films of such questions, if not beside them: mp4, ScanNet's .sens, or folders of frames."),
 ]
 
 

@@ -18,7 +18,8 @@ from typing import Annotated
 import typer
 
 from vsr_kit import validation
-from vsr_kit.cli.data import Harness, Phrasing, Types
+from vsr_kit.cli.data import Harness, Phrasing, Rooms, Types, Videos
+from vsr_kit.cli.held_out import Benchmark, TrainOnTestSet
 from vsr_kit.cli.resume import is_over, needed, refuse_changes, settings_of, typed
 from vsr_kit.paths import checkpoint_of
 from vsr_kit.runs import RunFolder, check_name, runs_root
@@ -46,7 +47,6 @@ Model = Annotated[
     str, typer.Option(help="`mini`, `mini-cold-start`, a hub id such as Qwen/Qwen2-VL-2B-Instruct, or a folder.")
 ]
 Quantize = Annotated[str, typer.Option(help="`nf4` loads in 4 bits; `none` does not.")]
-Rooms = Annotated[str, typer.Option(help="A number of procedural rooms, a geometry file, or a folder of `vsr build`.")]
 Seed = Annotated[int, typer.Option(help="Fixes rooms, questions and draws.")]
 SkipBroken = Annotated[
     bool, typer.Option("--skip-broken-clips", help="Go on without rooms whose clip is missing or broken.")
@@ -84,7 +84,10 @@ def eval_(
     adapter: Annotated[str | None, typer.Option(help="A trained adapter, or the run folder it is in.")] = None,
     mode: Annotated[Mode, typer.Option(help="How the model is asked.")] = Mode.vanilla,
     rooms: Rooms = "20",
-    split: Annotated[str, typer.Option(help="train, val or test; `all` of a geometry file.")] = "test",
+    videos: Videos = None,
+    split: Annotated[
+        str, typer.Option(help="train, val or test; `all` of a geometry file. Questions are taken whole.")
+    ] = "test",
     phrasing: Annotated[Phrasing, typer.Option(help="VSI-Bench's wording, or VSI-100k's.")] = Phrasing.vsi_bench,
     per_type: Annotated[int, typer.Option(help="Questions of each type; 0 asks all.")] = 20,
     clip: Annotated[ClipChoice, typer.Option(help="The room's own clip, another room's, or none.")] = ClipChoice.own,
@@ -108,6 +111,7 @@ def eval_(
         "adapter": adapter,
         "mode": mode.value,
         "rooms": rooms,
+        "videos": videos,
         "split": split,
         "phrasing": phrasing.value,
         "per_type": per_type,
@@ -171,6 +175,9 @@ def train(
         list[str] | None, typer.Option(help="A cheat to count and log: empty_thought, repeated_tags, …; may repeat.")
     ] = None,
     rooms: Rooms = "400",
+    videos: Videos = None,
+    benchmark: Benchmark = None,
+    train_on_test_set: TrainOnTestSet = False,
     phrasing: Annotated[Phrasing, typer.Option(help="VSI-100k's wording is the paper's.")] = Phrasing.vsi_100k,
     per_room: Annotated[int, typer.Option(help="Most questions of one type about one room.")] = 2,
     seconds: Annotated[float, typer.Option(help="Stop after the step that ends later than this; 0 never does.")] = 0,
@@ -201,6 +208,7 @@ def train(
         changes = {"model": model, "learning_rate": learning_rate}
         settings = {"rooms": rooms, "phrasing": phrasing.value, "per_room": per_room, "steps": steps}
         settings |= {"chains": chains, "rows": rows, "skip_broken_clips": skip_broken_clips}
+        settings |= {"benchmark": benchmark or [], "train_on_test_set": train_on_test_set}
         train_recipe(recipe, profile, changes, settings, seed, name, resume, typed(context))
         return
     if chains or rows:
@@ -213,6 +221,9 @@ def train(
         "extra_rewards": extra_reward or [],
         "detectors": detector or [],
         "rooms": rooms,
+        "videos": videos,
+        "benchmark": benchmark or [],
+        "train_on_test_set": train_on_test_set,
         "phrasing": phrasing.value,
         "per_room": per_room,
         "seconds": seconds or None,
@@ -266,6 +277,8 @@ def evaluate(
             size_px=settings["size"],
             seed=seed,
             skip_broken=settings.get("skip_broken_clips", False),
+            videos=settings.get("videos"),
+            blind=settings["clip"] == "none",
             progress=True,
         )
         for line in asked.told():

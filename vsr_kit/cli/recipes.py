@@ -25,6 +25,7 @@ import typer
 
 from vsr_kit import validation
 from vsr_kit.cli.bridging import material_of
+from vsr_kit.cli.held_out import without_test_scenes
 from vsr_kit.cli.resume import refuse_changes
 from vsr_kit.files import read_json, write_json
 from vsr_kit.locks import begin, held, put
@@ -36,7 +37,7 @@ from vsr_kit.validation import whole
 RECORD, CHAINS = "recipe.json", "chains"
 STEPS = 120  # updates of a phase
 _OWN = {"recipe", "chains", "rows", "skip_broken_clips", "profile", "rooms", "phrasing", "per_room", "model", "steps"}
-_OWN |= {"learning_rate", "seed", "name"}
+_OWN |= {"learning_rate", "seed", "name", "benchmark", "train_on_test_set"}
 _SECOND_THOUGHTS = 0.1  # chance of a check, a detour and a restart in a chain that rules write, as in the cold start
 
 
@@ -60,7 +61,7 @@ def train_recipe(
     Args:
         recipe: its name, or a file with one.
         profile, changes: a profile's name, and its fields that were given.
-        settings: rooms, phrasing, per_room, rows, skip_broken_clips, chains and steps.
+        settings: rooms, phrasing, per_room, rows, skip_broken_clips, chains, steps, benchmark and train_on_test_set.
         seed: of questions, chains and phases.
         name: of the folder.
         resume: an earlier one's folder.
@@ -166,7 +167,8 @@ def _asked(profile: Profile, settings: Mapping, seed: int) -> dict:
     chains = None if settings["chains"] is None else chains_of(settings["chains"])
     if not settings["rows"]:
         places = settings["rooms"], "train", settings["phrasing"], settings["per_room"]
-        return material_of(*places, profile.num_frames, profile.size_px, seed) | {"chains": chains}
+        material = material_of(*places, profile.num_frames, profile.size_px, seed)
+        return material | {"rows": without_test_scenes(material["rows"], settings), "chains": chains}
     from vsr_kit.data import read_picture_rows
 
     if len({Path(path).parent for path in settings["rows"]}) > 1:

@@ -16,6 +16,7 @@ from pathlib import Path
 import typer
 
 from vsr_kit import validation
+from vsr_kit.cli.held_out import without_test_scenes
 from vsr_kit.cli.resume import BROKEN_STATUS, is_over, needed, profile_of, refuse_changes, settings_of
 from vsr_kit.paths import checkpoint_of
 from vsr_kit.runs import RunFolder, check_name, runs_root
@@ -52,6 +53,8 @@ def train(
             size_px=chosen.size_px,
             seed=seed,
             skip_broken=settings.get("skip_broken_clips", False),
+            videos=settings.get("videos"),
+            keep=partial(without_test_scenes, settings=settings, tell=_main_process()),
             progress=_main_process(),
         )
         for line in asked.told() if _main_process() else ():

@@ -1,4 +1,6 @@
-"""Clips on disk in VSI-Bench's layout, found by the rows that ask about them and read when they are used.
+"""Clips on disk, found by the rows that ask about them and read when they are used.
+
+VSI-Bench's layout, and ScanNet's; scans.py says which places are looked into, and reads what lies there.
 
 `load_clips` takes any folder of videos: the kit's, the benchmark's or a user's own. `whole_clips` reads every clip once
 before anything is asked, so that all missing or broken ones are reported at the start and can be left out together with
@@ -15,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vsr_kit.videos import Video, read_video
+from vsr_kit.data.scans import find_clip, read_clip
+from vsr_kit.videos import Video
 
 MEMORY_MB = 2000
 _NAMED = 3  # broken clips that an error names one by one
@@ -24,14 +27,6 @@ _KINDS = {
     "few": "clips have fewer frames than were asked for",
     "pixels": "clips have odd pixels",
 }
-
-
-def clip_path(root: str | Path, dataset: str, scene_name: str) -> Path:
-    """Where VSI-Bench keeps a video: `{root}/{dataset}/{scene_name}.mp4`. Names that lead elsewhere are refused."""
-    for name in (dataset, scene_name):
-        if not name or name.startswith(".") or set(name) & set("/\\:\0"):
-            raise ValueError(f"{name!r} cannot name a folder or clip: no dot in front, none of / \\ :, and not empty")
-    return Path(root) / dataset / f"{scene_name}.mp4"
 
 
 class ClipFolder(Mapping[str, np.ndarray]):
@@ -79,7 +74,7 @@ class ClipFolder(Mapping[str, np.ndarray]):
 
     def _video(self, scene_name: str) -> Video:
         """What lies on disk; `pictures.PictureClips` reads pictures, too."""
-        return read_video(self._paths[scene_name], self._num_frames, self._max_side_px)
+        return read_clip(self._paths[scene_name], self._num_frames, self._max_side_px)
 
     def drop(self, scene_names: Iterable[str]) -> None:
         """Forget some scenes."""
@@ -108,7 +103,8 @@ def load_clips(
 
     Args:
         rows: any rows with `dataset` and `scene_name`.
-        root: the folder that holds `{dataset}/{scene_name}.mp4`: ours, the benchmark's unpacked zips, or your own.
+        root: the folder that holds `{dataset}/{scene_name}.mp4` (ours, the benchmark's unpacked zips, or your own), or
+            ScanNet's scans; `scans.find_clip` has all places.
         num_frames: sample so many frames uniformly; all of them by default.
         max_side_px: shrink larger frames.
         memory_mb: most memory to keep frames in.
@@ -117,7 +113,7 @@ def load_clips(
         ValueError: if a clip is missing, or two data sets have a scene of the same name.
     """
     paths = _paths(rows, root)
-    missing = [path for path in paths.values() if not path.is_file()]
+    missing = [path for path in paths.values() if not path.exists()]
     if missing:
         raise ValueError(f"{len(missing)} of {len(paths)} clips are missing, first {missing[0]}: put them there")
     return ClipFolder(paths, num_frames, max_side_px, memory_mb)
@@ -125,10 +121,14 @@ def load_clips(
 
 def _paths(rows: Iterable[dict], root: str | Path) -> dict[str, Path]:
     paths: dict[str, Path] = {}
+    of: dict[str, str] = {}
     for row in rows:
-        path = clip_path(root, row["dataset"], row["scene_name"])
-        if paths.setdefault(row["scene_name"], path) != path:
-            raise ValueError(f"scene {row['scene_name']!r} is in two data sets, {path} is one: load each on its own")
+        scene, dataset = row["scene_name"], row["dataset"]
+        if of.setdefault(scene, dataset) != dataset:
+            path = find_clip(root, dataset, scene)
+            raise ValueError(f"scene {scene!r} is in two data sets, {path} is one: load each on its own")
+        if scene not in paths:
+            paths[scene] = find_clip(root, dataset, scene)
     return paths
 
 
@@ -157,7 +157,7 @@ def whole_clips(
         try:
             clips.read(scene)
         except ValueError as error:
-            broken[scene] = str(error) if path.is_file() else f"{path}: is missing"
+            broken[scene] = str(error) if path.exists() else f"{path}: is missing"
     if broken and (not skip_broken or len(broken) == len(paths)):
         raise ValueError(_told(broken, len(paths)))
     clips.drop(broken)

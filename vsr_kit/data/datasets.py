@@ -30,8 +30,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsr_kit import __version__
-from vsr_kit.data.clips import ClipFolder, clip_path, load_clips
+from vsr_kit.data.clips import ClipFolder, load_clips
 from vsr_kit.data.rows import check_names, make_rows, read_rows, split_rooms, write_rows
+from vsr_kit.data.scans import clip_path
 from vsr_kit.files import read_json, write_json
 from vsr_kit.locks import held
 from vsr_kit.paths import data_samples

@@ -11,8 +11,8 @@ Splits are by room, never by question. A procedural room belongs to the split wh
 real one to the split that a hash of its name gives; other rooms never change either.
 
 Left out: CSV, whose lists and empty fields cannot be told from text (the error says how to convert it to JSON lines);
-real scenes that show the same home, which the release does not mark; and VSI-100k, which was never released
-(`make_rows(..., phrasing="vsi-100k")` makes questions of its kind).
+real scenes that show the same home, which the release does not mark; and VSI-100k, which was released as annotations
+without films: vsi_100k.py reads it, and `make_rows(..., phrasing="vsi-100k")` makes questions of its kind.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Asking a model about rooms and recording its answers: the work behind `vsr eval`.
 
-`load_questions` makes rows and clips from a number of procedural rooms, a geometry file, or a folder that `vsr build`
-wrote. `ask` takes a few rooms at a time and records every answer in a run folder as it comes, so that a killed
-evaluation continues where it stopped and gives the same answers as an uninterrupted one.
+`load_questions` makes rows and clips from a number of procedural rooms, a geometry file, a folder that `vsr build`
+wrote, or questions from elsewhere (VSI-Bench as the hub has it, VSI-100k, own rows: `data.sources`). `ask` takes a few
+rooms at a time and records every answer in a run folder as it comes, so that a killed evaluation continues where it
+stopped and gives the same answers as an uninterrupted one.
 Left out: asking without a record (predictions.py), scoring (scorers.py), and several models at once.
 """
 
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from vsr_kit import validation
 from vsr_kit.data import SPLITS, assign_splits, balanced, make_rows, read_rows, split_rooms, unfinished, whole_clips
+from vsr_kit.data.sources import Source, check_unpacked, find_source, read_source
 from vsr_kit.evaluation.predictions import answered_rows
 from vsr_kit.files import plain
 from vsr_kit.questions import TRAINED_TYPES, Rules, get_rules
@@ -78,14 +80,20 @@ def load_questions(
     skip_broken: bool = False,
     progress: bool = False,
     rules: Rules | str | None = None,
+    videos: str | Path | None = None,
+    blind: bool = False,
+    keep: Callable[[list[dict]], list[dict]] = list,
 ) -> Questions:
     """Rows and clips of `rooms`.
 
     Args:
-        rooms: a number of procedural rooms, a geometry file, or a folder written by `vsr build --video`.
+        rooms: a number of procedural rooms, a geometry file, a folder written by `vsr build --video`; or questions from
+            elsewhere: VSI-Bench's folder as the hub has it (`test.jsonl` or parquet, films in
+            `{dataset}/{scene_name}.mp4`), one of its files with the films beside it (`test_debiased.parquet`),
+            VSI-100k's annotations, or any file of rows with VSI-Bench's fields (`data.sources`).
         split: `train`, `val` or `test` (a geometry file is split by a hash of the scenes' names), or `all` of a file. A
-            built folder is taken whole.
-        phrasing, types, seed: as make_rows takes them; a built folder keeps its own wording.
+            built folder and questions from elsewhere have no split and are taken whole.
+        phrasing, types, seed: as make_rows takes them; rows that are there already keep their own wording.
         per_type: draw so many questions of each type, spread over rooms; all of them by default.
         per_room: ask at most so many of each type about a room that is filmed.
         num_frames, size_px: of the clips that are filmed; from a folder, num_frames are sampled, and what these do not
@@ -95,6 +103,10 @@ def load_questions(
         rules: what rooms are asked and filmed by, a rule set or its name; by default the study's for procedural
             rooms, so that they are asked what the shipped runs were asked, and the benchmark's for all others. A built
             folder keeps its own.
+        videos: where the films of questions from elsewhere lie, if not beside them: mp4, ScanNet's `.sens`, or
+            extracted frames (`data.scans.find_clip` has the places).
+        blind: read no films of questions from elsewhere, since none will be shown; `clips` is empty then.
+        keep: given the rows before any is drawn or a clip on disk is read, returns those to go on with; it may refuse.
 
     Raises:
         ValueError: rows that break a rule, clips that are missing or broken, named.
@@ -105,8 +117,14 @@ def load_questions(
     whole("num_frames", num_frames)
     whole("size_px", size_px)
     validation.seed(seed)
+    built = Path(str(rooms)) / "questions.jsonl"  # of vsr build, or one's own; with videos= its films lie elsewhere
+    source = find_source(built if videos is not None and built.is_file() else rooms)
+    if source is not None:
+        return _of_source(source, videos, split, types, per_type, num_frames, seed, skip_broken, blind, keep, progress)
+    if videos is not None:
+        raise ValueError(f"videos is {videos}, and {rooms} are rooms, whose films are theirs; leave --videos out")
     if (folder := Path(str(rooms))).is_dir():
-        return _of_folder(folder, types, per_type, num_frames, seed, skip_broken, progress)
+        return _of_folder(folder, types, per_type, num_frames, seed, skip_broken, keep, progress)
     skipped: tuple[str, ...] = ()
     if str(rooms).isdigit():
         picked = split_rooms(int(str(rooms)), split, seed)
@@ -119,23 +137,54 @@ def load_questions(
     filmed = {
         room.name: film(room, num_frames, size_px, clear=get_rules(rules, room.dataset).clear_walk) for room in watched
     }
-    rows = make_rows(picked, phrasing, seed, types=types, clips=filmed, max_per_type=per_room, rules=rules)
+    rows = keep(make_rows(picked, phrasing, seed, types=types, clips=filmed, max_per_type=per_room, rules=rules))
     chosen = rows if per_type is None else balanced(rows, per_type, seed)
     return Questions(chosen, {name: clip.frames_FHW3 for name, clip in filmed.items()}, skipped)
 
 
 def _of_folder(
-    folder: Path, types, per_type, num_frames: int, seed: int, skip_broken: bool, progress: bool
+    folder: Path, types, per_type, num_frames: int, seed: int, skip_broken: bool, keep, progress: bool
 ) -> Questions:
     """The questions of a built folder that the sampled frames of its clips support; arguments as `load_questions`."""
     if unfinished(folder):
         raise ValueError(f"the build in {folder} is not finished: wait for it, or run the same vsr build again")
     rows = read_rows(folder / "questions.jsonl")
-    rows = [row for row in rows if types is None or row["question_type"] in types]
+    rows = keep([row for row in rows if types is None or row["question_type"] in types])
     shown = shown_rows(rows, folder, num_frames)
     chosen = shown if per_type is None else balanced(shown, per_type, seed)
     kept, clips, left_out, notes = whole_clips(chosen, folder, num_frames, skip_broken, progress)
     return Questions(kept, clips, left_out, len(rows) - len(shown), notes)
+
+
+def _of_source(
+    source: Source,
+    videos: str | Path | None,
+    split: str,
+    types,
+    per_type: int | None,
+    num_frames: int,
+    seed: int,
+    skip_broken: bool,
+    blind: bool,
+    keep,
+    progress: bool,
+) -> Questions:
+    """Questions that were made elsewhere, taken whole; arguments as `load_questions`."""
+    read = read_source(source, skip_broken)
+    rows = [row for row in read.rows if types is None or row["question_type"] in types]
+    if not rows:
+        found = ", ".join(sorted({row["question_type"] for row in read.rows}))
+        raise ValueError(f"{source.path}: none of its questions is of these types; it has {found}")
+    rows = keep(rows)
+    shown = rows if videos is not None or blind else shown_rows(rows, source.root, num_frames)
+    chosen = shown if per_type is None else balanced(shown, per_type, seed)
+    notes = [] if split in ("test", "all") else [f"{source.path}: has no split {split!r}, so its rows are taken whole"]
+    if blind:
+        return Questions(chosen, {}, read.left_out, notes=tuple(notes))
+    root = source.root if videos is None else Path(videos)
+    check_unpacked(chosen, root)
+    kept, clips, left_out, more = whole_clips(chosen, root, num_frames, skip_broken, progress)
+    return Questions(kept, clips, (*read.left_out, *left_out), len(rows) - len(shown), (*notes, *more))
 
 
 def _of_split(rooms: list, split: str) -> list:
