@@ -9,6 +9,7 @@ Left out: asking without a record (predictions.py), scoring (scorers.py), and se
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from vsr_kit import validation
 from vsr_kit.data import SPLITS, assign_splits, balanced, make_rows, read_rows, split_rooms, unfinished, whole_clips
+from vsr_kit.data.frame_cache import default_cache
 from vsr_kit.evaluation.predictions import answered_rows
 from vsr_kit.files import plain
 from vsr_kit.questions import TRAINED_TYPES, Rules, get_rules
@@ -29,6 +31,7 @@ from vsr_kit.runs.identity import clips_identity, rows_identity, same_run, weigh
 from vsr_kit.validation import whole
 from vsr_kit.videos import film
 from vsr_kit.videos.filming import shown_rows
+from vsr_kit.videos.frame_limits import SIDE_PX, FrameLimits
 
 ROWS_AT_ONCE = 64
 
@@ -74,6 +77,8 @@ def load_questions(
     per_room: int | None = None,
     num_frames: int = 8,
     size_px: int = 112,
+    max_pixels: int | None = None,
+    fps: float | None = None,
     seed: int = 0,
     skip_broken: bool = False,
     progress: bool = False,
@@ -88,8 +93,12 @@ def load_questions(
         phrasing, types, seed: as make_rows takes them; a built folder keeps its own wording.
         per_type: draw so many questions of each type, spread over rooms; all of them by default.
         per_room: ask at most so many of each type about a room that is filmed.
-        num_frames, size_px: of the clips that are filmed; from a folder, num_frames are sampled, and what these do not
-            show is not asked, where its build recorded what each frame shows.
+        num_frames: of the clips that are filmed; from a folder so many are sampled, and what these do not show is not
+            asked, where its build recorded what each frame shows.
+        size_px: width and height of filmed frames. Frames of a folder keep their aspect; larger ones are shrunk to at
+            most size_px² pixels.
+        max_pixels: of a frame, instead of size_px²; filmed frames are of size_px or of less.
+        fps: frames a second of a folder's clips, num_frames at most.
         skip_broken: leave out rooms of a folder whose clip is missing or broken, with their questions.
         progress: show a bar while filming or reading.
         rules: what rooms are asked and filmed by, a rule set or its name; by default the study's for procedural
@@ -104,9 +113,14 @@ def load_questions(
             whole(name, value, remedy="leave it out for all of them")
     whole("num_frames", num_frames)
     whole("size_px", size_px)
+    limits = frame_limits(num_frames, size_px, max_pixels, fps)
     validation.seed(seed)
     if (folder := Path(str(rooms))).is_dir():
-        return _of_folder(folder, types, per_type, num_frames, seed, skip_broken, progress)
+        return _of_folder(folder, types, per_type, limits, seed, skip_broken, progress)
+    if fps is not None:
+        raise ValueError(f"fps is {fps}, but rooms that are filmed have no rate: leave it out, and give num_frames")
+    if max_pixels is not None:
+        size_px = min(size_px, math.isqrt(max_pixels) // SIDE_PX * SIDE_PX)
     skipped: tuple[str, ...] = ()
     if str(rooms).isdigit():
         picked = split_rooms(int(str(rooms)), split, seed)
@@ -124,17 +138,24 @@ def load_questions(
     return Questions(chosen, {name: clip.frames_FHW3 for name, clip in filmed.items()}, skipped)
 
 
+def frame_limits(num_frames: int, size_px: int, max_pixels: int | None = None, fps: float | None = None) -> FrameLimits:
+    """What is taken of a folder's clips: arguments as `load_questions` takes them."""
+    return FrameLimits(num_frames, max(size_px, SIDE_PX) ** 2 if max_pixels is None else max_pixels, fps)
+
+
 def _of_folder(
-    folder: Path, types, per_type, num_frames: int, seed: int, skip_broken: bool, progress: bool
+    folder: Path, types, per_type, limits: FrameLimits, seed: int, skip_broken: bool, progress: bool
 ) -> Questions:
-    """The questions of a built folder that the sampled frames of its clips support; arguments as `load_questions`."""
+    """The questions of a built folder that what is taken of its clips supports; arguments as `load_questions`."""
     if unfinished(folder):
         raise ValueError(f"the build in {folder} is not finished: wait for it, or run the same vsr build again")
     rows = read_rows(folder / "questions.jsonl")
     rows = [row for row in rows if types is None or row["question_type"] in types]
-    shown = shown_rows(rows, folder, num_frames)
+    shown = shown_rows(rows, folder, **vars(limits))
     chosen = shown if per_type is None else balanced(shown, per_type, seed)
-    kept, clips, left_out, notes = whole_clips(chosen, folder, num_frames, skip_broken, progress)
+    kept, clips, left_out, notes = whole_clips(
+        chosen, folder, skip_broken=skip_broken, progress=progress, cache=default_cache(), **vars(limits)
+    )
     return Questions(kept, clips, left_out, len(rows) - len(shown), notes)
 
 
@@ -221,10 +242,13 @@ def ask(
 
 
 def _ask(generate, loaded, rows, clips, run: RunFolder, done: set[str], how: dict, on_answers) -> None:
-    """Ask what is not done, batch after batch."""
-    for own in _batches(rows):
+    """Ask what is not done, batch after batch; clips of the next batch are read meanwhile, where they can be."""
+    batches, ahead = list(_batches(rows)), getattr(clips, "ahead", None)
+    for own, following in zip(batches, [*batches[1:], []], strict=True):
         scenes = list(dict.fromkeys(row["scene_name"] for row in own))
         if not done.issuperset(scenes):
+            if ahead is not None:
+                ahead(scenes + [row["scene_name"] for row in following if row["scene_name"] not in done])
             answers = generate(loaded, own, clips, **how)
             run.predictions(
                 answer
