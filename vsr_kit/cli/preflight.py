@@ -63,11 +63,13 @@ def preflight(
 
 def _found(rooms: str, split: str, shown: dict, model: str, processor, how: dict):
     """What was found, and lines about the clips."""
+    from vsr_kit.data import read_records
     from vsr_kit.evaluation.evaluate import frame_limits, load_questions
-    from vsr_kit.evaluation.preflight import check_folder, check_questions
+    from vsr_kit.evaluation.preflight import check_questions, check_records
 
-    if (Path(rooms) / "questions.jsonl").is_file():
-        found = check_folder(rooms, frame_limits(*shown.values()), processor, how, progress=True)
+    if (path := Path(rooms) / "questions.jsonl").is_file():
+        records, limits = read_records(path, "a questions.jsonl"), frame_limits(*shown.values())
+        found = check_records(records, rooms, limits, processor=processor, how=how, progress=True)
         whole = [clip for clip in found.clips if not clip.fault]
         shapes = {clip.scene_name: _Shape((clip.frames, clip.height, clip.width, 3)) for clip in whole}
         rows = [{"scene_name": row.scene_name, "dataset": row.dataset} for row in found.rows]

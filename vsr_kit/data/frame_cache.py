@@ -145,9 +145,10 @@ def _key(path: Path, settings: Mapping) -> str:
     import av
     import PIL
 
-    stat = path.stat()
+    files = sorted(path.iterdir()) if path.is_dir() else [path]  # frames may lie in a folder, one file each
+    stats = [(file.name, file.stat()) for file in files]
     made_of = {
-        "video": [str(path.resolve()), stat.st_size, stat.st_mtime_ns],
+        "video": [str(path.resolve()), [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]],
         "settings": dict(settings),
         "libraries": [av.__version__, sorted(av.library_versions.items()), PIL.__version__],
         "format": _FORMAT,

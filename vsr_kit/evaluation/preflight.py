@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vsr_kit.data import ClipFolder, check_row, read_records
+from vsr_kit.data import ClipFolder, check_row
 from vsr_kit.data.clips import clip_paths, read_all
 from vsr_kit.data.frame_cache import default_cache
 from vsr_kit.prompts import VSI_BENCH_MODE, chat_messages, parse_answer, target_completion
@@ -99,23 +99,32 @@ class Preflight:
                 yield {"about": kind} | {k: v for k, v in vars(one).items() if v not in ("", None)}
 
 
-def check_folder(folder: str | Path, limits: FrameLimits, processor, how: Mapping, progress: bool = False) -> Preflight:
-    """Look at every row of a folder that holds questions.jsonl and clips, going on after each fault.
+def check_records(
+    records: Iterable[tuple[str, object]],
+    folder: str | Path,
+    limits: FrameLimits,
+    *,
+    processor,
+    how: Mapping,
+    progress: bool = False,
+) -> Preflight:
+    """Look at every record and the clips that they ask about, going on after each fault.
 
     Args:
-        folder: as `vsr build --video` writes it.
+        records: (place, record), as `data.read_records` gives them.
+        folder: holds the clips, and what `vsr build --video` recorded of what they show.
         limits: of frames and pixels.
         processor: the model's.
         how: `mode`, `prompt_set` and `numeric`, as `check_row_of` takes them.
         progress: show a bar while clips are read.
 
     Raises:
-        ValueError: there is no such file, it cannot be read at all, or two data sets share the name of a scene.
+        ValueError: two data sets share the name of a scene, or what was recorded of the clips is another folder's.
     """
     folder = Path(folder)
     found: dict[str, RowFinding] = {}
     rows: dict[str, dict] = {}
-    for place, record in read_records(folder / "questions.jsonl", "a questions.jsonl"):
+    for place, record in records:
         try:
             rows[place] = check_row(record, place)
         except ValueError as error:
@@ -170,7 +179,7 @@ def clip_findings(
 
 
 def check_questions(rows: Sequence[dict], clips: Mapping | None, processor, how: Mapping) -> Preflight:
-    """Look at rows and clips that were read already, as a run will use them; arguments as `check_folder`.
+    """Look at rows and clips that were read already, as a run will use them; arguments as `check_records`.
 
     Without clips the rows are asked without video.
     """
