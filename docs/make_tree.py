@@ -25,6 +25,7 @@ videos/                     clips
   for_people                the same walk drawn larger for readers; no model sees it
   light                     the lamp, shadows and corners in it
   files                     mp4 written and read
+  frame_limits              how many frames and pixels of a clip are shown, and the tokens they cost
 questions/                  vsi-bench's ten question types
   types                     names, wordings, the two sets of rules
   geometric                 questions and true answers of eight types, from geometry
@@ -48,6 +49,7 @@ data/                       rows and folders
   checking                  the check that every row passes
   clips                     clips on disk, found by their rows
   scans                     ScanNet's .sens files and folders of frames, read as clips
+  frame_cache               decoded frames kept on disk
   pictures                  a picture as a clip of two frames
   picture_rows              Vision-R1's, Video-R1's and MathVista's rows, read
   own_questions             a question typed by hand becomes a row
@@ -100,6 +102,9 @@ evaluation/                 scores
   draws                     many answers to one question, which can be stopped
   readings                  what two readers read in them
   taught                    what a model card says was taught, and what of a question is new
+  shown_clips               what clips cost in tokens, and what of them is new to a model
+  presets                   a published protocol as one word
+  preflight                 every row and clip looked at before a model is loaded
   scorers                   VSI-Bench's score, by three readings of an answer
   small_samples             intervals of a few plain numbers
   intervals                 95 % intervals over rooms and seeds
@@ -244,9 +249,12 @@ pages/                      html without a network
 cli/                        the command vsr
   course                    run, course, lab, test
   data                      build, score
-  models                    pretrain, eval, train, report
+  models                    eval, train, report
   fetch                     fetch
   held_out                  what `vsr train` leaves out
+  pretraining               pretrain
+  preflight                 preflight
+  clips                     what is said of clips before a model is loaded
   training                  the work of `vsr train`
   asking                    ask
   bridging                  bridge

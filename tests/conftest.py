@@ -9,6 +9,7 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("ACCELERATE_USE_CPU", "true")
+os.environ["VSR_CACHE"] = "off"  # nothing in the user's own folder; tests of the cache name one
 
 import pytest
 from hypothesis import settings

@@ -17,10 +17,10 @@ validation
 files
 locks
 rooms: geometry generator arranging furnished files
-videos: files rendering filming light for_people
+videos: files frame_limits rendering filming light for_people
 questions: types held_out geometric own_types multi_step wordings
 prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
-data: checking scans clips pictures rows picture_rows own_questions vsi_100k sources benchmark archives \\
+data: checking scans frame_cache clips pictures rows picture_rows own_questions vsi_100k sources benchmark archives \\
  fetching datasets
 rewards: terms cheats trl_functions hard detectors
 models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
@@ -29,12 +29,12 @@ sharing: meter packing reference attention prefill rollouts scoring compare
 generation
 losses
 kl
-evaluation: scorers small_samples intervals run_scores baselines passk readings taught draws predictions evaluate \\
- token_texts token_measures
+evaluation: scorers small_samples intervals run_scores baselines passk readings taught shown_clips presets \\
+ draws predictions evaluate preflight token_texts token_measures
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
-training: collapse profiles machine spending joints video_mixin callbacks token_records grpo_trainer references stages joint_trainer \\
- supervised_trainers starting methods resuming run background phases
+training: collapse profiles machine spending joints video_mixin callbacks token_records grpo_trainer references \\
+ stages joint_trainer supervised_trainers starting methods resuming run background phases
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions kl_elsewhere ptst vision_r1
 inspection: outcomes columns table tokens sources
@@ -47,8 +47,8 @@ miniature: folder sight lessons copying recipe batches stages training text_less
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
  training_runs travel real_rooms runner judge citations summary acceptance cold_start_acceptance study thinking
 pages: html filling rooms packing browser report gallery verdicts landing site
-cli: terminal resume course data fetch held_out training bridging recipes models stopping asking study __init__ \\
- __main__
+cli: terminal resume course data clips fetch held_out training bridging recipes models pretraining preflight \\
+ stopping asking study __init__ __main__
 """
 
 

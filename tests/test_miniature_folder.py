@@ -15,7 +15,7 @@ import torch
 
 from tests.test_builds import tree
 from tests.test_miniature import ROOMS, Killed, killed_in, small_recipe
-from vsr_kit.cli import models
+from vsr_kit.cli import pretraining
 from vsr_kit.locks import held
 from vsr_kit.miniature import folder, pretrain, stages, training
 from vsr_kit.miniature.sight import ClipStore
@@ -255,7 +255,7 @@ def test_a_checkpoint_half_in_place_is_none(tmp_path, monkeypatch):
 def test_a_stopped_pretraining_says_how_to_go_on(tmp_path, monkeypatch, capsys, signum, status):
     monkeypatch.setattr("vsr_kit.miniature.pretrain", lambda *_: os.kill(os.getpid(), signum))
     with pytest.raises(SystemExit) as caught:
-        models.pretrain(tmp_path / "mini", share=0.001)
+        pretraining.pretrain(tmp_path / "mini", share=0.001)
     assert caught.value.code == status
     assert capsys.readouterr().err == "stopped; go on with the same command\n"
 

@@ -45,9 +45,9 @@ def test_an_error_goes_on_and_is_counted_and_parts_do_not_nest():
     spent = Spending("cpu")
     with pytest.raises(KeyError), spent.on("broken"):
         raise KeyError
-    with spent.on("outer"), pytest.raises(ValueError, match="the part 'outer' is open: end it before 'inner' begins"):
-        with spent.on("inner"):
-            pass
+    told = "the part 'outer' is open: end it before 'inner' begins"
+    with spent.on("outer"), pytest.raises(ValueError, match=told), spent.on("inner"):
+        pass
     assert [row["part"] for row in spent.rows()] == ["broken", "outer"]
 
 

@@ -12,6 +12,8 @@ holds for a checkout's own `notebooks/`.
 A notebook's parameters cell says `SMOKE = vsr.smoke()` and chooses its numbers by it: the full budget, or the small
 one with which the tests run the whole course. The switch is an environment variable, which every kernel inherits.
 
+`$VSR_CACHE` names the folder of decoded frames (data/frame_cache.py).
+
 Left out: downloading (what is not shipped is named by a path or hub id where it is used), merging a new version into an
 edited copy, and budgets between full and smoke.
 """
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -156,3 +159,28 @@ def _copy(source: Path, target: Path) -> None:
     beside = target.with_suffix(".part")
     shutil.copyfile(source, beside)
     os.replace(beside, target)
+
+
+CACHE_VARIABLE, CACHE_GB_VARIABLE = "VSR_CACHE", "VSR_CACHE_GB"
+CACHE_GB = 10.0
+
+
+def cache_folder() -> Path | None:
+    """Where decoded frames are kept: $VSR_CACHE, else vsr-kit in the user's cache folder; None where it is `off`."""
+    value = os.environ.get(CACHE_VARIABLE, "").strip()
+    if value.lower() in ("off", "none", "no", "0"):
+        return None
+    own = os.environ.get("XDG_CACHE_HOME", "").strip()
+    return Path(value) if value else (Path(own) if own else Path.home() / ".cache") / "vsr-kit"
+
+
+def cache_bytes() -> int:
+    """How many bytes of them: $VSR_CACHE_GB, else 10 GB. ValueError for what is no number of at least 0."""
+    value = os.environ.get(CACHE_GB_VARIABLE, "").strip()
+    try:
+        gigabytes = float(value) if value else CACHE_GB
+    except ValueError:
+        gigabytes = -1.0
+    if not 0 <= gigabytes < math.inf:
+        raise ValueError(f"{CACHE_GB_VARIABLE} is {value!r}: give a number of gigabytes of at least 0, or unset it")
+    return int(gigabytes * 1e9)

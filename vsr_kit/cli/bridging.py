@@ -113,7 +113,7 @@ def material_of(rooms: str, split: str, phrasing: str, per_room: int, frames: in
             "geometry file, or a folder of vsr build --video"
         )
     if Path(rooms).is_dir():
-        return _built(Path(rooms), per_room, frames, seed)
+        return _built(Path(rooms), per_room, (frames, size), seed)
     if rooms.isdigit():
         picked = split_rooms(int(rooms), split, seed)
     else:
@@ -131,15 +131,17 @@ def material_of(rooms: str, split: str, phrasing: str, per_room: int, frames: in
     }
 
 
-def _built(folder: Path, per_room: int, frames: int, seed: int) -> dict:
+def _built(folder: Path, per_room: int, shown: tuple[int, int], seed: int) -> dict:
     """The same of a folder that `vsr build --video` wrote; its own wording, at most `per_room` of a type and room."""
+    from vsr_kit.data import clip_path
     from vsr_kit.evaluation import load_questions
+    from vsr_kit.evaluation.evaluate import frame_limits
     from vsr_kit.questions import TRAINED_TYPES
     from vsr_kit.rooms import load_rooms
     from vsr_kit.videos.filming import VISIBILITY, read_visibility
     from vsr_kit.videos.rendering import LEAST_PIXELS
 
-    asked = load_questions(folder, types=TRAINED_TYPES, num_frames=frames, seed=seed)
+    asked = load_questions(folder, types=TRAINED_TYPES, num_frames=shown[0], size_px=shown[1], seed=seed)
     for line in asked.told():
         typer.echo(line, err=True)
     counts: dict[tuple, int] = {}
@@ -150,8 +152,9 @@ def _built(folder: Path, per_room: int, frames: int, seed: int) -> dict:
         rows += [row] * (counts[key] <= per_room)
     seen: dict[str, tuple[int, ...]] = {}
     if (folder / VISIBILITY).is_file():
-        for (_, scene), record in read_visibility(folder / VISIBILITY).items():
-            most_B = record.sampled(frames).pixels_BF.max(axis=1)
+        limits = frame_limits(*shown)
+        for (dataset, scene), record in read_visibility(folder / VISIBILITY).items():
+            most_B = record.limited(clip_path(folder, dataset, scene), limits).pixels_BF.max(axis=1)
             seen[scene] = tuple(i for i, pixels in enumerate(most_B) if pixels >= LEAST_PIXELS)
     rooms = {room.name: room for room in load_rooms(folder / "rooms.json")}
     return {"rows": rows, "clips": asked.clips, "rooms": rooms, "seen": seen}

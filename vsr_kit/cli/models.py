@@ -1,9 +1,9 @@
-"""Commands on models and runs: pretrain, eval, train and report.
+"""Commands on models and runs: eval, train and report.
 
 `vsr eval` asks a model and scores its answers: it gathers rows and clips, loads the model, asks into a run folder and
 prints a table. `vsr train` trains an adapter (GRPO by default) into a run folder. A kill spoils neither folder;
 `--resume FOLDER` continues with the settings that the folder recorded. `vsr report` makes a page of one folder or
-compares several. `vsr pretrain` makes the miniature itself.
+compares several.
 Left out: sweeps (`vsr_kit.study`), profile settings without a flag (a notebook or script sets those), and intervals,
 which `vsr_kit.evaluation` computes from the predictions that a run keeps.
 """
@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from vsr_kit import validation
+from vsr_kit.cli.clips import Fps, Pixels, look
 from vsr_kit.cli.data import Harness, Phrasing, Rooms, Types, Videos
 from vsr_kit.cli.held_out import Benchmark, TrainOnTestSet
 from vsr_kit.cli.resume import is_over, needed, refuse_changes, settings_of, typed
@@ -33,6 +34,15 @@ class Mode(StrEnum):
     vanilla = "vanilla"
     think = "think"
     observe = "observe"
+
+
+class EvalMode(StrEnum):
+    """The same, and the benchmark's own two prompts."""
+
+    vanilla = "vanilla"
+    think = "think"
+    observe = "observe"
+    vsi_bench = "vsi-bench"
 
 
 class ClipChoice(StrEnum):
@@ -82,7 +92,7 @@ def eval_(
     context: typer.Context,
     model: Model = "mini",
     adapter: Annotated[str | None, typer.Option(help="A trained adapter, or the run folder it is in.")] = None,
-    mode: Annotated[Mode, typer.Option(help="How the model is asked.")] = Mode.vanilla,
+    mode: Annotated[EvalMode, typer.Option(help="How the model is asked.")] = EvalMode.vanilla,
     rooms: Rooms = "20",
     videos: Videos = None,
     split: Annotated[
@@ -98,6 +108,11 @@ def eval_(
     harness: Annotated[Harness, typer.Option(help="The scorer of the printed table.")] = Harness.lenient,
     frames: Annotated[int, typer.Option(help="Frames of a clip.")] = 8,
     size: Annotated[int, typer.Option(help="Width and height of filmed frames in pixels.")] = 112,
+    pixels: Pixels = None,
+    fps: Fps = None,
+    preset: Annotated[
+        str | None, typer.Option(help="vsi-bench sets the benchmark's own protocol, and says so.")
+    ] = None,
     skip_broken_clips: SkipBroken = False,
     types: Types = None,
     seed: Seed = 0,
@@ -105,6 +120,7 @@ def eval_(
     resume: Resume = None,
 ) -> None:
     """Ask a model about held-out rooms, score it, and leave predictions.jsonl in a run folder."""
+    from vsr_kit.evaluation.presets import with_preset
 
     settings = {
         "model": model,
@@ -122,42 +138,17 @@ def eval_(
         "samples": samples,
         "frames": frames,
         "size": size,
+        "pixels": pixels,
+        "fps": fps,
+        "preset": preset,
         "skip_broken_clips": skip_broken_clips,
         "types": types or [],
+        "harness": harness.value,
     }
-    evaluate(settings, harness.value, seed, name, resume, typed(context))
-
-
-def pretrain(
-    out: Annotated[Path, typer.Option(help="Checkpoint folder to write, in the ordinary Hugging Face format.")],
-    work: Annotated[
-        Path | None, typer.Option(help="Films, logs and resume states, about 5 GB; OUT-work by default.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of weights and draws.")] = 0,
-    share: Annotated[float, typer.Option(help="Share of the recipe's rooms and steps: 0.01 tries the pipeline.")] = 1.0,
-    fuse: Annotated[bool, typer.Option(help="Compile small operations; needs a C++ compiler.")] = True,
-) -> None:
-    """Make the miniature from our rooms alone, or go on where a killed run stood.
-
-    Hours at the whole recipe. For several processes: torchrun --nproc_per_node N -m vsr_kit.miniature OUT.
-    """
-    from dataclasses import replace
-
-    from vsr_kit.miniature import Recipe, Stage
-    from vsr_kit.miniature import pretrain as make
-    from vsr_kit.runs.interrupts import say_on_full_disk, say_on_stop
-
-    if seed < 0:
-        raise ValueError(f"--seed is {seed}, must be 0 or more")
-    if not 0 < share <= 1:
-        raise ValueError(f"share must be above 0 and at most 1, got {share}")
-    whole = Recipe(seed=seed)
-    stages = {name: value for name, value in vars(whole).items() if isinstance(value, Stage)}
-    fewer = {name: replace(stage, steps=max(2, round(stage.steps * share))) for name, stage in stages.items()}
-    recipe = replace(whole, num_rooms=max(64, round(whole.num_rooms * share)), **fewer)
-    with say_on_stop("go on with the same command") as stop, say_on_full_disk(work or f"{out}-work", stop):
-        made = make(out, recipe, work, fuse)
-    typer.echo(f"look at {made}")
+    if preset is not None and resume is None:
+        settings, told = with_preset(preset, settings, typed(context))
+        typer.echo(told, err=True)
+    evaluate(settings, settings.pop("harness"), seed, name, resume, typed(context))
 
 
 def train(
@@ -187,6 +178,9 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Instead of the profile's.")] = None,
     num_generations: Annotated[int | None, typer.Option(help="Rollouts of a question; else the profile's.")] = None,
     questions_per_clip: Annotated[int | None, typer.Option(help="Questions of a clip that meet in a step.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Frames of a clip, instead of the profile's.")] = None,
+    pixels: Pixels = None,
+    fps: Fps = None,
     numeric: Annotated[str | None, typer.Option(help="How numbers are rewarded: paper, mra, …")] = None,
     record_tokens: Annotated[int, typer.Option(help="Record a group's tokens every so many steps; 0 never.")] = 0,
     skip_broken_clips: SkipBroken = False,
@@ -214,23 +208,12 @@ def train(
     if chains or rows:
         raise ValueError(f"--{'chains' if chains else 'rows'} belongs to --recipe: name one, such as vision-r1")
     changes = {"model": model, "steps": steps, "beta": beta, "learning_rate": learning_rate, "numeric": numeric}
-    changes |= {"num_generations": num_generations, "questions_per_clip": questions_per_clip}
-    settings = {
-        "mode": mode.value,
-        "method": method,
-        "extra_rewards": extra_reward or [],
-        "detectors": detector or [],
-        "rooms": rooms,
-        "videos": videos,
-        "benchmark": benchmark or [],
-        "train_on_test_set": train_on_test_set,
-        "phrasing": phrasing.value,
-        "per_room": per_room,
-        "seconds": seconds or None,
-        "record_tokens": record_tokens,
-        "skip_broken_clips": skip_broken_clips,
-        "types": types or [],
-    }
+    changes |= {"num_generations": num_generations, "questions_per_clip": questions_per_clip, "num_frames": frames}
+    same = ("method", "rooms", "videos", "train_on_test_set", "per_room", "record_tokens", "pixels", "fps")
+    same += ("skip_broken_clips",)
+    settings = {each: context.params[each] for each in same} | {"mode": mode.value, "phrasing": phrasing.value}
+    settings |= {"extra_rewards": extra_reward or [], "detectors": detector or [], "types": types or []}
+    settings |= {"seconds": seconds or None, "benchmark": benchmark or []}
     changes = {key: value for key, value in changes.items() if value is not None}
     start(profile, changes, settings, seed, name, resume, typed(context))
 
@@ -275,6 +258,8 @@ def evaluate(
             per_type=settings["per_type"] or None,
             num_frames=settings["frames"],
             size_px=settings["size"],
+            max_pixels=settings.get("pixels"),
+            fps=settings.get("fps"),
             seed=seed,
             skip_broken=settings.get("skip_broken_clips", False),
             videos=settings.get("videos"),
@@ -292,6 +277,9 @@ def evaluate(
                 return
         clips = {"own": lambda: asked.clips, "wrong": lambda: mismatched_clips(asked.clips, seed), "none": lambda: None}
         shown = clips[settings["clip"]]()
+        seen = asked.clips if settings["clip"] != "none" else None
+        trained_in = adapter_run(settings["adapter"])
+        look(settings["model"], asked.rows, seen, {"mode": settings["mode"]}, where=settings["rooms"], run=trained_in)
         with say_on_full_disk(run.path if run else runs_root(), stop):
             loaded, checkpoint = load(settings)
             if run is None:
@@ -339,6 +327,12 @@ def load(settings: dict):
     return loaded, checkpoint_of(settings["model"])
 
 
+def adapter_run(adapter: str | None) -> RunFolder | None:
+    """The run folder that an adapter is, or lies in; None for any other."""
+    places = [] if not adapter else [Path(adapter), Path(adapter).parent]
+    return next((RunFolder.open(place) for place in places if (place / "config.json").is_file()), None)
+
+
 def adapter_folder(adapter: str | None) -> Path | str | None:
     """The adapter itself, or the one in a run folder of that name; what is odd about the run is told.
 
@@ -347,8 +341,7 @@ def adapter_folder(adapter: str | None) -> Path | str | None:
     """
     if not adapter:
         return adapter
-    path = Path(adapter)
-    run = next((RunFolder.open(p) for p in (path, path.parent) if (p / "config.json").is_file()), None)
+    path, run = Path(adapter), adapter_run(adapter)
     if run is None or (path != run.path and path.name != "adapter"):
         return adapter
     if not run.adapter.is_dir():

@@ -16,6 +16,7 @@ from pathlib import Path
 import typer
 
 from vsr_kit import validation
+from vsr_kit.cli.clips import look
 from vsr_kit.cli.held_out import without_test_scenes
 from vsr_kit.cli.resume import BROKEN_STATUS, is_over, needed, profile_of, refuse_changes, settings_of
 from vsr_kit.paths import checkpoint_of
@@ -51,6 +52,8 @@ def train(
             per_room=settings["per_room"],
             num_frames=chosen.num_frames,
             size_px=chosen.size_px,
+            max_pixels=settings.get("pixels"),
+            fps=settings.get("fps"),
             seed=seed,
             skip_broken=settings.get("skip_broken_clips", False),
             videos=settings.get("videos"),
@@ -59,6 +62,7 @@ def train(
         )
         for line in asked.told() if _main_process() else ():
             typer.echo(line, err=True)
+        _look(chosen, method, asked, settings)
         how = {"seconds": settings["seconds"], "resume": resume is not None}
         if every := settings.get("record_tokens", 0):
             from vsr_kit.training.token_records import TokenSample
@@ -87,6 +91,12 @@ def train(
                 _close(run, trained)
 
 
+def _look(chosen, method, asked, settings: dict) -> None:
+    """Say what the clips cost, and refuse rows that cannot be trained on; no weights are loaded for it."""
+    how = {"mode": method.mode, "prompt_set": "train", "numeric": chosen.numeric}
+    look(chosen.model, asked.rows, asked.clips, how, where=settings["rooms"], say=_main_process())
+
+
 def _work(profile: str, changes: dict, settings: dict, seed: int, name: str, resume: Path | None, given: Mapping):
     """(profile, method, settings, seed, run folder to resume or None); None where there is nothing left to do."""
     run = None
@@ -100,6 +110,7 @@ def _work(profile: str, changes: dict, settings: dict, seed: int, name: str, res
         chosen = profile_of(run, settings)
         singular = {"extra_reward": settings.get("extra_rewards", []), "detector": settings.get("detectors", [])}
         own = {"seed": seed, "name": run.name, "profile": chosen.name, "seconds": settings["seconds"] or 0}
+        own["frames"] = chosen.num_frames
         refuse_changes(run, "train", given, {**asdict(chosen), **settings, **singular, **own})
         if is_over(run):
             return None

@@ -10,6 +10,7 @@ Left out: asking without a record (predictions.py), scoring (scorers.py), and se
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from tqdm import tqdm
 
 from vsr_kit import validation
 from vsr_kit.data import SPLITS, assign_splits, balanced, make_rows, read_rows, split_rooms, unfinished, whole_clips
+from vsr_kit.data.frame_cache import default_cache
 from vsr_kit.data.sources import Source, check_unpacked, find_source, read_source
 from vsr_kit.evaluation.predictions import answered_rows
 from vsr_kit.files import plain
@@ -31,6 +33,7 @@ from vsr_kit.runs.identity import clips_identity, rows_identity, same_run, weigh
 from vsr_kit.validation import whole
 from vsr_kit.videos import film
 from vsr_kit.videos.filming import shown_rows
+from vsr_kit.videos.frame_limits import SIDE_PX, FrameLimits
 
 ROWS_AT_ONCE = 64
 
@@ -76,6 +79,8 @@ def load_questions(
     per_room: int | None = None,
     num_frames: int = 8,
     size_px: int = 112,
+    max_pixels: int | None = None,
+    fps: float | None = None,
     seed: int = 0,
     skip_broken: bool = False,
     progress: bool = False,
@@ -96,8 +101,12 @@ def load_questions(
         phrasing, types, seed: as make_rows takes them; rows that are there already keep their own wording.
         per_type: draw so many questions of each type, spread over rooms; all of them by default.
         per_room: ask at most so many of each type about a room that is filmed.
-        num_frames, size_px: of the clips that are filmed; from a folder, num_frames are sampled, and what these do not
-            show is not asked, where its build recorded what each frame shows.
+        num_frames: of the clips that are filmed; from a folder so many are sampled, and what these do not show is not
+            asked, where its build recorded what each frame shows.
+        size_px: width and height of filmed frames. Frames of a folder keep their aspect; larger ones are shrunk to at
+            most size_px² pixels.
+        max_pixels: of a frame, instead of size_px²; filmed frames are of size_px or of less.
+        fps: frames a second of a folder's clips, num_frames at most.
         skip_broken: leave out rooms of a folder whose clip is missing or broken, with their questions.
         progress: show a bar while filming or reading.
         rules: what rooms are asked and filmed by, a rule set or its name; by default the study's for procedural
@@ -116,15 +125,20 @@ def load_questions(
             whole(name, value, remedy="leave it out for all of them")
     whole("num_frames", num_frames)
     whole("size_px", size_px)
+    limits = frame_limits(num_frames, size_px, max_pixels, fps)
     validation.seed(seed)
     built = Path(str(rooms)) / "questions.jsonl"  # of vsr build, or one's own; with videos= its films lie elsewhere
     source = find_source(built if videos is not None and built.is_file() else rooms)
     if source is not None:
-        return _of_source(source, videos, split, types, per_type, num_frames, seed, skip_broken, blind, keep, progress)
+        return _of_source(source, videos, split, types, per_type, limits, seed, skip_broken, blind, keep, progress)
     if videos is not None:
         raise ValueError(f"videos is {videos}, and {rooms} are rooms, whose films are theirs; leave --videos out")
     if (folder := Path(str(rooms))).is_dir():
-        return _of_folder(folder, types, per_type, num_frames, seed, skip_broken, keep, progress)
+        return _of_folder(folder, types, per_type, limits, seed, skip_broken, keep, progress)
+    if fps is not None:
+        raise ValueError(f"fps is {fps}, but rooms that are filmed have no rate: leave it out, and give num_frames")
+    if max_pixels is not None:
+        size_px = min(size_px, math.isqrt(max_pixels) // SIDE_PX * SIDE_PX)
     skipped: tuple[str, ...] = ()
     if str(rooms).isdigit():
         picked = split_rooms(int(str(rooms)), split, seed)
@@ -142,17 +156,24 @@ def load_questions(
     return Questions(chosen, {name: clip.frames_FHW3 for name, clip in filmed.items()}, skipped)
 
 
+def frame_limits(num_frames: int, size_px: int, max_pixels: int | None = None, fps: float | None = None) -> FrameLimits:
+    """What is taken of a folder's clips: arguments as `load_questions` takes them."""
+    return FrameLimits(num_frames, max(size_px, SIDE_PX) ** 2 if max_pixels is None else max_pixels, fps)
+
+
 def _of_folder(
-    folder: Path, types, per_type, num_frames: int, seed: int, skip_broken: bool, keep, progress: bool
+    folder: Path, types, per_type, limits: FrameLimits, seed: int, skip_broken: bool, keep, progress: bool
 ) -> Questions:
-    """The questions of a built folder that the sampled frames of its clips support; arguments as `load_questions`."""
+    """The questions of a built folder that what is taken of its clips supports; arguments as `load_questions`."""
     if unfinished(folder):
         raise ValueError(f"the build in {folder} is not finished: wait for it, or run the same vsr build again")
     rows = read_rows(folder / "questions.jsonl")
     rows = keep([row for row in rows if types is None or row["question_type"] in types])
-    shown = shown_rows(rows, folder, num_frames)
+    shown = shown_rows(rows, folder, **vars(limits))
     chosen = shown if per_type is None else balanced(shown, per_type, seed)
-    kept, clips, left_out, notes = whole_clips(chosen, folder, num_frames, skip_broken, progress)
+    kept, clips, left_out, notes = whole_clips(
+        chosen, folder, skip_broken=skip_broken, progress=progress, cache=default_cache(), **vars(limits)
+    )
     return Questions(kept, clips, left_out, len(rows) - len(shown), notes)
 
 
@@ -162,7 +183,7 @@ def _of_source(
     split: str,
     types,
     per_type: int | None,
-    num_frames: int,
+    limits: FrameLimits,
     seed: int,
     skip_broken: bool,
     blind: bool,
@@ -176,14 +197,16 @@ def _of_source(
         found = ", ".join(sorted({row["question_type"] for row in read.rows}))
         raise ValueError(f"{source.path}: none of its questions is of these types; it has {found}")
     rows = keep(rows)
-    shown = rows if videos is not None or blind else shown_rows(rows, source.root, num_frames)
+    shown = rows if videos is not None or blind else shown_rows(rows, source.root, **vars(limits))
     chosen = shown if per_type is None else balanced(shown, per_type, seed)
     notes = [] if split in ("test", "all") else [f"{source.path}: has no split {split!r}, so its rows are taken whole"]
     if blind:
         return Questions(chosen, {}, read.left_out, notes=tuple(notes))
     root = source.root if videos is None else Path(videos)
     check_unpacked(chosen, root)
-    kept, clips, left_out, more = whole_clips(chosen, root, num_frames, skip_broken, progress)
+    kept, clips, left_out, more = whole_clips(
+        chosen, root, skip_broken=skip_broken, progress=progress, cache=default_cache(), **vars(limits)
+    )
     return Questions(kept, clips, (*read.left_out, *left_out), len(rows) - len(shown), (*notes, *more))
 
 
@@ -270,10 +293,13 @@ def ask(
 
 
 def _ask(generate, loaded, rows, clips, run: RunFolder, done: set[str], how: dict, on_answers) -> None:
-    """Ask what is not done, batch after batch."""
-    for own in _batches(rows):
+    """Ask what is not done, batch after batch; clips of the next batch are read meanwhile, where they can be."""
+    batches, ahead = list(_batches(rows)), getattr(clips, "ahead", None)
+    for own, following in zip(batches, [*batches[1:], []], strict=True):
         scenes = list(dict.fromkeys(row["scene_name"] for row in own))
         if not done.issuperset(scenes):
+            if ahead is not None:
+                ahead(scenes + [row["scene_name"] for row in following if row["scene_name"] not in done])
             answers = generate(loaded, own, clips, **how)
             run.predictions(
                 answer

@@ -7,9 +7,11 @@ clear. Procedural furniture is lower than the camera, so there the first walk is
 A build checks its questions against all frames of its clips, but a model may later get fewer of them. The build
 therefore records in visibility.jsonl, one line per clip, how many pixels of every box each frame shows. `shown_rows`
 uses it to leave out questions that the sampled frames do not support: something named but not visible, a count with an
-instance missing, another order of appearance. A folder without the record, such as the benchmark's own, is used whole.
+instance missing, another order of appearance. Where frames are shrunk, what they show of a box shrinks with them. A
+folder without the record, such as the benchmark's own, is used whole.
 
-Left out: walks that turn aside, cameras at another height, and clips that were resized after they were recorded.
+Left out: walks that turn aside, cameras at another height, clips that were resized after they were recorded, and what a
+model's own processor does to their size.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import numpy as np
 
 from vsr_kit.rooms import Room
 from vsr_kit.videos.files import sample_frame_indices
+from vsr_kit.videos.frame_limits import FrameLimits, shrunk_size
 from vsr_kit.videos.rendering import LEAST_PIXELS, CameraPath, Clip, camera_walk, render
 
 WALKS = 24  # tried at most
@@ -112,6 +115,20 @@ class Visibility:
         picked = sample_frame_indices(self.num_frames, num_frames)
         return Visibility(self.dataset, self.scene_name, self.categories, self.pixels_BF[:, picked])
 
+    def shrunk(self, share: float) -> Visibility:
+        """The same of frames that were shrunk to this share of their pixels; 1 leaves them as they are."""
+        if share == 1:
+            return self
+        return Visibility(self.dataset, self.scene_name, self.categories, self.pixels_BF * share)
+
+    def limited(self, clip: str | Path, limits: FrameLimits) -> Visibility:
+        """The same of what is taken of the clip's file under limits of frames and pixels."""
+        sampled = self.sampled(limits.frames_of(clip))
+        if limits.max_pixels is None or (size := _size_of(Path(clip))) is None:
+            return sampled
+        height, width = shrunk_size(*size, limits.max_pixels)
+        return sampled.shrunk(min(1.0, height * width / (size[0] * size[1])))
+
     def shows(self, row: Mapping) -> bool:
         """Whether the frames show what a row of this scene asks about, and its answer holds in them.
 
@@ -189,33 +206,52 @@ def read_visibility(path: str | Path) -> dict[tuple[str, str], Visibility]:
     return found
 
 
-def shown_rows(rows: Iterable[dict], folder: str | Path, num_frames: int | None) -> list[dict]:
+def shown_rows(
+    rows: Iterable[dict],
+    folder: str | Path,
+    num_frames: int | None,
+    *,
+    max_pixels: int | None = None,
+    fps: float | None = None,
+) -> list[dict]:
     """The rows of a built folder that hold for `num_frames` sampled frames; all, where the build recorded nothing.
 
     Args:
         rows: of the folder's questions.jsonl.
         folder: holds the record and the clips.
         num_frames: how many frames are sampled; None takes all of a clip.
+        max_pixels, fps: as `frame_limits.FrameLimits` takes them.
 
     Raises:
         ValueError: for a record that cannot be read, or a clip of another length than it was when it was recorded.
     """
-    rows, path = list(rows), Path(folder) / VISIBILITY
+    rows, path, limits = list(rows), Path(folder) / VISIBILITY, FrameLimits(num_frames, max_pixels, fps)
     if not path.is_file():
         return rows
     records = read_visibility(path)
     sampled = {}
     for dataset, scene in dict.fromkeys((row["dataset"], row["scene_name"]) for row in rows):
         if (dataset, scene) in records:
-            record = records[dataset, scene]
-            _check_length(Path(folder) / dataset / f"{scene}.mp4", record.num_frames, path)
-            sampled[dataset, scene] = record.sampled(num_frames)
+            record, clip = records[dataset, scene], Path(folder) / dataset / f"{scene}.mp4"
+            _check_length(clip, record.num_frames, path)
+            sampled[dataset, scene] = record.limited(clip, limits)
     kept = []
     for row in rows:
         record = sampled.get((row["dataset"], row["scene_name"]))
         if record is None or record.shows(row):
             kept.append(row)
     return kept
+
+
+def _size_of(clip: Path) -> tuple[int, int] | None:
+    """Height and width as the clip's header has them; None for one that cannot be opened: reading it says why."""
+    import av
+
+    try:
+        with av.open(str(clip)) as container:
+            return container.streams.video[0].height, container.streams.video[0].width
+    except (OSError, IndexError, av.error.FFmpegError):
+        return None
 
 
 def _check_length(clip: Path, recorded: int, record: Path) -> None:
