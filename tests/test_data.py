@@ -407,7 +407,7 @@ def test_a_clip_is_read_once_as_long_as_memory_lasts(own_files, monkeypatch):
         reads.append(path.stem)
         return Video(frames, {})
 
-    monkeypatch.setattr(data.clips, "read_video", read)
+    monkeypatch.setattr(data.clips, "read_clip", read)
     clips = load_clips(rows, root, memory_mb=1)
     assert reads == []
     for name in ("kitchen", "attic", "kitchen", "hall", "kitchen", "attic"):

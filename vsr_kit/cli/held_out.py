@@ -11,8 +11,6 @@ from typing import Annotated
 
 import typer
 
-from vsr_kit.data.benchmark import benchmark_scenes, training_rows
-
 Benchmark = Annotated[
     list[str] | None, typer.Option(help="VSI-Bench's questions or geometry: their scenes are left out; may repeat.")
 ]
@@ -29,6 +27,8 @@ def without_test_scenes(rows: Sequence[dict], settings: Mapping, tell: bool = Tr
     Raises:
         ValueError: the rows are the benchmark's test set, nothing is left of them, or a file of --benchmark is wrong.
     """
+    from vsr_kit.data.benchmark import benchmark_scenes, training_rows
+
     scenes = benchmark_scenes(settings.get("benchmark") or ())
     kept, told = training_rows(rows, scenes, bool(settings.get("train_on_test_set")))
     for line in told if tell else ():

@@ -198,22 +198,21 @@ def train(
     from vsr_kit.cli.recipes import is_recipes, train_recipe
     from vsr_kit.cli.training import train as start
 
+    held_out = {"benchmark": benchmark or [], "train_on_test_set": train_on_test_set}
     if recipe is not None or is_recipes(resume):
         changes = {"model": model, "learning_rate": learning_rate}
         settings = {"rooms": rooms, "phrasing": phrasing.value, "per_room": per_room, "steps": steps}
-        settings |= {"chains": chains, "rows": rows, "skip_broken_clips": skip_broken_clips}
-        settings |= {"benchmark": benchmark or [], "train_on_test_set": train_on_test_set}
+        settings |= {"chains": chains, "rows": rows, "skip_broken_clips": skip_broken_clips, **held_out}
         train_recipe(recipe, profile, changes, settings, seed, name, resume, typed(context))
         return
     if chains or rows:
         raise ValueError(f"--{'chains' if chains else 'rows'} belongs to --recipe: name one, such as vision-r1")
     changes = {"model": model, "steps": steps, "beta": beta, "learning_rate": learning_rate, "numeric": numeric}
     changes |= {"num_generations": num_generations, "questions_per_clip": questions_per_clip, "num_frames": frames}
-    same = ("method", "rooms", "videos", "train_on_test_set", "per_room", "record_tokens", "pixels", "fps")
-    same += ("skip_broken_clips",)
+    same = ("method", "rooms", "videos", "per_room", "record_tokens", "pixels", "fps", "skip_broken_clips")
     settings = {each: context.params[each] for each in same} | {"mode": mode.value, "phrasing": phrasing.value}
     settings |= {"extra_rewards": extra_reward or [], "detectors": detector or [], "types": types or []}
-    settings |= {"seconds": seconds or None, "benchmark": benchmark or []}
+    settings |= {"seconds": seconds or None, **held_out}
     changes = {key: value for key, value in changes.items() if value is not None}
     start(profile, changes, settings, seed, name, resume, typed(context))
 
