@@ -84,6 +84,17 @@ def test_a_killed_evaluation_resumes_to_the_same_answers(monkeypatch, tmp_path, 
     assert sorted(stub.seen) == ["1", "2", "4", "5"]  # the first batch was whole, the second is asked again as it was
 
 
+def test_clips_of_the_next_batch_are_read_while_one_is_asked(monkeypatch, tmp_path, rows, clips):
+    class Folder(dict):
+        def ahead(self, scenes):
+            begun.append([*scenes])
+
+    begun, stub = [], use(monkeypatch, Stub())
+    ask(None, rows, Folder(clips), RunFolder.create("e", root=tmp_path))
+    assert stub.seen == ["0", "3", "6", "1", "4", "2", "5"]  # room-0, then the two others
+    assert begun == [["room-0", "room-1", "room-1", "room-2", "room-2"], ["room-1", "room-2"]]
+
+
 def test_another_seed_draws_other_answers(monkeypatch, tmp_path, rows, clips):
     use(monkeypatch, Stub())
     one, two = (ask(None, rows, clips, RunFolder.create("s", root=tmp_path), seed=seed) for seed in (1, 2))

@@ -85,6 +85,13 @@ def test_a_folders_films_keep_to_frames_pixels_and_rate(film):
     ]
 
 
+def test_films_that_are_shrunk_are_told_with_both_sizes(film):
+    (line,) = load_questions(film).notes
+    assert line.startswith("1 of 1 clips are larger than the limit of pixels, first ")
+    assert line.endswith("41069021.mp4: is 640 × 480 and is shown at 112 × 84; --pixels (max_pixels) sets the limit")
+    assert load_questions(film, max_pixels=640 * 480).notes == ()
+
+
 def test_filmed_rooms_are_no_larger_than_their_size_or_the_pixels():
     for how, side in (({"max_pixels": 60 * 60}, 56), ({"max_pixels": 401_408}, 84), ({}, 84)):
         asked = load_questions(1, num_frames=2, size_px=84, **how)
@@ -200,7 +207,9 @@ def test_a_right_answer_that_is_not_paid_in_full_is_found(processor, monkeypatch
     monkeypatch.setattr("vsr_kit.evaluation.preflight.accuracy_reward", lambda *given: 0.5)
     found = check_questions([ROW], None, processor, {})
     assert found.faults[0].fault == "the right answer, '4', is read as '4' and earns 0.50, not 1.00"
-    with pytest.raises(ValueError, match=r"1 of 1 rows cannot be used: row 7 of 's': .* vsr preflight there lists"):
+    with pytest.raises(
+        ValueError, match=r"1 of 1 rows cannot be used: row 7 of 's': .* vsr preflight --rooms there lists"
+    ):
         refuse_faults(found, "there")
 
 

@@ -33,6 +33,7 @@ _KINDS = {
     "missing": "clips are not whole",
     "few": "clips have fewer frames than were asked for",
     "pixels": "clips have odd pixels",
+    "shrunk": "clips are larger than the limit of pixels",
 }
 
 
@@ -69,8 +70,9 @@ class ClipFolder(Mapping[str, np.ndarray]):
     def __getitem__(self, scene_name: str) -> np.ndarray:
         told = scene_name in self.notes
         frames = self.read(scene_name)
-        for note in () if told else self.notes[scene_name].values():
-            warnings.warn(f"{self._paths[scene_name]}: {note}", stacklevel=2)
+        for kind, note in {} if told else self.notes[scene_name].items():
+            if kind != "shrunk":  # which was asked for
+                warnings.warn(f"{self._paths[scene_name]}: {note}", stacklevel=2)
         return frames
 
     def read(self, scene_name: str) -> np.ndarray:
@@ -107,9 +109,10 @@ class ClipFolder(Mapping[str, np.ndarray]):
         def decode() -> Video:
             video = read_clip(path, limits.frames_of(path), self._max_side_px)
             try:
-                return Video(shrink(video.frames_FHW3, limits.max_pixels), video.notes)
+                frames = shrink(video.frames_FHW3, limits.max_pixels)
             except ValueError as error:
                 raise ValueError(f"{path}: {error}") from None
+            return Video(frames, video.notes | _shrunk(video.frames_FHW3, frames))
 
         if self._cache is None:
             return decode()
@@ -129,6 +132,13 @@ class ClipFolder(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._paths)
+
+
+def _shrunk(before_FHW3: np.ndarray, after_FHW3: np.ndarray) -> dict[str, str]:
+    if before_FHW3 is after_FHW3:
+        return {}
+    (_, high, wide, _), (_, height, width, _) = before_FHW3.shape, after_FHW3.shape
+    return {"shrunk": f"is {wide} × {high} and is shown at {width} × {height}; --pixels (max_pixels) sets the limit"}
 
 
 def decoding_threads() -> int:

@@ -257,5 +257,5 @@ def refuse_faults(found: Preflight, where: str) -> None:
     more = f"; and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
     raise ValueError(
         f"{len(faults)} of {len(found.rows)} rows cannot be used: {first}{more}. Correct or remove them; "
-        f"vsr preflight {where} lists them all"
+        f"vsr preflight --rooms {where} lists them all"
     )
