@@ -4,7 +4,8 @@ Its commands build questions from rooms, score predictions, ask and train models
 and open or run the course. Each is a thin layer over functions of the packages, so a notebook can do whatever a command
 can. Commands that train or evaluate write a run folder (runs/folder.py) and can be killed and resumed. data.py,
 asking.py, models.py, bridging.py, study.py and course.py have the commands; training.py and resume.py have what
-`vsr train` and `--resume` do, stopping.py has `vsr stop`, terminal.py guards what is printed.
+`vsr train` and `--resume` do, stopping.py has `vsr stop`, publishing.py what makes a run others', terminal.py guards
+what is printed.
 
 An error with a remedy is one line on stderr and exit code 2; `vsr --debug` shows where it came from. Nothing heavy is
 imported before a command runs, so that help is quick.
@@ -21,7 +22,7 @@ import typer
 from typer.core import TyperGroup
 
 from vsr_kit import __version__
-from vsr_kit.cli import asking, bridging, course, data, models, stopping, study
+from vsr_kit.cli import asking, bridging, course, data, models, publishing, stopping, study
 from vsr_kit.cli.terminal import guard
 from vsr_kit.files import Damaged, in_a_line
 from vsr_kit.validation import one_line, printable
@@ -74,8 +75,12 @@ for command in (data.build, data.score):
     app.command(rich_help_panel="Questions and scores")(command)
 _RUNS = (models.pretrain, bridging.bridge, models.eval_, models.train, models.report, study.reproduce, study.claims)
 _RUNS += (stopping.stop,)
+_SHARING = (publishing.merge, publishing.push, publishing.export, publishing.explain_gap)
 for command in (asking.ask, *_RUNS):
     app.command(command.__name__.rstrip("_"), rich_help_panel="Models and runs")(command)
+
+for command in _SHARING:
+    app.command(command.__name__.replace("_", "-"), rich_help_panel="Sharing")(command)
 
 
 def _show_version(wanted: bool) -> None:
