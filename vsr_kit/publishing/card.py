@@ -190,7 +190,8 @@ def _about_loading(origin: Origin, base: str | None) -> str:
         told = [f"The base, {_code(base_name(origin.base))}, ships with vsr-kit; it is no repository of the hub."]
     if origin.quantize == "nf4":
         told.append(
-            "It was trained on the base in 4 bits (nf4), so it is loaded so; on other weights it scores otherwise."
+            "It was trained on the base in 4 bits (nf4), so it is loaded so; on other weights it scores otherwise. On "
+            "processors with AVX512-BF16, bitsandbytes computes 4-bit layers in bfloat16, which moves logits a little."
         )
     if origin.quantize == UNKNOWN:
         told.append("Whether the base was in 4 bits in training is unknown.")
