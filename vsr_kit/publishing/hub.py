@@ -125,10 +125,7 @@ def _told_plainly(repo_id: str) -> Iterator[None]:
         raise ValueError(f"nobody is logged in to the hub: hf auth login, or set HF_TOKEN{dry}") from None
     except HfHubHTTPError as error:
         raise ValueError(_refused(error, repo_id)) from None
-    except Exception as error:
-        network = type(error).__module__.split(".")[0] in ("httpx", "httpcore", "requests", "urllib3")
-        if not network and not isinstance(error, OSError):
-            raise
+    except (OSError, HfHubHTTPError.__bases__[0]) as error:  # its HTTP library's, whose name changes with versions
         raise ValueError(f"the hub cannot be reached ({in_a_line(error)}): connect to the network{dry}") from None
 
 

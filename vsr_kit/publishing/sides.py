@@ -72,7 +72,8 @@ def read_side(source: str | Path, harness: str | None = None) -> Side:
 
     Args:
         source: the folder or the file.
-        harness: one of ours by which to read the answers; the run's own, or the file's kind's, by default.
+        harness: one of ours by which to read the answers, whatever the file records of their scores; by default the
+            run's own, or the file's kind's.
 
     Raises:
         ValueError: a run without answers, several answers to one question, or rows that no reading knows.
@@ -89,12 +90,11 @@ def read_side(source: str | Path, harness: str | None = None) -> Side:
     if counted and (most := counted.most_common(1)[0])[1] > 1:
         rule = "an account needs one answer a question; evaluate with --samples 1"
         raise ValueError(f"{path}: question {most[0][-1]!r} has {most[1]} answers: {rule}")
-    found = harness or str(side.settings.get("harness", UNKNOWN))
-    if side.recorded and harness is None:
-        found = _nearest(side.rows)
+    recorded = side.recorded and harness is None
+    found = harness or (_nearest(side.rows) if recorded else str(side.settings.get("harness", UNKNOWN)))
     found = found if found in HARNESSES else {"lmms-eval": "lmms-eval"}.get(side.kind, "official")
-    settings = {**side.settings, "harness": Side("", side.kind, (), found, recorded=side.recorded).reader}
-    return Side(side.name, side.kind, side.rows, found, settings, side.recorded)
+    settings = {**side.settings, "harness": Side("", side.kind, (), found, recorded=recorded).reader}
+    return Side(side.name, side.kind, side.rows, found, settings, recorded)
 
 
 def _of_run(path: Path) -> Side:
