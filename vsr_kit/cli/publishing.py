@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -65,7 +65,13 @@ def merge(
 
     again = "merge again with the same command (nothing was left)"
     with say_on_stop(again) as stop, say_on_full_disk(out.absolute().parent, stop):
-        made = make(origin_of(run), out, dtype=dtype and dtype.value, weights=weights.value, quiet=False)
+        origin = origin_of(run)
+        how: dict[str, Any] = {
+            "dtype": dtype and dtype.value,
+            "weights": weights.value,
+            "command": command_of(origin.run),
+        }
+        made = make(origin, out, quiet=False, **how)
     typer.echo(
         f"{made.layers} layers merged in {made.dtype}; rounding moved them {made.lost:.2g} times as far as the adapter"
     )
@@ -105,7 +111,7 @@ def push(
         check_repo_id(base)
     origin = origin_of(run)
     asked = [RunFolder.open(path) for path in evaluation] if evaluation else evaluations_of(origin)
-    how = {"evaluations": asked, "command": command_of(origin.run), "base_id": base, "license": license}
+    how: dict[str, Any] = {"evaluations": asked, "command": command_of(origin.run), "base_id": base, "license": license}
     with tempfile.TemporaryDirectory() as scratch, say_on_full_disk(dry_run or scratch, "push again"):
         folder = dry_run or Path(scratch) / "push"
         gather(origin, repo_id, folder, **how)

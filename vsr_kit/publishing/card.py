@@ -71,7 +71,7 @@ def adapter_card(
     )
 
 
-def merged_card(origin: Origin, *, dtype: str, seen: bool, lost: float) -> str:
+def merged_card(origin: Origin, *, dtype: str, seen: bool, lost: float, command: str | None = None) -> str:
     """The card of a merged checkpoint: what was merged into what, and what rounding cost."""
     base = None if origin.is_folder else origin.base
     into = "the base's 4-bit weights, turned back into numbers (those that the adapter saw in training)"
@@ -83,7 +83,7 @@ def merged_card(origin: Origin, *, dtype: str, seen: bool, lost: float) -> str:
     load = f'model = Qwen2VLForConditionalGeneration.from_pretrained("FOLDER", dtype="{dtype}")'
     lines = ["from transformers import Qwen2VLForConditionalGeneration", "", load]
     parts = [_head(None, base, "transformers", _tags(origin)), f"# {_escaped(origin.run.name)}, merged", told]
-    parts += ["```python\n" + "\n".join(lines) + "\n```", "## How it was made", _made(origin, None)]
+    parts += ["```python\n" + "\n".join(lines) + "\n```", "## How it was made", _made(origin, command)]
     return "\n\n".join([*parts, "## License", _license(None)]) + "\n"
 
 
@@ -241,7 +241,7 @@ def _made(origin: Origin, command: str | None) -> str:
     names = [*(name for name in _FIRST if name in settings), *(name for name in settings if name not in _FIRST)]
     rows = [f"| {_code(name)} | {shown_setting(settings[name])} |" for name in names if name != "about"]
     git, checkpoint = versions.get("git"), versions.get("checkpoint") or {}
-    packages = versions.get("packages") if isinstance(versions.get("packages"), Mapping) else {}
+    packages = recorded_packages(run)
     facts = {
         "command": _code(command) if command else UNKNOWN,
         "seed": str(run.seed),
@@ -255,6 +255,12 @@ def _made(origin: Origin, command: str | None) -> str:
     }
     told = "\n".join(f"- {name}: {value}" for name, value in facts.items())
     return f"{told}\n\n| setting | value |\n|---|---|\n" + "\n".join(rows)
+
+
+def recorded_packages(run: RunFolder) -> dict[str, str]:
+    """The versions of packages that a run recorded; empty where it recorded none."""
+    found = run.versions.get("packages")
+    return {str(name): str(version) for name, version in found.items()} if isinstance(found, Mapping) else {}
 
 
 def _processor(hardware: Mapping) -> str:

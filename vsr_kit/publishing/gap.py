@@ -81,7 +81,8 @@ class Gap:
         told += [f"A - B: {self.points:+.1f} points, of which"]
         width = max(len(part.name) for part in self.parts)
         for part in self.parts:
-            told.append(f"  {part.name:<{width}}  {part.points:+6.1f}  {part.rows:>6} questions  {part.about}".rstrip())
+            points = round(part.points, 1) + 0.0  # which has no minus before a zero
+            told.append(f"  {part.name:<{width}}  {points:+6.1f}  {part.rows:>6} questions  {part.about}".rstrip())
         told.append(f"{self.common} questions in common, {self.same_answers} with the same answer word for word")
         if self.paired is not None:
             band = f"{self.paired.mean:+.1f} points (95 % {self.paired.low:+.1f} to {self.paired.high:+.1f})"

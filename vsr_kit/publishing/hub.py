@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from vsr_kit.files import append_lines, in_a_line, read_json, seal, write_json
 from vsr_kit.models.adapters import CONFIG, WEIGHTS, check_files
@@ -116,6 +117,7 @@ def _told_plainly(repo_id: str) -> Iterator[None]:
     """Turn what huggingface_hub raises into one sentence with a remedy."""
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
+    network: Any = HfHubHTTPError.__bases__[0]  # of its HTTP library, whose name changes with versions
     dry = "; --dry-run FOLDER writes what would be pushed"
     try:
         yield
@@ -125,7 +127,7 @@ def _told_plainly(repo_id: str) -> Iterator[None]:
         raise ValueError(f"nobody is logged in to the hub: hf auth login, or set HF_TOKEN{dry}") from None
     except HfHubHTTPError as error:
         raise ValueError(_refused(error, repo_id)) from None
-    except (OSError, HfHubHTTPError.__bases__[0]) as error:  # its HTTP library's, whose name changes with versions
+    except (OSError, network) as error:
         raise ValueError(f"the hub cannot be reached ({in_a_line(error)}): connect to the network{dry}") from None
 
 

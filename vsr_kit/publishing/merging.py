@@ -21,6 +21,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -59,7 +60,13 @@ class Merged:
 
 
 def merge(
-    origin: Origin, out: str | Path, *, dtype: str | None = None, weights: str = "seen", quiet: bool = True
+    origin: Origin,
+    out: str | Path,
+    *,
+    dtype: str | None = None,
+    weights: str = "seen",
+    command: str | None = None,
+    quiet: bool = True,
 ) -> Merged:
     """Write the run's adapter merged into its base, with processor, generation settings and model card.
 
@@ -68,6 +75,7 @@ def merge(
         out: a folder that is not there yet.
         dtype: `bfloat16` or `float32`; the base checkpoint's own by default.
         weights: `seen` merges into the weights of training, `original` into the checkpoint's; see the module.
+        command: what made the run, for the card; None is unknown.
         quiet: do not print what is loaded.
 
     Raises:
@@ -101,7 +109,7 @@ def merge(
         shutil.rmtree(out.with_name(f".{out.name}.part"), ignore_errors=True)
         raise
     merged = Merged(out, named, weights, len(changed), lost)
-    card = merged_card(origin, dtype=named, seen=was_packed, lost=lost)
+    card = merged_card(origin, dtype=named, seen=was_packed, lost=lost, command=command)
     (out / "README.md").write_text(card, encoding="utf-8")
     return merged
 
@@ -121,7 +129,7 @@ def _merged_weights(model, dtype: torch.dtype) -> tuple[dict[str, torch.Tensor],
     core = core_model(model)
     with torch.no_grad():
         for name, layer in _linears(core):
-            base = layer.get_base_layer() if hasattr(layer, "get_base_layer") else layer
+            base: Any = layer.get_base_layer() if hasattr(layer, "get_base_layer") else layer
             exact = whole_weight(base)
             if base is not layer:
                 change = _change(name, layer)
@@ -141,7 +149,7 @@ def _merged_weights(model, dtype: torch.dtype) -> tuple[dict[str, torch.Tensor],
     return tensors, changed, (rounded / moved) ** 0.5 if moved else 0.0
 
 
-def _linears(core) -> Iterator[tuple[str, torch.nn.Module]]:
+def _linears(core) -> Iterator[tuple[str, Any]]:
     """Layers with an adapter, and packed ones without, by the names that they have in a plain model."""
     from peft.tuners.lora import LoraLayer
 

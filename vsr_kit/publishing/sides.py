@@ -19,6 +19,7 @@ from vsr_kit.evaluation import HARNESSES, score_row
 from vsr_kit.inspection.sources import read_answer_file
 from vsr_kit.prompts import user_text
 from vsr_kit.prompts.templates import MODES, VSI_BENCH_MODE
+from vsr_kit.publishing.card import recorded_packages
 from vsr_kit.publishing.origin import flat_settings
 from vsr_kit.questions import QUESTION_TYPES
 from vsr_kit.runs import RunFolder
@@ -30,7 +31,18 @@ _DEFAULTS = {
     "lmms-eval": {"mode": "vsi-bench", "max_new_tokens": "16 by default"},
     "vlmevalkit": {"mode": "prompts of its own", "frames": "its nframe, in one sampling with the last frame besides"},
 }
-_FIRST = ("model", "base sha256", "adapter", "adapter sha256", "quantize", "dtype", "device", "mode", "clip", "frames")
+_FIRST: tuple[str, ...] = (
+    "model",
+    "base sha256",
+    "adapter",
+    "adapter sha256",
+    "quantize",
+    "dtype",
+    "device",
+    "mode",
+    "clip",
+    "frames",
+)
 _FIRST += ("size", "pixels", "fps", "clips sha256", "max_new_tokens", "temperature", "samples", "seed", "harness")
 _NOT_TOLD = ("name", "rows sha256", "use")
 
@@ -105,8 +117,7 @@ def _of_run(path: Path) -> Side:
     settings = {k: v for k, v in flat_settings(run).items() if k not in _NOT_TOLD}
     settings |= {k: v for k, v in run.identity.items() if k not in _NOT_TOLD} | {"seed": run.seed}
     versions = run.versions
-    packages = versions.get("packages") if isinstance(versions.get("packages"), Mapping) else {}
-    settings |= {f"{name} version": version for name, version in packages.items()}
+    settings |= {f"{name} version": version for name, version in recorded_packages(run).items()}
     settings["device"] = ", ".join(versions["hardware"].get("cuda") or []) or "cpu"
     return Side(path.name, "run", rows, UNKNOWN, settings)
 
@@ -183,7 +194,7 @@ def differing_settings(a: Side, b: Side, common: tuple[list, list]) -> tuple[tup
 
     common: the questions of both, in pairs.
     """
-    told = []
+    told: list[tuple[str, str, str]] = []
     names = list(dict.fromkeys([*_FIRST, *a.settings, *b.settings]))
     runs = a.kind == b.kind == "run"
     for name in names:
@@ -192,7 +203,7 @@ def differing_settings(a: Side, b: Side, common: tuple[list, list]) -> tuple[tup
             continue
         if not runs and name not in _FIRST:  # a file of another harness records none of a run's other settings
             continue
-        told.append((name, *(_told(side.settings, name) for side in (a, b))))
+        told.append((name, _told(a.settings, name), _told(b.settings, name)))
     return (*_prompts(a, b, common), *told)
 
 
@@ -210,7 +221,7 @@ def _prompts(a: Side, b: Side, common: tuple[list, list]) -> list[tuple[str, str
     one, other = differing[0]
     at = next((i for i, (x, y) in enumerate(zip(one, other, strict=False)) if x != y), min(len(one), len(other)))
     begin = max(0, at - 20)
-    return [(f"prompt of {len(differing)} of {len(known)} questions", *(_cut(text, begin) for text in (one, other)))]
+    return [(f"prompt of {len(differing)} of {len(known)} questions", _cut(one, begin), _cut(other, begin))]
 
 
 def _cut(text: str, begin: int) -> str:
