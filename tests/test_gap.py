@@ -178,6 +178,8 @@ def test_hostile_text_is_escaped_and_long_text_is_cut(tmp_path):
         (lambda own: [*own, {**own[0], "sample": 1}], "question '0' has 2 answers"),
         (lambda own: [{**own[0], "question_type": "mine"}], "is of the type mine, which no reading here knows"),
         (lambda own: [], "holds no answers"),
+        (lambda own: [{k: v for k, v in own[0].items() if k != "question"}], "has no text in 'question'"),
+        (lambda own: [{**own[0], "ground_truth": "four"}], "truth of question 0 is four, must be a number above 0"),
     ],
 )
 def test_what_is_no_side_is_refused(tmp_path, change, told):

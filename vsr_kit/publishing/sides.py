@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from vsr_kit.prompts import user_text
 from vsr_kit.prompts.templates import MODES, VSI_BENCH_MODE
 from vsr_kit.publishing.card import recorded_packages
 from vsr_kit.publishing.origin import flat_settings
-from vsr_kit.questions import QUESTION_TYPES
+from vsr_kit.questions import NUMERIC_TYPES, QUESTION_TYPES
 from vsr_kit.runs import RunFolder
 from vsr_kit.validation import one_line, one_of
 
@@ -95,9 +96,7 @@ def read_side(source: str | Path, harness: str | None = None) -> Side:
     one_of("harness", harness, (None, *HARNESSES))
     side = _of_run(path) if path.is_dir() else _of_file(path)
     for row in side.rows:
-        if row.get("question_type") not in QUESTION_TYPES:
-            kind = short(row.get("question_type") or "missing")
-            raise ValueError(f"{path}: question {row.get('id')!r} is of the type {kind}, which no reading here knows")
+        _check(row, path)
     counted = Counter(_by_id(row) for row in side.rows)
     if counted and (most := counted.most_common(1)[0])[1] > 1:
         rule = "an account needs one answer a question; evaluate with --samples 1"
@@ -107,6 +106,22 @@ def read_side(source: str | Path, harness: str | None = None) -> Side:
     found = found if found in HARNESSES else {"lmms-eval": "lmms-eval"}.get(side.kind, "official")
     settings = {**side.settings, "harness": Side("", side.kind, (), found, recorded=recorded).reader}
     return Side(side.name, side.kind, side.rows, found, settings, recorded)
+
+
+def _check(row: Mapping, path: Path) -> None:
+    """Complain of a row that no reading here can score."""
+    if (kind := row.get("question_type")) not in QUESTION_TYPES:
+        told = short(kind or "missing")
+        raise ValueError(f"{path}: question {row.get('id')!r} is of the type {told}, which no reading here knows")
+    for name in ("question", "ground_truth", "prediction"):
+        if not isinstance(row.get(name), str):
+            raise ValueError(f"{path}: question {row.get('id')!r} has no text in {name!r}, so it cannot be compared")
+    if kind in NUMERIC_TYPES:
+        with suppress(ValueError):
+            if float(row["ground_truth"]) > 0:
+                return
+        found = short(row["ground_truth"])
+        raise ValueError(f"{path}: the truth of question {row.get('id')!r} is {found}, must be a number above 0")
 
 
 def _of_run(path: Path) -> Side:
