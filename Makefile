@@ -14,11 +14,11 @@ STAMP := $(VENV)/.ready
 VSR   := $(BIN)/vsr
 
 .DEFAULT_GOAL := help
-.PHONY: help env run course test lab wheel build fetch score preflight ask pretrain bridge eval train stop report reproduce claims bench check lint clean
+.PHONY: help env run course test lab wheel build fetch score preflight ask pretrain bridge eval train stop merge push export explain-gap report reproduce claims bench real check lint clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
-	@echo "targets: env run course test lab wheel build fetch score preflight ask pretrain bridge eval train stop report reproduce claims bench check lint clean"
+	@echo "targets: env run course test lab wheel build fetch score preflight ask pretrain bridge eval train stop merge push export explain-gap report reproduce claims bench real check lint clean"
 
 # The stamp is written last: an interrupted installation is taken up again. A .venv whose Python went away is made anew.
 $(STAMP): pyproject.toml constraints.txt
@@ -30,12 +30,16 @@ $(STAMP): pyproject.toml constraints.txt
 
 env: $(STAMP)
 
-run course lab build fetch score preflight ask pretrain bridge eval train stop report reproduce claims: $(STAMP)
+run course lab build fetch score preflight ask pretrain bridge eval train stop merge push export explain-gap report reproduce claims: $(STAMP)
 	$(VSR) $@ $(ARGS)
 
 # Beside the package, in the checkout only.
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# A checkpoint of Qwen2-VL-2B's full shape with random weights, asked and trained for one step: minutes, 12 GB, no GPU.
+real: $(STAMP)
+	$(BIN)/python -m tests.full_shape $(ARGS)
 
 # For Colab, Kaggle or any other Python: the first cell of every notebook finds a wheel and installs it.
 wheel: $(STAMP)

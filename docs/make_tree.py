@@ -163,6 +163,14 @@ inspection/                 what models wrote, to be looked through
   table                     completions with facets, a filter, groups
   tokens                    what a training recorded of tokens, found for rows
   sources                   run folders, TRL's completions, other harnesses' samples
+publishing/                 what a run becomes for others
+  origin                    what an adapter was trained on
+  card                      model cards out of run folders
+  merging                   base and adapter as one checkpoint
+  hub                       an adapter and its card pushed
+  formats                   answers as lmms-eval and VLMEvalKit keep theirs
+  sides                     two scores' answers and settings, paired
+  gap                       what each difference between two scores is worth
 plots/                      the figures of the notebooks
   rooms                     floor plans and clip strips
   large_frames              frames for people, with names, beside the model's
@@ -262,6 +270,7 @@ cli/                        the command vsr
   study                     claims, reproduce
   resume                    --resume
   stopping                  stop
+  publishing                merge, push, export, explain-gap
   terminal                  control characters escaped
 """
 

@@ -26,6 +26,7 @@ EXECUTED = [
     "docs/add_a_question_type",
     "docs/add_a_claim",
     pytest.param("docs/add_a_recipe", marks=SLOW),
+    pytest.param("docs/share_a_result", marks=SLOW),
 ]
 
 

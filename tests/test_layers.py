@@ -38,6 +38,7 @@ training: collapse profiles machine spending joints video_mixin callbacks token_
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions kl_elsewhere ptst vision_r1
 inspection: outcomes columns table tokens sources
+publishing: origin card merging hub formats sides gap
 plots: style marks svg canvas rooms large_frames scores sharing training curves sketch overlay steps answer_marks \\
  comparisons knobs tables token_colours draws
 widgets: view player stop live answer_sources inspector token_colours browser knob guesses monitor compare \\
@@ -48,7 +49,7 @@ study: labels question_sets conditions chains answers reward_analysis controls s
  training_runs travel real_rooms runner judge citations summary acceptance cold_start_acceptance study thinking
 pages: html filling rooms packing browser report gallery verdicts landing site
 cli: terminal resume course data clips fetch held_out training bridging recipes models pretraining preflight \\
- stopping asking study __init__ __main__
+ stopping asking study publishing __init__ __main__
 """
 
 

@@ -11,6 +11,7 @@ The packages, in import order; a module imports only from those above it:
     bridging, training                        chains of thought written for rows; TRL's trainers with video
     claims, recipes                           verdict rules; the papers' claims and the kit's own
     inspection                                what models wrote, to be looked through
+    publishing                                checkpoints, cards and files for others; two scores compared
     plots, widgets, exercises                 figures, widgets and checked exercises of the course
     miniature, study                          how the shipped model was made; its training runs and their verdicts
     pages, cli                                HTML pages; the command `vsr`
@@ -64,8 +65,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=(
         "paths validation files locks rooms videos questions prompts data rewards models runs sharing generation "
-        "losses kl evaluation bridging training claims recipes inspection plots widgets exercises miniature study "
-        "pages cli"
+        "losses kl evaluation bridging training claims recipes inspection publishing plots widgets exercises miniature "
+        "study pages cli"
     ).split(),
     submod_attrs={
         "paths": ["data_samples", "smoke"],

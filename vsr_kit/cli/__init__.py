@@ -5,7 +5,7 @@ and open or run the course. Each is a thin layer over functions of the packages,
 can. Commands that train or evaluate write a run folder (runs/folder.py) and can be killed and resumed. data.py,
 fetch.py, asking.py, models.py, pretraining.py, preflight.py, bridging.py, study.py and course.py have the commands;
 training.py, held_out.py and resume.py have what `vsr train` and `--resume` do, clips.py what is said of clips,
-stopping.py has `vsr stop`, terminal.py guards what is printed.
+stopping.py has `vsr stop`, publishing.py what makes a run others', terminal.py guards what is printed.
 
 An error with a remedy is one line on stderr and exit code 2; `vsr --debug` shows where it came from. Nothing heavy is
 imported before a command runs, so that help is quick.
@@ -22,7 +22,19 @@ import typer
 from typer.core import TyperGroup
 
 from vsr_kit import __version__
-from vsr_kit.cli import asking, bridging, course, data, fetch, models, preflight, pretraining, stopping, study
+from vsr_kit.cli import (
+    asking,
+    bridging,
+    course,
+    data,
+    fetch,
+    models,
+    preflight,
+    pretraining,
+    publishing,
+    stopping,
+    study,
+)
 from vsr_kit.cli.terminal import guard
 from vsr_kit.files import Damaged, in_a_line
 from vsr_kit.validation import one_line, printable
@@ -75,8 +87,12 @@ for command in (data.build, fetch.fetch, data.score, preflight.preflight):
     app.command(rich_help_panel="Questions and scores")(command)
 _RUNS = (pretraining.pretrain, bridging.bridge, models.eval_, models.train, models.report, study.reproduce)
 _RUNS += (study.claims, stopping.stop)
+_SHARING = (publishing.merge, publishing.push, publishing.export, publishing.explain_gap)
 for command in (asking.ask, *_RUNS):
     app.command(command.__name__.rstrip("_"), rich_help_panel="Models and runs")(command)
+
+for command in _SHARING:
+    app.command(command.__name__.replace("_", "-"), rich_help_panel="Sharing")(command)
 
 
 def _show_version(wanted: bool) -> None:

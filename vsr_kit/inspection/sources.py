@@ -2,8 +2,10 @@
 
 A run folder has rollouts or, after an evaluation, predictions. TRL writes `completions/completions_00010.parquet` where
 `log_completions` is set, which holds prompts and no questions: a prompt's last turn stands for the question, and there
-is no truth to read an answer by. lmms-eval writes `…_samples_….jsonl`, whose `doc` is VSI-Bench's row; VLMEvalKit
-writes a table of questions with a column `prediction` (CSV, TSV, or XLSX, for which pandas wants openpyxl).
+is no truth to read an answer by. lmms-eval writes `…_samples_….jsonl`: VSI-Bench's row is its `doc` in some versions,
+and the value of its metric `vsibench_score` in those that leave `doc` out; VLMEvalKit writes a table of questions with
+a column `prediction` (CSV, TSV, or XLSX, for which pandas wants openpyxl). What such a file says that an answer scored
+is kept as `recorded_score`.
 Left out: other benchmarks' scores; what is no VSI-Bench row is shown as it is.
 """
 
@@ -27,7 +29,8 @@ from vsr_kit.runs.reading import RecordedRun
 
 # VLMEvalKit's names and ours.
 _COLUMNS = {"index": "id", "answer": "ground_truth", "category": "question_type", "candidates": "options"}
-_COLUMNS |= {"type": "question_type", "video": "scene_name"}
+_COLUMNS |= {"type": "question_type", "video": "scene_name", "prefix": "dataset", "score": "recorded_score"}
+_METRICS = ("accuracy", "MRA:.5:.95:.05")  # as lmms-eval's task of VSI-Bench calls a row's score
 
 
 Source: TypeAlias = RolloutTable | RecordedRun | str | Path | pd.DataFrame | Sequence[Mapping]
@@ -66,6 +69,26 @@ def read_rollout_table(source: Source, name: str = "") -> RolloutTable:
         rule = "it needs config.json and versions.json, or TRL's completions_*.parquet"
         raise ValueError(f"{path} is neither a run folder nor a folder of completions: {rule}")
     return RolloutTable(_of_trl(logged), name or path.name)
+
+
+def read_answer_file(path: str | Path) -> list[dict]:
+    """Rows with `prediction` from a file of any harness that `read_rollout_table` reads, as plain dictionaries.
+
+    Fields that a table leaves empty are None, and `recorded_score` is a number or None; raises as that does.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is no file: give a run folder, or a file of answers")
+    found = _of_file(path)
+    rows = found.to_dict("records") if isinstance(found, pd.DataFrame) else list(found)
+    return [{**row, "recorded_score": _number(row.get("recorded_score"))} for row in rows]
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _of_run(run: RecordedRun, name: str) -> RolloutTable:
@@ -114,7 +137,7 @@ def _of_file(path: Path) -> Sequence[Mapping] | pd.DataFrame:
         return _of_vlmevalkit(path)
     if path.suffix == ".jsonl":
         lines = [record for _, record in read_records(path, "samples of lmms-eval, or rows with a prediction")]
-        if lines and isinstance(lines[0], dict) and "doc" in lines[0]:
+        if lines and isinstance(lines[0], dict) and ("doc" in lines[0] or "filtered_resps" in lines[0]):
             return [row for number, line in enumerate(lines, 1) for row in _of_lmms_eval(path, number, line)]
     return read_predictions(path)
 
@@ -122,11 +145,22 @@ def _of_file(path: Path) -> Sequence[Mapping] | pd.DataFrame:
 def _of_lmms_eval(path: Path, number: int, line: Any) -> list[dict]:
     """VSI-Bench's row with each text that the model wrote, before a filter cut it where that is kept."""
     said = _texts(line.get("resps") or line.get("filtered_resps")) if isinstance(line, Mapping) else []
-    if not said or not isinstance(line.get("doc"), Mapping):
-        rule = "it needs `doc` with the question, and text in `resps` or `filtered_resps`"
+    doc = _doc(line) if said else None
+    if doc is None:
+        rule = "it needs `doc` or `vsibench_score` with the question, and text in `resps` or `filtered_resps`"
         raise ValueError(f"{path}, line {number} is no sample of lmms-eval: {rule}")
-    row = {"id": line.get("doc_id", number), "ground_truth": line.get("target"), **line["doc"]}
+    scored = {**doc, **line["vsibench_score"]} if isinstance(line.get("vsibench_score"), Mapping) else doc
+    metric = next((scored[name] for name in _METRICS if scored.get(name) is not None), None)
+    row = {"id": line.get("doc_id", number), "ground_truth": line.get("target")}
+    row |= {name: value for name, value in doc.items() if name not in (*_METRICS, "prediction")}
+    row |= {"input": line["input"]} if isinstance(line.get("input"), str) else {}
+    row |= {"recorded_score": metric} if metric is not None and len(said) == 1 else {}
     return [row | {"prediction": text} for text in said]
+
+
+def _doc(line: Mapping) -> Mapping | None:
+    """The question of a sample: `doc`, or the metric that holds it where a version leaves `doc` out."""
+    return next((line[name] for name in ("doc", "vsibench_score") if isinstance(line.get(name), Mapping)), None)
 
 
 def _texts(said: Any) -> list[str]:
@@ -149,7 +183,15 @@ def _of_vlmevalkit(path: Path) -> pd.DataFrame:
         if old in frame and new not in frame:
             frame = frame.rename(columns={old: new})
     if "options" in frame:
-        frame["options"] = [_options(value) for value in frame["options"]]
+        frame["options"] = pd.Series([_options(value) for value in frame["options"]], dtype=object)
+    if "scene_name" in frame:  # a later loader names the file, arkitscenes/41069025.mp4
+        places = [Path(name) for name in frame["scene_name"]]
+        if "dataset" not in frame:
+            frame["dataset"] = [place.parent.name for place in places]
+        frame["scene_name"] = [
+            place.stem if place.suffix == ".mp4" else name
+            for place, name in zip(places, frame["scene_name"], strict=True)
+        ]
     return frame
 
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -51,10 +53,25 @@ def weights_identity(model) -> dict:
     digest, found = hashlib.sha256(), False
     for name, weight in sorted(model.named_parameters(), key=lambda item: item[0]):
         if "lora_" in name:
-            digest.update(f"{name}\0{tuple(weight.shape)}\0".encode())
-            digest.update(weight.detach().float().cpu().contiguous().numpy().data)
+            _count_weight(digest, name, weight)
             found = True
     return {"adapter sha256": digest.hexdigest() if found else None}
+
+
+def adapter_file_identity(path: Path) -> str:
+    """The "adapter sha256" of a model that has loaded this adapter_model.safetensors."""
+    from safetensors.torch import load_file
+
+    named = {re.sub(r"(\.lora_\w+)\.weight$", r"\1.default.weight", key): own for key, own in load_file(path).items()}
+    digest = hashlib.sha256()
+    for name, weight in sorted(named.items()):
+        _count_weight(digest, name, weight)
+    return digest.hexdigest()
+
+
+def _count_weight(digest, name: str, weight) -> None:
+    digest.update(f"{name}\0{tuple(weight.shape)}\0".encode())
+    digest.update(weight.detach().float().cpu().contiguous().numpy().data)
 
 
 def difference(recorded: Mapping, now: Mapping) -> str | None:
