@@ -81,6 +81,7 @@ sharing/                    shared prefixes are read once
   attention                 attention over the tree, and the shared KV cache
   prefill                   prompts read for evaluation
   rollouts                  one prefill for all rollouts of a prompt
+  sampled_logps             log-probabilities of rollouts, taken while they are sampled
   scoring                   log-probabilities in one packed pass
   reference                 the same without sharing
   compare                   both ways side by side
@@ -123,6 +124,7 @@ training/                   grpo, sft and dpo by trl
   profiles                  settings: mini, t4, a100, paper
   joints                    GRPO's joints: advantages, chosen rows, dropped groups, entropy bonus, stages
   grpo_trainer              TRL's GRPO trainer, taught to see video
+  mismatch                  rollouts against the pass that trains on them, logged
   joint_trainer             the same with joints
   stages                    settings that switch at a step inside one run
   references                the KL term's reference: base, frozen adapter, moving mean

@@ -24,7 +24,7 @@ data: checking clips pictures rows picture_rows own_questions datasets
 rewards: terms cheats trl_functions hard detectors
 models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching
-sharing: meter packing reference attention prefill rollouts scoring compare
+sharing: meter packing reference attention prefill rollouts sampled_logps scoring compare
 generation
 losses
 kl
@@ -32,7 +32,7 @@ evaluation: scorers small_samples intervals run_scores baselines passk readings 
  token_texts token_measures
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
-training: collapse profiles joints video_mixin callbacks token_records grpo_trainer references stages joint_trainer \\
+training: collapse profiles joints video_mixin callbacks token_records mismatch grpo_trainer references stages joint_trainer \\
  supervised_trainers starting methods resuming run background phases
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions ptst vision_r1
