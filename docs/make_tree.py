@@ -153,6 +153,14 @@ inspection/                 what models wrote, to be looked through
   table                     completions with facets, a filter, groups
   tokens                    what a training recorded of tokens, found for rows
   sources                   run folders, TRL's completions, other harnesses' samples
+diagnosis/                  what `vsr doctor` says, before and after a long run
+  rules                     what is checked, by which thresholds and why
+  findings                  finding, evidence, remedy
+  environment               packages, device, disk, threads
+  model                     parity, the clip in each pass, template, answers, rewards
+  probe                     one step of GRPO that is watched
+  run_folder                what a training's folder tells
+  adapter_files             has an adapter moved?
 plots/                      the figures of the notebooks
   rooms                     floor plans and clip strips
   large_frames              frames for people, with names, beside the model's
@@ -247,6 +255,7 @@ cli/                        the command vsr
   study                     claims, reproduce
   resume                    --resume
   stopping                  stop
+  doctor                    doctor
   terminal                  control characters escaped
 """
 

@@ -37,6 +37,7 @@ training: collapse profiles joints video_mixin callbacks token_records mismatch 
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions ptst vision_r1
 inspection: outcomes columns table tokens sources
+diagnosis: rules findings adapter_files run_folder environment probe model
 plots: style marks svg canvas rooms large_frames scores sharing training curves sketch overlay steps answer_marks \\
  comparisons knobs tables token_colours draws
 widgets: view player stop live answer_sources inspector token_colours browser knob guesses monitor compare \\
@@ -46,7 +47,7 @@ miniature: folder sight lessons copying recipe batches stages training text_less
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
  training_runs travel real_rooms runner judge citations summary acceptance cold_start_acceptance study thinking
 pages: html filling rooms packing browser report gallery verdicts landing site
-cli: terminal resume course data training bridging recipes models stopping asking study __init__ __main__
+cli: terminal resume course data training bridging recipes models doctor stopping asking study __init__ __main__
 """
 
 
@@ -67,7 +68,7 @@ HEAVY |= {"nbclient", "nbconvert", "jupyter_client", "pandas", "pyarrow", "matpl
 # These import without torch, and without anything else that takes its time.
 LIGHT = ["paths", "validation", "files", "locks", "rooms", "videos", "questions", "data", "prompts", "rewards", "runs"]
 LIGHT += ["evaluation", "training.collapse", "training.profiles", "training.methods", "claims", "recipes", "study"]
-LIGHT += ["bridging", "pages.site", "cli"]
+LIGHT += ["bridging", "diagnosis", "pages.site", "cli"]
 BESIDE = PACKAGE.parent / "benchmarks"  # imports the package; nothing imports it
 
 FILES = sorted(PACKAGE.rglob("*.py"))

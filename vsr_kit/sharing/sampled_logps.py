@@ -27,15 +27,10 @@ class SampledLogps:
     Args:
         model: Qwen2VLForConditionalGeneration, in a PEFT wrapper or not.
         temperature: the logits are divided by it.
-        keep_first: keep the log-probabilities of the whole vocabulary for the first token, too.
-
-    Attributes:
-        first_BW: with `keep_first`, log-probabilities of each row's first token over the vocabulary; None before.
     """
 
-    def __init__(self, model, temperature: float = 1.0, keep_first: bool = False) -> None:
-        self.core, self.temperature, self.keep_first = core_model(model), temperature, keep_first
-        self.first_BW: torch.Tensor | None = None
+    def __init__(self, model, temperature: float = 1.0) -> None:
+        self.core, self.temperature = core_model(model), temperature
         self._last: torch.Tensor | None = None  # the newest logits, whose token is not known yet
         self._ids: list[torch.Tensor] = []
         self._logps: list[torch.Tensor] = []
@@ -75,8 +70,6 @@ class SampledLogps:
     def _computed(self, logits: torch.Tensor) -> None:
         self._last = logits[:, -1] if logits.ndim == 3 else None
         self._whole &= self._last is not None
-        if self.keep_first and self.first_BW is None and self._last is not None:
-            self.first_BW = self._log_softmax()
 
     def _drawn(self, ids: torch.Tensor) -> None:
         """The token after the newest logits; prompts are read before there are any."""
@@ -85,9 +78,6 @@ class SampledLogps:
         if ids.shape != (len(self._last), 1):
             self._whole = False
             return
-        self._ids.append(ids[:, 0])
-        self._logps.append(self._log_softmax().gather(-1, ids)[:, 0])
-
-    def _log_softmax(self) -> torch.Tensor:
         logits = self._last if self._last.dtype == torch.float64 else self._last.float()
-        return (logits / self.temperature).log_softmax(-1)
+        self._ids.append(ids[:, 0])
+        self._logps.append((logits / self.temperature).log_softmax(-1).gather(-1, ids)[:, 0])
