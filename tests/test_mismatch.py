@@ -1,16 +1,17 @@
 """What rollouts were sampled with is compared with what is trained on: true numbers, logged, and nothing is changed."""
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 import torch
 from transformers import GenerationConfig
 
-from tests.test_trainers import CLIPS, G, Spy, make, plain, rows, scored_rows  # noqa: F401 (make is a fixture)
+from tests.test_trainers import CLIPS, G, make, plain, rows, scored_rows  # noqa: F401 (make is a fixture)
 from tests.tiny import tiny_clip, tiny_messages
 from vsr_kit.models import load_model
 from vsr_kit.models.feature_cache import FeatureStore
-from vsr_kit.sharing import SampledLogps, encode_prompt, generate_ids, give_scores, score
+from vsr_kit.sharing import EncodedPrompt, SampledLogps, encode_prompt, generate_ids, give_scores, score
 from vsr_kit.training import grpo_trainer
 from vsr_kit.training.mismatch import MAX, MEAN, differences, padded
 
@@ -68,26 +69,22 @@ class Silent:
         return None
 
 
-class BlindPolicy(Spy):
-    """A trainer as stock TRL is with a video: the rollouts see the clip, the pass that trains does not."""
-
-    def _compute_loss(self, model, inputs):
-        prompts = [blind(trainer=self, prompt=own) for own in inputs["encoded_prompts"]]
-        by_prompt = {id(own): new for own, new in zip(inputs["encoded_prompts"], prompts, strict=True)}
-        return super()._compute_loss(
-            model, inputs | {"encoded_prompts": [by_prompt[id(own)] for own in inputs["encoded_prompts"]]}
-        )
+def without_clip(prompts: list[EncodedPrompt]) -> list[EncodedPrompt]:
+    """The same prompts, row by row, their clips' features all zero."""
+    blind = {own: replace(own, features_VD=torch.zeros_like(own.features_VD)) for own in prompts}
+    return [blind[own] for own in prompts]
 
 
-def blind(trainer, prompt):
-    """The same prompt, its clip's features all zero."""
-    return type(prompt)(prompt.ids_P, prompt.positions_3P, prompt.next_position, torch.zeros_like(prompt.features_VD))
+def blind_policy(trainer, model, inputs, seeing=grpo_trainer.VideoGRPOTrainer._compute_loss):
+    """A loss as stock TRL's with a video: the rollouts saw the clip, the pass that trains does not."""
+    return seeing(trainer, model, inputs | {"encoded_prompts": without_clip(inputs["encoded_prompts"])})
 
 
-def test_a_policy_pass_without_the_clip_shows_in_the_log(make):  # noqa: F811
-    trainer = make(trainer=BlindPolicy)
+def test_a_policy_pass_without_the_clip_shows_in_the_log(make, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(grpo_trainer.VideoGRPOTrainer, "_compute_loss", blind_policy)
+    trainer = make()
     trainer.train()
-    assert min(logged(trainer, MEAN)) > 0.05
+    assert min(logged(trainer, MEAN)) > 0.5
 
 
 @pytest.fixture

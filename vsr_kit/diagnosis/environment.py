@@ -1,4 +1,4 @@
-"""The installation as `vsr doctor` sees it: Python, packages, device, disk, threads, and two packages that get in the way.
+"""The installation as `vsr doctor` sees it: Python, packages, device, disk, threads, and two that get in the way.
 
 Ranges are pyproject.toml's, read from the checkout or from the installed package's metadata; the versions that the kit
 is tested with are constraints.txt's, which only a checkout has. Two packages that the kit does not ask for can break

@@ -2,20 +2,23 @@
 
 The step is the trainer's own, from the chat template to the gradient, so what is found is what a run would do. While it
 runs, the log-probabilities of its completions are compared between the rollouts and the pass with gradients (parity),
-and each of the three passes (rollouts, reference, policy) is repeated with another room's clip: a pass that sees the
-clip must then say something else about the same tokens. The rollouts are made to say them again, by raising each wanted
-token's logit above all others after it was read.
+and each of the three passes (rollouts, reference, policy) is repeated with another room's clip, brought to the same
+shape: a pass that sees the clip must then say something else about the same tokens. The rollouts are made to say them
+again, by raising each wanted token's logit above all others after it was read.
 Left out: scores (`vsr eval`), memory and speed; the weights that the step changes are thrown away.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from transformers import PrinterCallback
 
@@ -81,14 +84,19 @@ def probe(
         ValueError: fewer rooms or questions than that, or a model or adapter that cannot be loaded.
     """
     whole("questions", num_questions)
-    rows = list(questions.rows)[:num_questions]
+    rows = _spread(questions.rows)[:num_questions]
     if len({row["scene_name"] for row in rows}) < 2 or len(rows) < num_questions:
         raise ValueError(
             f"{len(rows)} questions about {len({row['scene_name'] for row in rows})} rooms: the probe needs "
             f"{num_questions} questions about two rooms or more, to show another room's clip; give more rooms"
         )
     start = None if adapter is None else Start(adapter)
-    sizes = {"questions_per_step": num_questions, "groups_per_pass": 1, "questions_per_clip": 1, "steps": 1}
+    sizes: dict[str, Any] = {
+        "questions_per_step": num_questions,
+        "groups_per_pass": 1,
+        "questions_per_clip": 1,
+        "steps": 1,
+    }
     if adapter is not None:
         own = read_config(Path(adapter))
         sizes |= {"lora_rank": own.r, "lora_alpha": int(own.lora_alpha)}
@@ -108,6 +116,16 @@ def probe(
     found.equal_share = next(line["frac_reward_zero_std"] for line in trainer.state.log_history if "loss" in line)
     found.groups = num_questions
     return found
+
+
+def _spread(rows: Sequence[dict]) -> list[dict]:
+    """Rows with the rooms in turn: each room's first question, then each room's second."""
+    turn: Counter = Counter()
+    placed = []
+    for row in rows:
+        placed.append((turn[row["scene_name"]], row))
+        turn[row["scene_name"]] += 1
+    return [row for _, row in sorted(placed, key=lambda own: own[0])]
 
 
 class _Kept:
@@ -152,10 +170,19 @@ class _Look:
         model, processor, made = trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, {}
         for prompt, sampled in zip(inputs["encoded_prompts"], inputs["sampled"], strict=True):
             if prompt not in made:
-                clip = trainer.clips[self.others[sampled.row["scene_name"]]]
+                scene = sampled.row["scene_name"]
+                clip = _of_shape(trainer.clips[self.others[scene]], trainer.clips[scene].shape)
                 (features,) = trainer.features.encode(model, processor, [clip])
                 made[prompt] = encode_prompt(model, processor, sampled.messages, features)
         return [made[prompt] for prompt in inputs["encoded_prompts"]]
+
+
+def _of_shape(frames_FHW3: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A clip's frames and pixels picked so that it has another's shape: then the pixels alone are other."""
+    picked = [
+        np.linspace(0, have - 1, want).round().astype(int) for have, want in zip(frames_FHW3.shape, shape, strict=True)
+    ]
+    return frames_FHW3[np.ix_(*picked)]
 
 
 def _all_passes(trainer, inputs: Mapping) -> dict[str, torch.Tensor]:

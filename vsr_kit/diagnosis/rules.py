@@ -80,7 +80,7 @@ RULES: dict[str, Rule] = {
         shipped=0.33,
     ),
     "masked": Rule(
-        "does any completion count?", None, 1.0, "share of lines without one",
+        "does any completion count?", 0.5, 1.0, "share of lines without one",
         "mask_truncated_completions leaves truncated ones out: when all are, loss and entropy are exactly 0",
         "raise the cap of completions, or leave mask_truncated_completions off",
         shipped=0.0,

@@ -136,7 +136,7 @@ def _adapter(seen: Seen) -> Finding | None:
     found = moved(seen.run.adapter)
     if found is None:
         return None
-    start = seen.run.identity.get("start sha256")
+    start = (seen.run.identity.get("joints") or {}).get("start sha256")
     same = start is not None and file_hash(seen.run.adapter / WEIGHTS) == start
     said = {"fine": "the adapter has moved", "else": "the adapter is the one that training began with"}
     evidence = f"{found.moved} of {found.all} B matrices are not zero" + (", file unchanged" if same else "")
@@ -267,7 +267,7 @@ def _hacking(seen: Seen) -> Finding | None:
         return None
     said = {"fine": "thoughts hold words", "else": "thoughts are empty, or tags repeated"}
     evidence = ", ".join(f"{name} {_percent(share)}" for name, share in found.items()) + f", {seen.where}"
-    return judged("hacking", max(found.values()), said, evidence, **found)
+    return judged("hacking", max(found.values()), said, evidence, shares=found)
 
 
 CHECKS: Sequence[Callable[[Seen], Finding | None]] = (
