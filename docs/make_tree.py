@@ -122,6 +122,7 @@ training/                   grpo, sft and dpo by trl
   run                       train: the one call
   methods                   GRPO, SFT, DPO
   profiles                  settings: mini, t4, a100, paper
+  launching                 several processes: launch configurations, a step divided
   joints                    GRPO's joints: advantages, chosen rows, dropped groups, entropy bonus, stages
   grpo_trainer              TRL's GRPO trainer, taught to see video
   mismatch                  rollouts against the pass that trains on them, logged

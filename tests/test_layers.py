@@ -32,8 +32,8 @@ evaluation: scorers small_samples intervals run_scores baselines passk readings 
  token_texts token_measures
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
-training: collapse profiles joints video_mixin callbacks token_records mismatch grpo_trainer references stages \\
- joint_trainer supervised_trainers starting methods resuming run background phases
+training: collapse profiles launching joints video_mixin callbacks token_records mismatch grpo_trainer references \\
+ stages joint_trainer supervised_trainers starting methods resuming run background phases
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions ptst vision_r1
 inspection: outcomes columns table tokens sources
@@ -68,6 +68,7 @@ HEAVY |= {"nbclient", "nbconvert", "jupyter_client", "pandas", "pyarrow", "matpl
 # These import without torch, and without anything else that takes its time.
 LIGHT = ["paths", "validation", "files", "locks", "rooms", "videos", "questions", "data", "prompts", "rewards", "runs"]
 LIGHT += ["evaluation", "training.collapse", "training.profiles", "training.methods", "claims", "recipes", "study"]
+LIGHT += ["training.launching"]
 LIGHT += ["bridging", "diagnosis", "pages.site", "cli"]
 BESIDE = PACKAGE.parent / "benchmarks"  # imports the package; nothing imports it
 

@@ -182,6 +182,7 @@ def train(
     questions_per_clip: Annotated[int | None, typer.Option(help="Questions of a clip that meet in a step.")] = None,
     numeric: Annotated[str | None, typer.Option(help="How numbers are rewarded: paper, mra, …")] = None,
     record_tokens: Annotated[int, typer.Option(help="Record a group's tokens every so many steps; 0 never.")] = 0,
+    divide: Annotated[bool, typer.Option("--divide", help="Let a step divide among a launch's processes.")] = False,
     skip_broken_clips: SkipBroken = False,
     types: Types = None,
     seed: Seed = 0,
@@ -217,9 +218,8 @@ def train(
         "per_room": per_room,
         "seconds": seconds or None,
         "record_tokens": record_tokens,
-        "skip_broken_clips": skip_broken_clips,
-        "types": types or [],
     }
+    settings |= {"skip_broken_clips": skip_broken_clips, "types": types or [], "divide": divide}
     changes = {key: value for key, value in changes.items() if value is not None}
     start(profile, changes, settings, seed, name, resume, typed(context))
 
