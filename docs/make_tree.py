@@ -89,6 +89,7 @@ sharing/                    shared prefixes are read once
   attention                 attention over the tree, and the shared KV cache
   prefill                   prompts read for evaluation
   rollouts                  one prefill for all rollouts of a prompt
+  sampled_logps             log-probabilities of rollouts, taken while they are sampled
   scoring                   log-probabilities in one packed pass
   reference                 the same without sharing
   compare                   both ways side by side
@@ -132,8 +133,10 @@ training/                   grpo, sft and dpo by trl
   run                       train: the one call
   methods                   GRPO, SFT, DPO
   profiles                  settings: mini, t4, a100, paper
+  launching                 several processes: launch configurations, a step divided
   joints                    GRPO's joints: advantages, chosen rows, dropped groups, entropy bonus, stages
   grpo_trainer              TRL's GRPO trainer, taught to see video
+  mismatch                  rollouts against the pass that trains on them, logged
   joint_trainer             the same with joints
   stages                    settings that switch at a step inside one run
   references                the KL term's reference: base, frozen adapter, moving mean
@@ -171,6 +174,14 @@ publishing/                 what a run becomes for others
   formats                   answers as lmms-eval and VLMEvalKit keep theirs
   sides                     two scores' answers and settings, paired
   gap                       what each difference between two scores is worth
+diagnosis/                  what `vsr doctor` says, before and after a long run
+  rules                     what is checked, by which thresholds and why
+  findings                  finding, evidence, remedy
+  environment               packages, device, disk, threads
+  model                     parity, the clip in each pass, template, answers, rewards
+  probe                     one step of GRPO that is watched
+  run_folder                what a training's folder tells
+  adapter_files             has an adapter moved?
 plots/                      the figures of the notebooks
   rooms                     floor plans and clip strips
   large_frames              frames for people, with names, beside the model's
@@ -271,6 +282,7 @@ cli/                        the command vsr
   resume                    --resume
   stopping                  stop
   publishing                merge, push, export, explain-gap
+  doctor                    doctor
   terminal                  control characters escaped
 """
 

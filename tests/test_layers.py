@@ -25,7 +25,7 @@ data: checking scans frame_cache clips pictures rows picture_rows own_questions 
 rewards: terms cheats trl_functions hard detectors
 models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching
-sharing: meter packing reference attention prefill rollouts scoring compare
+sharing: meter packing reference attention prefill rollouts sampled_logps scoring compare
 generation
 losses
 kl
@@ -33,12 +33,13 @@ evaluation: scorers small_samples intervals run_scores baselines passk readings 
  draws predictions evaluate preflight token_texts token_measures
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
-training: collapse profiles machine spending joints video_mixin callbacks token_records grpo_trainer references \\
- stages joint_trainer supervised_trainers starting methods resuming run background phases
+training: collapse profiles launching machine spending joints video_mixin callbacks token_records mismatch \\
+ grpo_trainer references stages joint_trainer supervised_trainers starting methods resuming run background phases
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions kl_elsewhere ptst vision_r1
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap
+diagnosis: rules findings adapter_files run_folder environment probe model
 plots: style marks svg canvas rooms large_frames scores sharing training curves sketch overlay steps answer_marks \\
  comparisons knobs tables token_colours draws
 widgets: view player stop live answer_sources inspector token_colours browser knob guesses monitor compare \\
@@ -49,7 +50,7 @@ study: labels question_sets conditions chains answers reward_analysis controls s
  training_runs travel real_rooms runner judge citations summary acceptance cold_start_acceptance study thinking
 pages: html filling rooms packing browser report gallery verdicts landing site
 cli: terminal resume course data clips fetch held_out training bridging recipes models pretraining preflight \\
- stopping asking study publishing __init__ __main__
+ doctor stopping asking study publishing __init__ __main__
 """
 
 
@@ -70,7 +71,8 @@ HEAVY |= {"nbclient", "nbconvert", "jupyter_client", "pandas", "pyarrow", "matpl
 # These import without torch, and without anything else that takes its time.
 LIGHT = ["paths", "validation", "files", "locks", "rooms", "videos", "questions", "data", "prompts", "rewards", "runs"]
 LIGHT += ["evaluation", "training.collapse", "training.profiles", "training.methods", "claims", "recipes", "study"]
-LIGHT += ["bridging", "pages.site", "cli"]
+LIGHT += ["training.launching"]
+LIGHT += ["bridging", "diagnosis", "pages.site", "cli"]
 BESIDE = PACKAGE.parent / "benchmarks"  # imports the package; nothing imports it
 
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -30,4 +30,9 @@ def test_two_processes_train_one_model(tiny_path, tmp_path):
     assert first["same weights"] and first["metrics"] == [1, 2]
     assert first["adapter"] == "checkpoint-2"
     assert first["rollouts"] == 2 * 4, "the main process's own completions"
+    assert first["mismatch"] < 1e-5, "rollouts and training agree in both processes"
+    assert set(first["problems"]) <= {"clipped", "unread"}, "the doctor finds what a random model shows"
+    for rank, recorded in ((0, "; its completions are recorded"), (1, "")):
+        line = f"process {rank} of 2 (0 to 1): 1 of 2 questions a step, 4 completions, in 1 passes{recorded}"
+        assert done.stderr.count(line) == 2, "each process says its share of each run's steps"
     assert first["stopped"] == ["interrupted", 1, "interrupt"], "all processes stop at the step at which one was asked"

@@ -9,9 +9,12 @@ import torch
 import torch.distributed as dist
 
 from tests.test_trainers import CLIPS, G, Gradients, Spy, config, random_lora, rows, textbook_loss, vowels_reward
+from vsr_kit.diagnosis import check_run
 from vsr_kit.models import load_model
 from vsr_kit.runs import RunFolder, ask_to_stop
 from vsr_kit.training import methods
+from vsr_kit.training.launching import divided
+from vsr_kit.training.mismatch import MEAN
 from vsr_kit.training.profiles import PROFILES
 from vsr_kit.training.run import train
 from vsr_kit.training.video_mixin import training_rows
@@ -58,9 +61,9 @@ def shared_run(name: str, folder: Path) -> RunFolder:
 
 def small(folder: Path):
     """A profile of the tiny model, and a reward that tells its rollouts apart."""
-    sizes = {"lora_rank": 4, "num_generations": G, "questions_per_step": 2, "groups_per_pass": 1}
+    sizes = {"lora_rank": 4, "num_generations": G, "questions_per_step": 2, "groups_per_pass": 2}
     methods.make_reward_funcs = lambda mode, numeric, extra: [vowels_reward]
-    return dataclasses.replace(PROFILES["mini"], model=str(folder / "tiny"), max_vanilla_tokens=4, **sizes)
+    return divided(dataclasses.replace(PROFILES["mini"], model=str(folder / "tiny"), max_vanilla_tokens=4, **sizes))
 
 
 def stopped_run(folder: Path) -> dict:
@@ -83,6 +86,8 @@ def one_run(folder: Path) -> dict:
         "metrics": [row["step"] for row in run.read_metrics()],
         "rollouts": len(run.read_rollouts()),
         "adapter": run.adapter.exists() and run.last_checkpoint().name,
+        "mismatch": max(row[MEAN] for row in run.read_metrics()),
+        "problems": [finding.check for finding in check_run(run).at("problem")],
     }
 
 

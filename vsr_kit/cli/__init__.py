@@ -3,9 +3,9 @@
 Its commands build questions from rooms, score predictions, ask and train models, report on runs, reproduce the study,
 and open or run the course. Each is a thin layer over functions of the packages, so a notebook can do whatever a command
 can. Commands that train or evaluate write a run folder (runs/folder.py) and can be killed and resumed. data.py,
-fetch.py, asking.py, models.py, pretraining.py, preflight.py, bridging.py, study.py and course.py have the commands;
-training.py, held_out.py and resume.py have what `vsr train` and `--resume` do, clips.py what is said of clips,
-stopping.py has `vsr stop`, publishing.py what makes a run others', terminal.py guards what is printed.
+fetch.py, preflight.py, asking.py, models.py, pretraining.py, bridging.py, stopping.py, doctor.py, publishing.py, study.py
+and course.py have the commands; training.py, held_out.py and resume.py have what `vsr train` and `--resume` do, clips.py
+what is said of clips, terminal.py guards what is printed.
 
 An error with a remedy is one line on stderr and exit code 2; `vsr --debug` shows where it came from. Nothing heavy is
 imported before a command runs, so that help is quick.
@@ -27,6 +27,7 @@ from vsr_kit.cli import (
     bridging,
     course,
     data,
+    doctor,
     fetch,
     models,
     preflight,
@@ -86,7 +87,7 @@ app.command(rich_help_panel="Course", context_settings={"ignore_unknown_options"
 for command in (data.build, fetch.fetch, data.score, preflight.preflight):
     app.command(rich_help_panel="Questions and scores")(command)
 _RUNS = (pretraining.pretrain, bridging.bridge, models.eval_, models.train, models.report, study.reproduce)
-_RUNS += (study.claims, stopping.stop)
+_RUNS += (study.claims, stopping.stop, doctor.doctor)
 _SHARING = (publishing.merge, publishing.push, publishing.export, publishing.explain_gap)
 for command in (asking.ask, *_RUNS):
     app.command(command.__name__.rstrip("_"), rich_help_panel="Models and runs")(command)

@@ -183,6 +183,7 @@ def train(
     fps: Fps = None,
     numeric: Annotated[str | None, typer.Option(help="How numbers are rewarded: paper, mra, …")] = None,
     record_tokens: Annotated[int, typer.Option(help="Record a group's tokens every so many steps; 0 never.")] = 0,
+    divide: Annotated[bool, typer.Option("--divide", help="Let a step divide among a launch's processes.")] = False,
     skip_broken_clips: SkipBroken = False,
     types: Types = None,
     seed: Seed = 0,
@@ -209,7 +210,7 @@ def train(
         raise ValueError(f"--{'chains' if chains else 'rows'} belongs to --recipe: name one, such as vision-r1")
     changes = {"model": model, "steps": steps, "beta": beta, "learning_rate": learning_rate, "numeric": numeric}
     changes |= {"num_generations": num_generations, "questions_per_clip": questions_per_clip, "num_frames": frames}
-    same = ("method", "rooms", "videos", "per_room", "record_tokens", "pixels", "fps", "skip_broken_clips")
+    same = ("method", "rooms", "videos", "per_room", "record_tokens", "pixels", "fps", "skip_broken_clips", "divide")
     settings = {each: context.params[each] for each in same} | {"mode": mode.value, "phrasing": phrasing.value}
     settings |= {"extra_rewards": extra_reward or [], "detectors": detector or [], "types": types or []}
     settings |= {"seconds": seconds or None, **held_out}

@@ -22,6 +22,7 @@ from vsr_kit.cli.resume import BROKEN_STATUS, is_over, needed, profile_of, refus
 from vsr_kit.paths import checkpoint_of
 from vsr_kit.runs import RunFolder, check_name, runs_root
 from vsr_kit.runs.attempts import INTERRUPTED
+from vsr_kit.training.launching import alone_by_mistake, divided
 from vsr_kit.training.methods import GRPO, check_numbers, make_method
 from vsr_kit.training.phases import headline_of
 from vsr_kit.training.profiles import get_profile
@@ -99,9 +100,12 @@ def _look(chosen, method, asked, settings: dict) -> None:
 
 def _work(profile: str, changes: dict, settings: dict, seed: int, name: str, resume: Path | None, given: Mapping):
     """(profile, method, settings, seed, run folder to resume or None); None where there is nothing left to do."""
+    if told := alone_by_mistake():
+        typer.echo(f"warning: {told}", err=True)
     run = None
     if resume is None:
         chosen = replace(get_profile(profile), **changes)
+        chosen = divided(chosen) if settings.get("divide") else chosen
         check_name(name)
     else:
         run = RunFolder.open(resume)

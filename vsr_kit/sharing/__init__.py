@@ -3,8 +3,9 @@
 packing.py lays prompts and completions out as one packed sequence, a tree in which every shared prefix occurs once;
 attention.py lets each token attend to its own ancestors in that tree, or to a shared KV cache. rollouts.py samples a
 training step's completions after one prefill of the packed prompts; scoring.py computes log-probabilities of
-completions; prefill.py is the prefill of an evaluation. reference.py is the plain computation without sharing with
-which tests compare; compare.py runs both in a notebook, and meter.py counts the tokens and seconds of each.
+completions, and sampled_logps.py takes them while they are sampled; prefill.py is the prefill of an evaluation.
+reference.py is the plain computation without sharing with which tests compare; compare.py runs both in a notebook, and
+meter.py counts the tokens and seconds of each.
 
 There are two prefills on purpose. An evaluation's answers must not depend on which questions share a batch, so
 prefill.py pads; a training step's samples must be those of transformers' `generate`, so rollouts.py hands it the cache
@@ -16,6 +17,7 @@ from vsr_kit.sharing.attention import TreeMask, share_attention
 from vsr_kit.sharing.packing import EncodedPrompt, PackedTree, Part, embed, encode_prompt, pack, shared_prefixes
 from vsr_kit.sharing.prefill import Prefill, prefill, prefill_next
 from vsr_kit.sharing.rollouts import generate_ids
+from vsr_kit.sharing.sampled_logps import SampledLogps
 from vsr_kit.sharing.scoring import Scored, SharedRows, give_scores, score
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "PackedTree",
     "Part",
     "Prefill",
+    "SampledLogps",
     "Scored",
     "SharedRows",
     "TreeMask",

@@ -20,7 +20,8 @@ from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.utils import is_async_callable, split_tensor_dict
 
 from vsr_kit.models.vision import core_model
-from vsr_kit.sharing import EncodedPrompt, generate_ids, score
+from vsr_kit.sharing import EncodedPrompt, SampledLogps, generate_ids, score
+from vsr_kit.training.mismatch import log_mismatch, padded
 from vsr_kit.training.token_records import Sampled, TokenRecords
 from vsr_kit.training.video_mixin import SeesClips
 
@@ -45,6 +46,7 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
         self._prompts: list[EncodedPrompt] = []  # of the rows being scored, row by row
         self.token_records: TokenRecords | None = None  # who records tokens gives it
         self._scores: tuple[torch.Tensor, torch.Tensor] | None = None  # of the policy, in the last pass
+        self._rollout_logps: list[torch.Tensor] | None = None  # of the last rollouts, while they were sampled
         config = core_model(self.accelerator.unwrap_model(self.model)).config
         # Stock suppresses only the image pad, and a sampled video pad breaks the next forward.
         pads = {config.image_token_id, config.video_token_id}
@@ -79,6 +81,7 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
         self._prompts = [encoded[i // group] for i in range(len(inputs))]
         output = super()._generate_and_score_completions(inputs)
         output["encoded_prompts"] = self._prompts  # travels with the buffered batch: an evaluation in between may come
+        output["rollout_logps"] = padded(self._rollout_logps, output["completion_ids"])
         sampled = self._sampled(inputs)
         if self.token_records is not None and sampled:
             output["sampled"] = [Sampled(own, row["prompt"]) for own, row in zip(sampled, inputs, strict=True)]
@@ -109,7 +112,10 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
             self.accelerator.autocast(),
         ):
             pad_id = self._tokenizer.pad_token_id
-            return generate_ids(model, groups, self._group_size, self.generation_config, pad_id), None
+            with SampledLogps(model, self.temperature) as seen:
+                ids = generate_ids(model, groups, self._group_size, self.generation_config, pad_id)
+        self._rollout_logps = seen.of(ids)
+        return ids, None
 
     def _record(self, sampled: list[dict]) -> None:
         """Hand completions of the step to the recorder."""
@@ -155,6 +161,7 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
     def _compute_loss(self, model, inputs):
         self._prompts = inputs["encoded_prompts"]
         loss = super()._compute_loss(model, inputs)
+        log_mismatch(self, inputs, self._scores[0])
         if self.token_records is not None and self.model.training:
             self.token_records.look(self, inputs, self._scores)
         return loss
@@ -193,7 +200,7 @@ class VideoGRPOTrainer(SeesClips, GRPOTrainer):
                 rows_entropies[i] = torch.nn.functional.pad(own.entropies_T, spare)
         logps = torch.stack(rows_logps) * mask_BT
         entropies = torch.stack(rows_entropies) * mask_BT if compute_entropy else None
-        if compute_entropy and self.token_records is not None:
+        if compute_entropy:
             self._scores = logps.detach(), entropies.detach()
         return logps, entropies, None
 

@@ -167,7 +167,7 @@ class Profile:
         if left or not passes:
             raise ValueError(
                 f"questions_per_step is {self.questions_per_step}: it must be a multiple of {processes} processes x "
-                f"{self.groups_per_pass} groups_per_pass; change it, or launch another number of processes"
+                f"{self.groups_per_pass} groups_per_pass; change it (vsr train --divide does), or launch another number"
             )
         return passes
 

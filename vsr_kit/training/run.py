@@ -45,6 +45,7 @@ from vsr_kit.runs.stopping import is_asked
 from vsr_kit.sharing.meter import peak_bytes
 from vsr_kit.training.callbacks import StopAfter, StopWhenAsked, StopWhenBroken, WarnOfCollapse
 from vsr_kit.training.joints import Start
+from vsr_kit.training.launching import tell_share
 from vsr_kit.training.methods import GRPO, Method, check_numbers
 from vsr_kit.training.profiles import Profile, get_profile
 from vsr_kit.training.references import REFERENCE
@@ -339,6 +340,7 @@ def _trainer(
     config = method.config(profile, **settings)
     if not quiet and config.process_index == 0:
         print(profile.describe())
+    tell_share(config)
     dtype = None if profile.dtype is None else getattr(torch, profile.dtype)
     loaded = load_model(profile.model, profile.quantize, device=_own_gpu(), dtype=dtype, quiet=quiet)
     loaded = made_ready(loaded, *origin, run)

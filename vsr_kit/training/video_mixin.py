@@ -236,8 +236,9 @@ def _refuse_sharded(trainer) -> None:
     plugin = trainer.accelerator.state.deepspeed_plugin
     if trainer.is_fsdp_enabled or (plugin is not None and plugin.zero_stage == 3):
         raise ValueError(
-            "weights sharded over processes (FSDP, DeepSpeed ZeRO-3) are not supported here; launch with plain "
-            "`accelerate launch --multi_gpu`, or shard the optimizer only (ZeRO-1, ZeRO-2)"
+            "weights sharded over processes (FSDP, DeepSpeed ZeRO-3) are not supported here; launch with ddp.yaml of "
+            "vsr_kit/training/launch_configs, or plain `accelerate launch --multi_gpu`, or shard the optimizer only "
+            "(zero2.yaml)"
         )
 
 
