@@ -1,11 +1,10 @@
 """`vsr`: the command line of the kit.
 
-Its commands build questions from rooms, score predictions, ask and train models, report on runs, reproduce the study,
-and open or run the course. Each is a thin layer over functions of the packages, so a notebook can do whatever a command
-can. Commands that train or evaluate write a run folder (runs/folder.py) and can be killed and resumed. data.py,
-fetch.py, preflight.py, asking.py, models.py, pretraining.py, bridging.py, stopping.py, doctor.py, publishing.py, study.py
-and course.py have the commands; training.py, held_out.py and resume.py have what `vsr train` and `--resume` do, clips.py
-what is said of clips, terminal.py guards what is printed.
+Its commands build, fetch and check questions, score predictions, ask and train models, report on runs, reproduce the
+study, pass results on, and open or run the course. Each is a thin layer over functions of the packages, so a notebook
+can do whatever a command can. Commands that train or evaluate write a run folder (runs/folder.py) and can be killed and
+resumed. A command is in the module that is called as it is, or as what it is about; training.py, held_out.py, clips.py
+and resume.py have what several share, and terminal.py guards what is printed.
 
 An error with a remedy is one line on stderr and exit code 2; `vsr --debug` shows where it came from. Nothing heavy is
 imported before a command runs, so that help is quick.
