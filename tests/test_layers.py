@@ -32,7 +32,7 @@ evaluation: scorers small_samples intervals run_scores baselines passk readings 
  token_texts token_measures
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
-training: collapse profiles joints video_mixin callbacks token_records grpo_trainer references stages joint_trainer \\
+training: collapse profiles shapes memory knobs joints video_mixin callbacks token_records grpo_trainer references stages joint_trainer \\
  supervised_trainers starting methods resuming run background phases
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions ptst vision_r1
