@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 LINES = """
 paths                       shipped files, the reader's copy of the course, runs, the smoke switch
 validation                  checks of settings and of text from outside
+failures                    memory that ran out, numbers that overflowed
 files                       atomic writing, JSON lines, parquet, SHA-256 seals
 locks                       one writer a folder
 rooms/                      boxes in metres
@@ -121,6 +122,10 @@ training/                   grpo, sft and dpo by trl
   run                       train: the one call
   methods                   GRPO, SFT, DPO
   profiles                  settings: mini, t4, a100, paper
+  shapes                    a model's sizes from its configuration
+  memory                    what a step holds in memory, predicted
+  knobs                     what each setting costs, and what to turn down
+  out_of_memory             the same said where memory ran out
   joints                    GRPO's joints: advantages, chosen rows, dropped groups, entropy bonus, stages
   grpo_trainer              TRL's GRPO trainer, taught to see video
   joint_trainer             the same with joints
@@ -238,6 +243,9 @@ cli/                        the command vsr
   course                    run, course, lab, test
   data                      build, score
   models                    pretrain, eval, train, report
+  planning                  plan
+  flags                     options that commands share
+  loading                   the model that eval and ask load
   training                  the work of `vsr train`
   asking                    ask
   bridging                  bridge

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 LAYERS = """
 paths
 validation
+failures
 files
 locks
 rooms: geometry generator arranging furnished files
@@ -32,8 +33,8 @@ evaluation: scorers small_samples intervals run_scores baselines passk readings 
  token_texts token_measures
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
-training: collapse profiles shapes memory knobs joints video_mixin callbacks token_records grpo_trainer references stages joint_trainer \\
- supervised_trainers starting methods resuming run background phases
+training: collapse profiles shapes memory knobs joints video_mixin callbacks token_records grpo_trainer references \\
+ stages joint_trainer supervised_trainers starting methods resuming out_of_memory run background phases
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions ptst vision_r1
 inspection: outcomes columns table tokens sources
@@ -46,7 +47,8 @@ miniature: folder sight lessons copying recipe batches stages training text_less
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
  training_runs travel real_rooms runner judge citations summary acceptance cold_start_acceptance study thinking
 pages: html filling rooms packing browser report gallery verdicts landing site
-cli: terminal resume course data training bridging recipes models stopping asking study __init__ __main__
+cli: terminal flags loading resume course data training bridging recipes models planning stopping asking study \\
+ __init__ __main__
 """
 
 
@@ -65,8 +67,30 @@ ORDER = {name: place for place, name in enumerate(ordered(LAYERS))}
 HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets", "plotly", "ipywidgets", "av"}
 HEAVY |= {"nbclient", "nbconvert", "jupyter_client", "pandas", "pyarrow", "matplotlib", "IPython"}
 # These import without torch, and without anything else that takes its time.
-LIGHT = ["paths", "validation", "files", "locks", "rooms", "videos", "questions", "data", "prompts", "rewards", "runs"]
-LIGHT += ["evaluation", "training.collapse", "training.profiles", "training.methods", "claims", "recipes", "study"]
+LIGHT = [
+    "paths",
+    "validation",
+    "failures",
+    "files",
+    "locks",
+    "rooms",
+    "videos",
+    "questions",
+    "data",
+    "prompts",
+    "rewards",
+    "runs",
+]
+LIGHT += [
+    "evaluation",
+    "training.collapse",
+    "training.profiles",
+    "training.methods",
+    "training.memory",
+    "claims",
+    "recipes",
+    "study",
+]
 LIGHT += ["bridging", "pages.site", "cli"]
 BESIDE = PACKAGE.parent / "benchmarks"  # imports the package; nothing imports it
 

@@ -4,7 +4,7 @@ Its commands build questions from rooms, score predictions, ask and train models
 and open or run the course. Each is a thin layer over functions of the packages, so a notebook can do whatever a command
 can. Commands that train or evaluate write a run folder (runs/folder.py) and can be killed and resumed. data.py,
 asking.py, models.py, bridging.py, study.py and course.py have the commands; training.py and resume.py have what
-`vsr train` and `--resume` do, stopping.py has `vsr stop`, terminal.py guards what is printed.
+`vsr train` and `--resume` do, stopping.py has `vsr stop`, planning.py `vsr plan`, terminal.py guards what is printed.
 
 An error with a remedy is one line on stderr and exit code 2; `vsr --debug` shows where it came from. Nothing heavy is
 imported before a command runs, so that help is quick.
@@ -21,8 +21,9 @@ import typer
 from typer.core import TyperGroup
 
 from vsr_kit import __version__
-from vsr_kit.cli import asking, bridging, course, data, models, stopping, study
+from vsr_kit.cli import asking, bridging, course, data, models, planning, stopping, study
 from vsr_kit.cli.terminal import guard
+from vsr_kit.failures import NotFinite, OutOfMemory
 from vsr_kit.files import Damaged, in_a_line
 from vsr_kit.validation import one_line, printable
 
@@ -73,7 +74,7 @@ app.command(rich_help_panel="Course", context_settings={"ignore_unknown_options"
 for command in (data.build, data.score):
     app.command(rich_help_panel="Questions and scores")(command)
 _RUNS = (models.pretrain, bridging.bridge, models.eval_, models.train, models.report, study.reproduce, study.claims)
-_RUNS += (stopping.stop,)
+_RUNS += (stopping.stop, planning.plan)
 for command in (asking.ask, *_RUNS):
     app.command(command.__name__.rstrip("_"), rich_help_panel="Models and runs")(command)
 
@@ -101,7 +102,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     try:
         app()
-    except (ValueError, OSError, ImportError) as error:  # with a remedy
+    except (ValueError, OSError, ImportError, OutOfMemory, NotFinite) as error:  # with a remedy
         if debug:
             raise
         traceback.clear_frames(error.__traceback__)  # a bar that was cut short ends its line before ours

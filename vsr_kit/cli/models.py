@@ -19,10 +19,25 @@ import typer
 
 from vsr_kit import validation
 from vsr_kit.cli.data import Harness, Phrasing, Types
+from vsr_kit.cli.flags import (
+    ChainTokens,
+    Checkpointing,
+    Dtype,
+    GroupsPerPass,
+    LoraAlpha,
+    LoraRank,
+    NumGenerations,
+    ProfileQuantize,
+    QuestionsPerClip,
+    QuestionsPerStep,
+    VanillaTokens,
+    changes_of,
+    in_panels,
+)
+from vsr_kit.cli.loading import default_quantize, load, told_out_of_memory
 from vsr_kit.cli.resume import is_over, needed, refuse_changes, settings_of, typed
-from vsr_kit.paths import checkpoint_of
 from vsr_kit.runs import RunFolder, check_name, runs_root
-from vsr_kit.runs.attempts import FINISHED, UNFINISHED
+from vsr_kit.runs.attempts import FINISHED
 from vsr_kit.runs.provenance import checkpoint_identity
 
 
@@ -45,7 +60,9 @@ class ClipChoice(StrEnum):
 Model = Annotated[
     str, typer.Option(help="`mini`, `mini-cold-start`, a hub id such as Qwen/Qwen2-VL-2B-Instruct, or a folder.")
 ]
-Quantize = Annotated[str, typer.Option(help="`nf4` loads in 4 bits; `none` does not.")]
+Quantize = Annotated[
+    str | None, typer.Option(help="`nf4` loads in 4 bits, `none` does not; as it was trained if left out.")
+]
 Rooms = Annotated[str, typer.Option(help="A number of procedural rooms, a geometry file, or a folder of `vsr build`.")]
 Seed = Annotated[int, typer.Option(help="Fixes rooms, questions and draws.")]
 SkipBroken = Annotated[
@@ -88,7 +105,11 @@ def eval_(
     phrasing: Annotated[Phrasing, typer.Option(help="VSI-Bench's wording, or VSI-100k's.")] = Phrasing.vsi_bench,
     per_type: Annotated[int, typer.Option(help="Questions of each type; 0 asks all.")] = 20,
     clip: Annotated[ClipChoice, typer.Option(help="The room's own clip, another room's, or none.")] = ClipChoice.own,
-    quantize: Quantize = "none",
+    quantize: Quantize = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16, or float16 with nf4; what the device computes best if not.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Answers written at once; fewer take less memory.")] = 64,
     max_new_tokens: Annotated[int, typer.Option(help="Cap of an answer; a chain of thought needs more.")] = 64,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
     samples: Annotated[int, typer.Option(help="Answers to draw for each question.")] = 1,
@@ -112,7 +133,8 @@ def eval_(
         "phrasing": phrasing.value,
         "per_type": per_type,
         "clip": clip.value,
-        "quantize": quantize,
+        "quantize": quantize or default_quantize(model, adapter),
+        "dtype": dtype,
         "max_new_tokens": max_new_tokens,
         "temperature": temperature,
         "samples": samples,
@@ -121,7 +143,7 @@ def eval_(
         "skip_broken_clips": skip_broken_clips,
         "types": types or [],
     }
-    evaluate(settings, harness.value, seed, name, resume, typed(context))
+    evaluate(settings, harness.value, seed, name, resume, typed(context), batch_size)
 
 
 def pretrain(
@@ -156,6 +178,7 @@ def pretrain(
     typer.echo(f"look at {made}")
 
 
+@in_panels
 def train(
     context: typer.Context,
     recipe: RecipeName = None,
@@ -178,8 +201,17 @@ def train(
     steps: Annotated[int | None, typer.Option(help="Updates, instead of the profile's.")] = None,
     beta: Annotated[float | None, typer.Option(help="Weight of the KL term, instead of the profile's.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Instead of the profile's.")] = None,
-    num_generations: Annotated[int | None, typer.Option(help="Rollouts of a question; else the profile's.")] = None,
-    questions_per_clip: Annotated[int | None, typer.Option(help="Questions of a clip that meet in a step.")] = None,
+    num_generations: NumGenerations = None,
+    questions_per_step: QuestionsPerStep = None,
+    questions_per_clip: QuestionsPerClip = None,
+    groups_per_pass: GroupsPerPass = None,
+    max_vanilla_tokens: VanillaTokens = None,
+    max_chain_tokens: ChainTokens = None,
+    quantize: ProfileQuantize = None,
+    dtype: Dtype = None,
+    lora_rank: LoraRank = None,
+    lora_alpha: LoraAlpha = None,
+    gradient_checkpointing: Checkpointing = None,
     numeric: Annotated[str | None, typer.Option(help="How numbers are rewarded: paper, mra, …")] = None,
     record_tokens: Annotated[int, typer.Option(help="Record a group's tokens every so many steps; 0 never.")] = 0,
     skip_broken_clips: SkipBroken = False,
@@ -193,35 +225,33 @@ def train(
     With --recipe the whole of a recipe: chains, a cold start on them, and what follows, --steps updates each. The two
     held-out question types, route planning and appearance order, are never trained on; the kit's multi-step
     types are, where --types names them.
+
+    Qwen2-VL-2B on one T4: vsr train --profile t4 --rooms 400 --steps 300
+
+    The same on a larger card: vsr train --profile a100 --num-generations 8 --lora-rank 32 --max-vanilla-tokens 16
     """
+    _start_training({**locals(), "mode": mode.value, "phrasing": phrasing.value}, typed(context))
+
+
+def _start_training(options: Mapping, given: Mapping) -> None:
+    """Hand `train`'s options to a recipe's training or to one of its own. given: those that were typed."""
     from vsr_kit.cli.recipes import is_recipes, train_recipe
     from vsr_kit.cli.training import train as start
 
+    recipe, resume, rest = options["recipe"], options["resume"], (options["seed"], options["name"], options["resume"])
     if recipe is not None or is_recipes(resume):
-        changes = {"model": model, "learning_rate": learning_rate}
-        settings = {"rooms": rooms, "phrasing": phrasing.value, "per_room": per_room, "steps": steps}
-        settings |= {"chains": chains, "rows": rows, "skip_broken_clips": skip_broken_clips}
-        train_recipe(recipe, profile, changes, settings, seed, name, resume, typed(context))
+        changes = {name: options[name] for name in ("model", "learning_rate")}
+        names = ("rooms", "phrasing", "per_room", "steps", "chains", "rows", "skip_broken_clips")
+        train_recipe(recipe, options["profile"], changes, {name: options[name] for name in names}, *rest, given)
         return
-    if chains or rows:
-        raise ValueError(f"--{'chains' if chains else 'rows'} belongs to --recipe: name one, such as vision-r1")
-    changes = {"model": model, "steps": steps, "beta": beta, "learning_rate": learning_rate, "numeric": numeric}
-    changes |= {"num_generations": num_generations, "questions_per_clip": questions_per_clip}
-    settings = {
-        "mode": mode.value,
-        "method": method,
-        "extra_rewards": extra_reward or [],
-        "detectors": detector or [],
-        "rooms": rooms,
-        "phrasing": phrasing.value,
-        "per_room": per_room,
-        "seconds": seconds or None,
-        "record_tokens": record_tokens,
-        "skip_broken_clips": skip_broken_clips,
-        "types": types or [],
-    }
-    changes = {key: value for key, value in changes.items() if value is not None}
-    start(profile, changes, settings, seed, name, resume, typed(context))
+    if options["chains"] or options["rows"]:
+        wrong = "chains" if options["chains"] else "rows"
+        raise ValueError(f"--{wrong} belongs to --recipe: name one, such as vision-r1")
+    names = ("mode", "method", "rooms", "phrasing", "per_room", "record_tokens", "skip_broken_clips")
+    settings = {name: options[name] for name in names} | {"types": options["types"] or []}
+    settings |= {"extra_rewards": options["extra_reward"] or [], "detectors": options["detector"] or []}
+    settings |= {"seconds": options["seconds"] or None}
+    start(options["profile"], changes_of(options), settings, *rest, given)
 
 
 SETTINGS = ("model", "adapter", "mode", "rooms", "split", "phrasing", "per_type", "clip", "quantize", "max_new_tokens")
@@ -229,11 +259,17 @@ SETTINGS += ("temperature", "samples", "frames", "size")
 
 
 def evaluate(
-    settings: dict, harness: str, seed: int, name: str, resume: Path | None, given: Mapping | None = None
+    settings: dict,
+    harness: str,
+    seed: int,
+    name: str,
+    resume: Path | None,
+    given: Mapping | None = None,
+    batch_size: int = 64,
 ) -> None:
     """Run `settings`, or go on with those that the folder `resume` recorded; print the table and where to look.
 
-    given: the options that were typed, which may not contradict the record.
+    given: the options that were typed, which may not contradict the record. batch_size changes no answer, and may.
     """
     from vsr_kit.evaluation.evaluate import answered_scenes, load_questions
     from vsr_kit.evaluation.predictions import mismatched_clips
@@ -250,12 +286,13 @@ def evaluate(
             settings, seed = settings_of(run, "eval"), run.seed
             needed(run, settings, SETTINGS)
             harness = settings.get("harness", harness)
-            own = {"seed": seed, "name": run.name, "harness": harness}
+            own = {"seed": seed, "name": run.name, "harness": harness, "batch_size": batch_size}
             refuse_changes(run, "eval", given or {}, settings | own)
             run = RunFolder.resume(resume)
             stop.how = f"go on with: vsr eval --resume {run.path}"
         validation.drawing(settings["max_new_tokens"], settings["temperature"], settings["samples"], seed)
         validation.whole("per_type", settings["per_type"], 0, remedy="0 asks all")
+        validation.whole("batch_size", batch_size)
         asked = load_questions(
             settings["rooms"],
             split=settings["split"],
@@ -279,15 +316,17 @@ def evaluate(
                 return
         clips = {"own": lambda: asked.clips, "wrong": lambda: mismatched_clips(asked.clips, seed), "none": lambda: None}
         shown = clips[settings["clip"]]()
-        with say_on_full_disk(run.path if run else runs_root(), stop):
+        with say_on_full_disk(run.path if run else runs_root(), stop), told_out_of_memory(settings, batch_size, stop):
             loaded, checkpoint = load(settings)
             if run is None:
                 run = RunFolder.create(name, settings, seed=seed, checkpoint=checkpoint)
                 stop.how = f"go on with: vsr eval --resume {run.path}"
-            _ask_and_tell(loaded, checkpoint, asked.rows, shown, run, settings, seed, harness)
+            _ask_and_tell(loaded, checkpoint, asked.rows, shown, run, settings, seed, harness, batch_size)
 
 
-def _ask_and_tell(loaded, checkpoint, rows, shown, run, settings: dict, seed: int, harness: str) -> None:
+def _ask_and_tell(
+    loaded, checkpoint, rows, shown, run, settings: dict, seed: int, harness: str, batch_size: int
+) -> None:
     from tqdm import tqdm
 
     from vsr_kit.cli.data import show_scores
@@ -302,6 +341,8 @@ def _ask_and_tell(loaded, checkpoint, rows, shown, run, settings: dict, seed: in
         "seed": seed,
         "made_of": {"base sha256": checkpoint_identity(checkpoint)["sha256"], "quantize": settings["quantize"]},
     }
+    how["made_of"] |= {"dtype": settings["dtype"]} if settings.get("dtype") else {}
+    how |= {"batch_size": batch_size} if batch_size != 64 else {}
     with tqdm(total=len(rows), desc=f"asking ({settings['mode']})", unit="question") as bar:
         answered = ask(loaded, rows, shown, run, on_answers=bar.update, **how)
     table = score(answered, harness)
@@ -315,38 +356,3 @@ def _ask_and_tell(loaded, checkpoint, rows, shown, run, settings: dict, seed: in
     run.finish()
     show_scores(table)
     typer.echo(f"look at {run.path}; a page: vsr report {run.path}")
-
-
-def load(settings: dict):
-    """The model of the settings, and what its run records as the checkpoint: a folder, or a hub id."""
-    from vsr_kit.models.loading import load_model
-
-    quantize = None if settings["quantize"] == "none" else settings["quantize"]
-    loaded = load_model(settings["model"], quantize, adapter=adapter_folder(settings["adapter"]))
-    return loaded, checkpoint_of(settings["model"])
-
-
-def adapter_folder(adapter: str | None) -> Path | str | None:
-    """The adapter itself, or the one in a run folder of that name; what is odd about the run is told.
-
-    Raises:
-        ValueError: the run's training broke before it had learnt anything, or it has left no adapter yet.
-    """
-    if not adapter:
-        return adapter
-    path = Path(adapter)
-    run = next((RunFolder.open(p) for p in (path, path.parent) if (p / "config.json").is_file()), None)
-    if run is None or (path != run.path and path.name != "adapter"):
-        return adapter
-    if not run.adapter.is_dir():
-        if path != run.path or (path / "adapter_config.json").exists():
-            return adapter
-        raise ValueError(f"{path} is a run that has left no adapter: finish it first, vsr train --resume {path}")
-    broken = run.summary.get("stopped")
-    if broken and not run.summary.get("good step"):
-        raise ValueError(f"{path} has an untrained adapter: its training broke in its first steps ({broken})")
-    if broken:
-        typer.echo(f"warning: the training of {path} broke: {broken}", err=True)
-    elif run.status == UNFINISHED and run.attempts() and (steps := run.read_metrics()):
-        typer.echo(f"warning: {path} is unfinished; its adapter is that of step {steps[-1]['step']}", err=True)
-    return run.adapter

@@ -58,9 +58,9 @@ def _nf4(work: Work):
 
 
 def _bfloat16(work: Work):
-    if work.number_bytes == 2:
+    if work.number_bytes == 2 or not work.has_bf16 or work.device != "cuda":
         return None
-    return "--dtype bfloat16", replace(_with(work, dtype="bfloat16"), number_bytes=2), "needs a card with bf16: no T4"
+    return "--dtype bfloat16", replace(_with(work, dtype="bfloat16"), number_bytes=2), "fewer digits"
 
 
 def _questions(work: Work):
@@ -109,12 +109,15 @@ _ORDER += (_frames,)
 
 
 def knobs(work: Work) -> list[Knob]:
-    """Every setting that can be turned down, one at a time, with what it saves; gradient checkpointing off, too."""
+    """Every setting that can be turned down, one at a time, with what it saves; and what costs memory if taken back."""
     peak = plan(work).peak
     found = [made for turn in _ORDER if (made := turn(work)) is not None]
     if work.profile.gradient_checkpointing:
-        off = "--no-gradient-checkpointing", _with(work, gradient_checkpointing=False), "it saves time instead"
-        found.append(off)
+        found.append(
+            ("--no-gradient-checkpointing", _with(work, gradient_checkpointing=False), "it saves time instead")
+        )
+    if work.profile.quantize == "nf4":
+        found.append(("--quantize none", _with(work, quantize=None), "weights as they were trained"))
     return [Knob(flag, less, price, peak - plan(less).peak) for flag, less, price in found]
 
 
@@ -150,21 +153,21 @@ def sentence(work: Work, memory_bytes: float) -> str:
     if not chosen:
         return _too_small(work, after, memory_bytes)
     flags = " ".join(knob.flag for knob in chosen)
-    told = f"turn down: {flags}; by the plan that needs {gigabytes(after.needed)}"
+    told = f"turn it down by {flags}; by the plan that needs {gigabytes(after.needed)}"
     return told if fits else f"{told}, still more than {gigabytes(memory_bytes)}: take a smaller model or a larger GPU"
 
 
 def _too_small(work: Work, own: Plan, memory_bytes: float) -> str:
     standing = gigabytes(sum(own.standing.values()))
     return (
-        f"by the plan it needs {gigabytes(own.needed)}, {standing} of it for {work.shape.name} itself, and nothing that "
-        f"can be turned down makes it fit {gigabytes(memory_bytes)}: take a smaller model or a larger GPU"
+        f"by the plan it needs {gigabytes(own.needed)}, {standing} of it for {work.shape.name} itself, and nothing "
+        f"that can be turned down makes it fit {gigabytes(memory_bytes)}: take a smaller model or a larger GPU"
     )
 
 
 def gigabytes(count: float) -> str:
-    """Bytes in GB (10^9), as people read them; below a GB in MB."""
-    return f"{count / GB:.1f} GB" if abs(count) >= GB else f"{count / 10**6:.0f} MB"
+    """Bytes in GB (10^9) with three digits, as people read them; below a GB in MB."""
+    return f"{count / GB:#.3g} GB" if abs(count) >= GB else f"{count / 10**6:.0f} MB"
 
 
 def largest_parts(own: Plan, most: int = 3) -> Sequence[tuple[str, int]]:

@@ -64,6 +64,7 @@ class Work:
         num_clips: of the run, whose features are kept.
         device: cuda or cpu.
         number_bytes: e; 2 or 4, by the profile's dtype, else 2 on a GPU with bf16.
+        has_bf16: whether the device computes bf16 fast enough to be told to.
         processes: that share the questions of a step.
     """
 
@@ -76,6 +77,7 @@ class Work:
     num_clips: int = 400
     device: str = "cuda"
     number_bytes: int = 2
+    has_bf16: bool = True
     processes: int = 1
 
     def __post_init__(self) -> None:
@@ -141,10 +143,12 @@ class Plan:
     Attributes:
         standing: name to bytes.
         phases: phase to its parts, name to bytes.
+        on_gpu: whether there is something beside tensors to reckon with.
     """
 
     standing: Mapping[str, int]
     phases: Mapping[str, Mapping[str, int]]
+    on_gpu: bool = True
 
     def at(self, phase: str) -> int:
         """Bytes of a phase with all that stands beside it."""
@@ -162,8 +166,8 @@ class Plan:
 
     @property
     def needed(self) -> int:
-        """Bytes of GPU memory: the peak, an allocator's gaps, and what is no tensor."""
-        return int(self.peak * GAPS) + OUTSIDE_BYTES
+        """Bytes of GPU memory: the peak, an allocator's gaps, and what is no tensor; on a CPU the peak alone."""
+        return int(self.peak * GAPS) + OUTSIDE_BYTES if self.on_gpu else self.peak
 
 
 def plan(work: Work) -> Plan:
@@ -171,7 +175,7 @@ def plan(work: Work) -> Plan:
     phases = {"clip": _clip(work), "update": _update(work)}
     if work.method == "grpo":
         phases["rollouts"] = _rollouts(work)
-    return Plan(_standing(work), phases)
+    return Plan(_standing(work), phases, work.device == "cuda")
 
 
 # -- what stays --------------------------------------------------------------------------------------------------------
@@ -185,7 +189,9 @@ def _standing(work: Work) -> dict[str, int]:
     found |= {"adapter": 4 * adapter, "optimiser": 8 * adapter}
     if work.device == "cpu":  # the last good weights, of two steps (training/callbacks.py): in main memory always
         found["copies of the adapter"] = 8 * adapter
-    found["clips' features"] = min(_store_bytes(work), work.num_clips * work.video_tokens * work.shape.hidden * _e(work))
+    found["clips' features"] = min(
+        _store_bytes(work), work.num_clips * work.video_tokens * work.shape.hidden * _e(work)
+    )
     return found
 
 

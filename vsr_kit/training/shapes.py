@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vsr_kit.files import reading
@@ -134,12 +134,12 @@ class Shape:
         return time * height * width // self.merge**2
 
 
-_TOWER = {"vision_depth": 32, "vision_width": 1280, "vision_heads": 16, "vision_ratio": 4}
+_TOWER = (32, 1280, 16, 4.0)  # depth, width, heads, ratio: the same for both
 SHAPES = {
     shape.name: shape
     for shape in (
-        Shape("Qwen/Qwen2-VL-2B-Instruct", 1536, 28, 12, 2, 8960, 151936, True, **_TOWER),
-        Shape("Qwen/Qwen2-VL-7B-Instruct", 3584, 28, 28, 4, 18944, 152064, False, **_TOWER),
+        Shape("Qwen/Qwen2-VL-2B-Instruct", 1536, 28, 12, 2, 8960, 151936, True, *_TOWER),
+        Shape("Qwen/Qwen2-VL-7B-Instruct", 3584, 28, 28, 4, 18944, 152064, False, *_TOWER),
     )
 }
 _ALIASES = {name.removesuffix("-Instruct"): name for name in SHAPES}
@@ -169,10 +169,14 @@ def _read(name: str, path: Path) -> Shape:
         raise ValueError(f"{path} is of model_type {config.get('model_type')!r}: plans are made for qwen2_vl only")
     text, vision = config.get("text_config") or config, config.get("vision_config") or {}
     try:
-        return Shape(
-            name,
-            *(int(text[key]) for key in ("hidden_size", "num_hidden_layers", "num_attention_heads")),
-            *(int(text[key]) for key in ("num_key_value_heads", "intermediate_size", "vocab_size")),
+        found = Shape(
+            name=name,
+            hidden=int(text["hidden_size"]),
+            layers=int(text["num_hidden_layers"]),
+            heads=int(text["num_attention_heads"]),
+            kv_heads=int(text["num_key_value_heads"]),
+            intermediate=int(text["intermediate_size"]),
+            vocab=int(text["vocab_size"]),
             tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
             vision_depth=int(vision["depth"]),
             vision_width=int(vision["embed_dim"]),
@@ -181,13 +185,14 @@ def _read(name: str, path: Path) -> Shape:
             patch_px=int(vision.get("patch_size", 14)),
             merge=int(vision.get("spatial_merge_size", 2)),
             frames_a_patch=int(vision.get("temporal_patch_size", 2)),
-            **_bounds(path.parent),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} has no usable size of {error}: it is no whole Qwen2-VL configuration") from None
+    bounds = _bounds(path.parent)
+    return found if bounds is None else replace(found, least_px=bounds[0], most_px=bounds[1])
 
 
-def _bounds(folder: Path) -> dict[str, int]:
+def _bounds(folder: Path) -> tuple[int, int] | None:
     """Pixels of a frame that the folder's processor leaves alone; the hub spells them otherwise than transformers 5."""
     for name in ("processor_config.json", "video_preprocessor_config.json", "preprocessor_config.json"):
         if (path := folder / name).is_file():
@@ -197,8 +202,8 @@ def _bounds(folder: Path) -> dict[str, int]:
             low = found.get("min_pixels") or size.get("min_pixels") or size.get("shortest_edge")
             high = found.get("max_pixels") or size.get("max_pixels") or size.get("longest_edge")
             if low and high:
-                return {"least_px": int(low), "most_px": int(high)}
-    return {}
+                return int(low), int(high)
+    return None
 
 
 def _object(path: Path) -> Mapping:
