@@ -14,11 +14,11 @@ STAMP := $(VENV)/.ready
 VSR   := $(BIN)/vsr
 
 .DEFAULT_GOAL := help
-.PHONY: help env run course test lab wheel build fetch score preflight ask pretrain bridge eval train stop doctor merge push export explain-gap report reproduce claims bench real check lint clean
+.PHONY: help env run course test lab wheel build fetch score preflight ask pretrain bridge eval plan train stop doctor merge push export explain-gap report reproduce claims bench real check lint clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
-	@echo "targets: env run course test lab wheel build fetch score preflight ask pretrain bridge eval train stop doctor merge push export explain-gap report reproduce claims bench real check lint clean"
+	@echo "targets: env run course test lab wheel build fetch score preflight ask pretrain bridge eval plan train stop doctor merge push export explain-gap report reproduce claims bench real check lint clean"
 
 # The stamp is written last: an interrupted installation is taken up again. A .venv whose Python went away is made anew.
 $(STAMP): pyproject.toml constraints.txt
@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 env: $(STAMP)
 
-run course lab build fetch score preflight ask pretrain bridge eval train stop doctor merge push export explain-gap report reproduce claims: $(STAMP)
+run course lab build fetch score preflight ask pretrain bridge eval plan train stop doctor merge push export explain-gap report reproduce claims: $(STAMP)
 	$(VSR) $@ $(ARGS)
 
 # Beside the package, in the checkout only.

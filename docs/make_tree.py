@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 LINES = """
 paths                       shipped files, the reader's copy of the course, runs, the smoke switch
 validation                  checks of settings and of text from outside
+failures                    memory that ran out, numbers that overflowed
 files                       atomic writing, JSON lines, parquet, SHA-256 seals
 locks                       one writer a folder
 rooms/                      boxes in metres
@@ -134,6 +135,10 @@ training/                   grpo, sft and dpo by trl
   methods                   GRPO, SFT, DPO
   profiles                  settings: mini, t4, a100, paper
   launching                 several processes: launch configurations, a step divided
+  shapes                    a model's sizes from its configuration
+  memory                    what a step holds in memory, predicted
+  knobs                     what each setting costs, and what to turn down
+  out_of_memory             the same said where memory ran out
   joints                    GRPO's joints: advantages, chosen rows, dropped groups, entropy bonus, stages
   grpo_trainer              TRL's GRPO trainer, taught to see video
   mismatch                  rollouts against the pass that trains on them, logged
@@ -269,11 +274,15 @@ cli/                        the command vsr
   course                    run, course, lab, test
   data                      build, score
   models                    eval, train, report
+  evaluating                the work of `vsr eval`
   fetch                     fetch
   held_out                  what `vsr train` leaves out
   pretraining               pretrain
   preflight                 preflight
   clips                     what is said of clips before a model is loaded
+  planning                  plan
+  flags                     options that commands share
+  loading                   the model that eval and ask load
   training                  the work of `vsr train`
   asking                    ask
   bridging                  bridge

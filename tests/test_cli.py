@@ -14,7 +14,8 @@ from vsr_kit.cli import app, main
 from vsr_kit.runs import RunFolder
 
 COMMANDS = ["build", "score", "ask", "pretrain", "bridge", "eval", "train", "report", "reproduce", "claims"]
-COMMANDS += ["run", "course", "test", "lab", "stop", "preflight", "fetch", "doctor"]
+COMMANDS += ["run", "course", "test", "lab", "stop", "preflight", "fetch", "doctor", "plan"]
+COMMANDS += ["merge", "push", "export", "explain-gap"]
 
 
 def vsr(*words):

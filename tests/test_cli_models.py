@@ -226,7 +226,7 @@ def test_a_shipped_checkpoint_is_asked_and_trained_by_its_name(stub, trainer, ru
     monkeypatch.setitem(SHIPPED, "mini-cold-start", str(tiny_path))
     assert vsr("eval", *SMALL, "--model", "mini-cold-start").exit_code == 0
     assert vsr("train", "--rooms", 2, "--model", "mini-cold-start").exit_code == 0
-    assert stub["loads"] == [("mini-cold-start", None, None)] and trainer[0]["profile"].model == "mini-cold-start"
+    assert stub["loads"] == [("mini-cold-start", "nf4", None)] and trainer[0]["profile"].model == "mini-cold-start"
     asked, trained = runs()
     for run in (asked, trained):
         assert run.versions["checkpoint"]["sha256"] == checkpoint_hash(tiny_path)

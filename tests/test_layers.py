@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vsr_kit"
 LAYERS = """
 paths
 validation
+failures
 files
 locks
 rooms: geometry generator arranging furnished files
@@ -33,8 +34,9 @@ evaluation: scorers small_samples intervals run_scores baselines passk readings 
  draws predictions evaluate preflight token_texts token_measures
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
-training: collapse profiles launching machine spending joints video_mixin callbacks token_records mismatch \\
- grpo_trainer references stages joint_trainer supervised_trainers starting methods resuming run background phases
+training: collapse profiles shapes memory knobs launching machine spending joints video_mixin callbacks token_records \\
+ mismatch grpo_trainer references stages joint_trainer supervised_trainers starting methods resuming out_of_memory \\
+ run background phases
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions kl_elsewhere ptst vision_r1
 inspection: outcomes columns table tokens sources
@@ -49,8 +51,8 @@ miniature: folder sight lessons copying recipe batches stages training text_less
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
  training_runs travel real_rooms runner judge citations summary acceptance cold_start_acceptance study thinking
 pages: html filling rooms packing browser report gallery verdicts landing site
-cli: terminal resume course data clips fetch held_out training bridging recipes models pretraining preflight \\
- doctor stopping asking study publishing __init__ __main__
+cli: terminal flags loading resume course data clips fetch held_out training bridging recipes evaluating models \\
+ planning pretraining preflight doctor stopping asking study publishing __init__ __main__
 """
 
 
@@ -69,9 +71,9 @@ ORDER = {name: place for place, name in enumerate(ordered(LAYERS))}
 HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets", "plotly", "ipywidgets", "av"}
 HEAVY |= {"nbclient", "nbconvert", "jupyter_client", "pandas", "pyarrow", "matplotlib", "IPython"}
 # These import without torch, and without anything else that takes its time.
-LIGHT = ["paths", "validation", "files", "locks", "rooms", "videos", "questions", "data", "prompts", "rewards", "runs"]
-LIGHT += ["evaluation", "training.collapse", "training.profiles", "training.methods", "claims", "recipes", "study"]
-LIGHT += ["training.launching"]
+LIGHT = ["paths", "validation", "failures", "files", "locks", "rooms", "videos", "questions", "data", "prompts"]
+LIGHT += ["rewards", "runs", "evaluation", "training.collapse", "training.profiles", "training.methods"]
+LIGHT += ["training.launching", "training.memory", "training.machine", "claims", "recipes", "study"]
 LIGHT += ["bridging", "diagnosis", "pages.site", "cli"]
 BESIDE = PACKAGE.parent / "benchmarks"  # imports the package; nothing imports it
 

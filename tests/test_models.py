@@ -272,3 +272,26 @@ def test_the_default_lora_covers_the_language_model_only(tiny_path):
 def test_adding_lora_gives_no_advice_about_names(tiny_path, recwarn):
     load_model(tiny_path, lora=True, device="cpu", quiet=True)
     assert [str(w.message) for w in recwarn if "gradient_checkpointing" in str(w.message)] == []
+
+
+def test_float16_is_refused_without_4_bits_and_then_keeps_what_overflows_in_float32(tiny_path):
+    with pytest.raises(ValueError, match="float16 without 4-bit"):
+        load_model(tiny_path, device="cpu", dtype=torch.float16, quiet=True)
+    loaded = load_model(tiny_path, "nf4", device="cpu", dtype=torch.float16, quiet=True)
+    kinds = {}
+    for name, module in loaded.model.named_modules():
+        if type(module).__name__ == "Linear4bit":
+            kinds.setdefault(module.compute_dtype, set()).add(name.split(".")[-1])
+    assert kinds[torch.float32] == {"down_proj"} and len(kinds[torch.float16]) == 6
+    kept = {weight.dtype for weight in loaded.model.parameters() if weight.dtype.is_floating_point}
+    assert kept == {torch.float32} and "nf4 weights, float16 products, float32" in loaded.description
+
+
+def test_a_gated_product_above_float16s_range_stays_finite(tiny_path):
+    """70,000 at the gate's output: in fp16 it would be infinite."""
+    loaded = load_model(tiny_path, "nf4", device="cpu", dtype=torch.float16, quiet=True)
+    layer = loaded.model.model.language_model.layers[0].mlp.down_proj
+    large = torch.full((1, layer.in_features), 7e4)
+    assert layer(large).isfinite().all()
+    layer.compute_dtype = torch.float16
+    assert not layer(large).isfinite().all()

@@ -19,6 +19,7 @@ import torch
 from tqdm import tqdm
 
 from vsr_kit import validation
+from vsr_kit.failures import refuse_non_finite
 from vsr_kit.models.dequantized import keep_dequantized
 from vsr_kit.models.loading import Loaded
 from vsr_kit.models.vision import core_model, encode_clips
@@ -162,12 +163,16 @@ def decode(
 
     sequences_N: the number under which `pick` knows each. The image and video pads are never chosen: a forward pass
     would look for features to put there.
+
+    Raises:
+        NotFinite: the model's numbers overflowed.
     """
     core, ends = core_model(loaded.model), end_token_ids(loaded)
     pads = [core.config.image_token_id, core.config.video_token_id]
     completions: list[list[int]] = [[] for _ in sequences_N]
     here = torch.arange(len(completions))  # which of `said` the rows of the batch belong to
     for step in range(max_new_tokens):
+        refuse_non_finite(reading.logits_NW, step)
         reading.logits_NW[:, pads] = -torch.inf
         ids = pick(reading.logits_NW, sequences_N[here], step)
         for i, token in zip(here.tolist(), ids.tolist(), strict=True):

@@ -29,6 +29,7 @@ from vsr_kit.cli import (
     doctor,
     fetch,
     models,
+    planning,
     preflight,
     pretraining,
     publishing,
@@ -36,6 +37,7 @@ from vsr_kit.cli import (
     study,
 )
 from vsr_kit.cli.terminal import guard
+from vsr_kit.failures import NotFinite, OutOfMemory
 from vsr_kit.files import Damaged, in_a_line
 from vsr_kit.validation import one_line, printable
 
@@ -86,7 +88,7 @@ app.command(rich_help_panel="Course", context_settings={"ignore_unknown_options"
 for command in (data.build, fetch.fetch, data.score, preflight.preflight):
     app.command(rich_help_panel="Questions and scores")(command)
 _RUNS = (pretraining.pretrain, bridging.bridge, models.eval_, models.train, models.report, study.reproduce)
-_RUNS += (study.claims, stopping.stop, doctor.doctor)
+_RUNS += (study.claims, stopping.stop, planning.plan, doctor.doctor)
 _SHARING = (publishing.merge, publishing.push, publishing.export, publishing.explain_gap)
 for command in (asking.ask, *_RUNS):
     app.command(command.__name__.rstrip("_"), rich_help_panel="Models and runs")(command)
@@ -118,7 +120,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     try:
         app()
-    except (ValueError, OSError, ImportError) as error:  # with a remedy
+    except (ValueError, OSError, ImportError, OutOfMemory, NotFinite) as error:  # with a remedy
         if debug:
             raise
         traceback.clear_frames(error.__traceback__)  # a bar that was cut short ends its line before ours

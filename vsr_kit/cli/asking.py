@@ -13,7 +13,9 @@ from typing import Annotated
 
 import typer
 
-from vsr_kit.cli.models import Mode, Model, Quantize, adapter_folder
+from vsr_kit.cli.flags import quantization_of
+from vsr_kit.cli.loading import adapter_folder, default_quantize
+from vsr_kit.cli.models import Mode, Model, Quantize
 
 _BAR = 24  # characters of the longest bar
 
@@ -31,7 +33,7 @@ def ask(
     mode: Annotated[Mode, typer.Option(help="How the model is asked.")] = Mode.vanilla,
     model: Model = "mini",
     adapter: Annotated[str | None, typer.Option(help="A trained adapter, or the run folder it is in.")] = None,
-    quantize: Quantize = "none",
+    quantize: Quantize = None,
     max_new_tokens: Annotated[int, typer.Option(help="Cap of an answer.")] = 96,
     frames: Annotated[int, typer.Option(help="Frames of the clip.")] = 8,
     seed: Annotated[int, typer.Option(help="Of drawing.")] = 0,
@@ -50,7 +52,8 @@ def ask(
     if row is None or (truth and truth != row["ground_truth"]):
         where = (video.name, "video") if video is not None else (place.name, place.dataset)
         row = own_row(question, option or [], truth, scene=where[0], dataset=where[1], room=place)
-    loaded = load_model(model, None if quantize == "none" else quantize, adapter=adapter_folder(adapter))
+    kept = quantization_of(quantize or default_quantize(model, adapter))
+    loaded = load_model(model, kept, adapter=adapter_folder(adapter))
     how = {"mode": mode.value, "temperature": heat, "num_samples": n, "seed": seed}
     answers = draw_answers(loaded, row, frames_FHW3, max_new_tokens=max_new_tokens, **how)  # type: ignore[arg-type]
     for sentence in _news(loaded, row, frames_FHW3):

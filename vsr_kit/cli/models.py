@@ -1,11 +1,10 @@
 """Commands on models and runs: eval, train and report.
 
-`vsr eval` asks a model and scores its answers: it gathers rows and clips, loads the model, asks into a run folder and
-prints a table. `vsr train` trains an adapter (GRPO by default) into a run folder. A kill spoils neither folder;
-`--resume FOLDER` continues with the settings that the folder recorded. `vsr report` makes a page of one folder or
-compares several.
-Left out: sweeps (`vsr_kit.study`), profile settings without a flag (a notebook or script sets those), and intervals,
-which `vsr_kit.evaluation` computes from the predictions that a run keeps.
+`vsr eval` asks a model and scores its answers (evaluating.py), `vsr train` trains an adapter, GRPO by default
+(training.py), each into a run folder. A kill spoils neither folder; `--resume FOLDER` continues with the settings that
+the folder recorded. `vsr report` makes a page of one folder or compares several.
+Left out: sweeps (`vsr_kit.study`), and intervals, which `vsr_kit.evaluation` computes from the predictions that a run
+keeps.
 """
 
 from __future__ import annotations
@@ -17,15 +16,29 @@ from typing import Annotated
 
 import typer
 
-from vsr_kit import validation
-from vsr_kit.cli.clips import Fps, Pixels, look
+from vsr_kit.cli.clips import Fps, Pixels
 from vsr_kit.cli.data import Harness, Phrasing, Rooms, Types, Videos
+from vsr_kit.cli.evaluating import ASKED_WITH, evaluate
+from vsr_kit.cli.flags import (
+    ChainTokens,
+    Checkpointing,
+    Dtype,
+    Frames,
+    GroupsPerPass,
+    LoraAlpha,
+    LoraRank,
+    NumGenerations,
+    ProfileQuantize,
+    QuestionsPerClip,
+    QuestionsPerStep,
+    VanillaTokens,
+    changes_of,
+    in_panels,
+)
 from vsr_kit.cli.held_out import Benchmark, TrainOnTestSet
-from vsr_kit.cli.resume import is_over, needed, refuse_changes, settings_of, typed
-from vsr_kit.paths import checkpoint_of
-from vsr_kit.runs import RunFolder, check_name, runs_root
-from vsr_kit.runs.attempts import FINISHED, UNFINISHED
-from vsr_kit.runs.provenance import checkpoint_identity
+from vsr_kit.cli.loading import default_quantize
+from vsr_kit.cli.resume import typed
+from vsr_kit.runs import RunFolder, runs_root
 
 
 class Mode(StrEnum):
@@ -56,7 +69,9 @@ class ClipChoice(StrEnum):
 Model = Annotated[
     str, typer.Option(help="`mini`, `mini-cold-start`, a hub id such as Qwen/Qwen2-VL-2B-Instruct, or a folder.")
 ]
-Quantize = Annotated[str, typer.Option(help="`nf4` loads in 4 bits; `none` does not.")]
+Quantize = Annotated[
+    str | None, typer.Option(help="`nf4` loads in 4 bits, `none` does not; as it was trained if left out.")
+]
 Seed = Annotated[int, typer.Option(help="Fixes rooms, questions and draws.")]
 SkipBroken = Annotated[
     bool, typer.Option("--skip-broken-clips", help="Go on without rooms whose clip is missing or broken.")
@@ -79,7 +94,7 @@ def report(
 ) -> None:
     """Make a page of one run folder, or compare several: scores, curves, traces, settings that differ."""
     from vsr_kit.pages.report import write_report
-    from vsr_kit.runs import RunFolder, newest_run, runs_root
+    from vsr_kit.runs import newest_run
 
     newest = None if runs else newest_run()
     folders = [RunFolder.open(path) for path in runs or []] or [newest] * (newest is not None)
@@ -101,7 +116,11 @@ def eval_(
     phrasing: Annotated[Phrasing, typer.Option(help="VSI-Bench's wording, or VSI-100k's.")] = Phrasing.vsi_bench,
     per_type: Annotated[int, typer.Option(help="Questions of each type; 0 asks all.")] = 20,
     clip: Annotated[ClipChoice, typer.Option(help="The room's own clip, another room's, or none.")] = ClipChoice.own,
-    quantize: Quantize = "none",
+    quantize: Quantize = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16, or float16 with nf4; what the device computes best if not.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Answers written at once; fewer take less memory.")] = 64,
     max_new_tokens: Annotated[int, typer.Option(help="Cap of an answer; a chain of thought needs more.")] = 64,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
     samples: Annotated[int, typer.Option(help="Answers to draw for each question.")] = 1,
@@ -120,37 +139,19 @@ def eval_(
     resume: Resume = None,
 ) -> None:
     """Ask a model about held-out rooms, score it, and leave predictions.jsonl in a run folder."""
-    from vsr_kit.evaluation.presets import with_preset
-
-    settings = {
-        "model": model,
-        "adapter": adapter,
-        "mode": mode.value,
-        "rooms": rooms,
-        "videos": videos,
-        "split": split,
-        "phrasing": phrasing.value,
-        "per_type": per_type,
-        "clip": clip.value,
-        "quantize": quantize,
-        "max_new_tokens": max_new_tokens,
-        "temperature": temperature,
-        "samples": samples,
-        "frames": frames,
-        "size": size,
-        "pixels": pixels,
-        "fps": fps,
-        "preset": preset,
-        "skip_broken_clips": skip_broken_clips,
-        "types": types or [],
-        "harness": harness.value,
-    }
+    asked = {"mode": mode.value, "phrasing": phrasing.value, "clip": clip.value, "types": types or []}
+    settings = {**locals(), **asked, "quantize": quantize or default_quantize(model, adapter)}
+    settings = {each: settings[each] for each in ASKED_WITH}
     if preset is not None and resume is None:
-        settings, told = with_preset(preset, settings, typed(context))
+        from vsr_kit.evaluation.presets import with_preset
+
+        settings, told = with_preset(preset, {**settings, "harness": harness.value}, typed(context))
+        harness = Harness(settings.pop("harness"))
         typer.echo(told, err=True)
-    evaluate(settings, settings.pop("harness"), seed, name, resume, typed(context))
+    evaluate(settings, harness.value, seed, name, resume, typed(context), batch_size)
 
 
+@in_panels
 def train(
     context: typer.Context,
     recipe: RecipeName = None,
@@ -176,11 +177,20 @@ def train(
     steps: Annotated[int | None, typer.Option(help="Updates, instead of the profile's.")] = None,
     beta: Annotated[float | None, typer.Option(help="Weight of the KL term, instead of the profile's.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Instead of the profile's.")] = None,
-    num_generations: Annotated[int | None, typer.Option(help="Rollouts of a question; else the profile's.")] = None,
-    questions_per_clip: Annotated[int | None, typer.Option(help="Questions of a clip that meet in a step.")] = None,
-    frames: Annotated[int | None, typer.Option(help="Frames of a clip, instead of the profile's.")] = None,
+    num_generations: NumGenerations = None,
+    questions_per_step: QuestionsPerStep = None,
+    questions_per_clip: QuestionsPerClip = None,
+    groups_per_pass: GroupsPerPass = None,
+    max_vanilla_tokens: VanillaTokens = None,
+    max_chain_tokens: ChainTokens = None,
+    frames: Frames = None,
     pixels: Pixels = None,
     fps: Fps = None,
+    quantize: ProfileQuantize = None,
+    dtype: Dtype = None,
+    lora_rank: LoraRank = None,
+    lora_alpha: LoraAlpha = None,
+    gradient_checkpointing: Checkpointing = None,
     numeric: Annotated[str | None, typer.Option(help="How numbers are rewarded: paper, mra, …")] = None,
     record_tokens: Annotated[int, typer.Option(help="Record a group's tokens every so many steps; 0 never.")] = 0,
     divide: Annotated[bool, typer.Option("--divide", help="Let a step divide among a launch's processes.")] = False,
@@ -195,164 +205,32 @@ def train(
     With --recipe the whole of a recipe: chains, a cold start on them, and what follows, --steps updates each. The two
     held-out question types, route planning and appearance order, are never trained on; the kit's multi-step
     types are, where --types names them.
+
+    Qwen2-VL-2B on one T4: vsr train --profile t4 --rooms 400 --steps 300
+
+    The same on a larger card: vsr train --profile a100 --num-generations 8 --lora-rank 32 --max-vanilla-tokens 16
     """
+    _start_training({**locals(), "mode": mode.value, "phrasing": phrasing.value}, typed(context))
+
+
+def _start_training(options: Mapping, given: Mapping) -> None:
+    """Hand `train`'s options to a recipe's training or to one of its own. given: those that were typed."""
     from vsr_kit.cli.recipes import is_recipes, train_recipe
     from vsr_kit.cli.training import train as start
 
-    held_out = {"benchmark": benchmark or [], "train_on_test_set": train_on_test_set}
+    recipe, resume, rest = options["recipe"], options["resume"], (options["seed"], options["name"], options["resume"])
+    held_out = {"benchmark": options["benchmark"] or [], "train_on_test_set": options["train_on_test_set"]}
     if recipe is not None or is_recipes(resume):
-        changes = {"model": model, "learning_rate": learning_rate}
-        settings = {"rooms": rooms, "phrasing": phrasing.value, "per_room": per_room, "steps": steps}
-        settings |= {"chains": chains, "rows": rows, "skip_broken_clips": skip_broken_clips, **held_out}
-        train_recipe(recipe, profile, changes, settings, seed, name, resume, typed(context))
+        changes = {name: options[name] for name in ("model", "learning_rate")}
+        names = ("rooms", "phrasing", "per_room", "steps", "chains", "rows", "skip_broken_clips")
+        settings = {name: options[name] for name in names} | held_out
+        train_recipe(recipe, options["profile"], changes, settings, *rest, given)
         return
-    if chains or rows:
-        raise ValueError(f"--{'chains' if chains else 'rows'} belongs to --recipe: name one, such as vision-r1")
-    changes = {"model": model, "steps": steps, "beta": beta, "learning_rate": learning_rate, "numeric": numeric}
-    changes |= {"num_generations": num_generations, "questions_per_clip": questions_per_clip, "num_frames": frames}
-    same = ("method", "rooms", "videos", "per_room", "record_tokens", "pixels", "fps", "skip_broken_clips", "divide")
-    settings = {each: context.params[each] for each in same} | {"mode": mode.value, "phrasing": phrasing.value}
-    settings |= {"extra_rewards": extra_reward or [], "detectors": detector or [], "types": types or []}
-    settings |= {"seconds": seconds or None, **held_out}
-    changes = {key: value for key, value in changes.items() if value is not None}
-    start(profile, changes, settings, seed, name, resume, typed(context))
-
-
-SETTINGS = ("model", "adapter", "mode", "rooms", "split", "phrasing", "per_type", "clip", "quantize", "max_new_tokens")
-SETTINGS += ("temperature", "samples", "frames", "size")
-
-
-def evaluate(
-    settings: dict, harness: str, seed: int, name: str, resume: Path | None, given: Mapping | None = None
-) -> None:
-    """Run `settings`, or go on with those that the folder `resume` recorded; print the table and where to look.
-
-    given: the options that were typed, which may not contradict the record.
-    """
-    from vsr_kit.evaluation.evaluate import answered_scenes, load_questions
-    from vsr_kit.evaluation.predictions import mismatched_clips
-    from vsr_kit.questions import named_types
-    from vsr_kit.runs.interrupts import say_on_full_disk, say_on_stop
-
-    with say_on_stop("begin again with the same command (nothing was recorded)") as stop:
-        run = None
-        if resume is None:
-            check_name(name)
-            settings = {**settings, "harness": harness}
-        else:
-            run = RunFolder.open(resume)
-            settings, seed = settings_of(run, "eval"), run.seed
-            needed(run, settings, SETTINGS)
-            harness = settings.get("harness", harness)
-            own = {"seed": seed, "name": run.name, "harness": harness}
-            refuse_changes(run, "eval", given or {}, settings | own)
-            run = RunFolder.resume(resume)
-            stop.how = f"go on with: vsr eval --resume {run.path}"
-        validation.drawing(settings["max_new_tokens"], settings["temperature"], settings["samples"], seed)
-        validation.whole("per_type", settings["per_type"], 0, remedy="0 asks all")
-        asked = load_questions(
-            settings["rooms"],
-            split=settings["split"],
-            phrasing=settings["phrasing"],
-            types=named_types(settings.get("types", [])),
-            per_type=settings["per_type"] or None,
-            num_frames=settings["frames"],
-            size_px=settings["size"],
-            max_pixels=settings.get("pixels"),
-            fps=settings.get("fps"),
-            seed=seed,
-            skip_broken=settings.get("skip_broken_clips", False),
-            videos=settings.get("videos"),
-            blind=settings["clip"] == "none",
-            progress=True,
-        )
-        for line in asked.told():
-            typer.echo(line, err=True)
-        if not asked.rows:
-            where = f"{settings['rooms']}, split {settings['split']}"
-            raise ValueError(f"{where}: 0 questions, so there is nothing to ask; give more rooms, or another split")
-        if run is not None and run.status == FINISHED:
-            done, _ = answered_scenes(run, asked.rows, settings["mode"], settings["samples"])
-            if done == {row["scene_name"] for row in asked.rows} and is_over(run):
-                return
-        clips = {"own": lambda: asked.clips, "wrong": lambda: mismatched_clips(asked.clips, seed), "none": lambda: None}
-        shown = clips[settings["clip"]]()
-        seen = asked.clips if settings["clip"] != "none" else None
-        trained_in = adapter_run(settings["adapter"])
-        look(settings["model"], asked.rows, seen, {"mode": settings["mode"]}, where=settings["rooms"], run=trained_in)
-        with say_on_full_disk(run.path if run else runs_root(), stop):
-            loaded, checkpoint = load(settings)
-            if run is None:
-                run = RunFolder.create(name, settings, seed=seed, checkpoint=checkpoint)
-                stop.how = f"go on with: vsr eval --resume {run.path}"
-            _ask_and_tell(loaded, checkpoint, asked.rows, shown, run, settings, seed, harness)
-
-
-def _ask_and_tell(loaded, checkpoint, rows, shown, run, settings: dict, seed: int, harness: str) -> None:
-    from tqdm import tqdm
-
-    from vsr_kit.cli.data import show_scores
-    from vsr_kit.evaluation import score
-    from vsr_kit.evaluation.evaluate import ask
-
-    how = {
-        "mode": settings["mode"],
-        "max_new_tokens": settings["max_new_tokens"],
-        "temperature": settings["temperature"],
-        "num_samples": settings["samples"],
-        "seed": seed,
-        "made_of": {"base sha256": checkpoint_identity(checkpoint)["sha256"], "quantize": settings["quantize"]},
-    }
-    with tqdm(total=len(rows), desc=f"asking ({settings['mode']})", unit="question") as bar:
-        answered = ask(loaded, rows, shown, run, on_answers=bar.update, **how)
-    table = score(answered, harness)
-    label = f"{settings['mode']}, {settings['clip']} clip, {harness}"
-    cut = sum(row["truncated"] for row in answered) / len(answered)
-    run.summarise(
-        scores={label: table.percent()},
-        headline={f"{name}, per cent ({label})": mean * 100 for name, mean in table.means.items()}
-        | {"cut off by the cap, per cent": 100 * cut},
-    )
-    run.finish()
-    show_scores(table)
-    typer.echo(f"look at {run.path}; a page: vsr report {run.path}")
-
-
-def load(settings: dict):
-    """The model of the settings, and what its run records as the checkpoint: a folder, or a hub id."""
-    from vsr_kit.models.loading import load_model
-
-    quantize = None if settings["quantize"] == "none" else settings["quantize"]
-    loaded = load_model(settings["model"], quantize, adapter=adapter_folder(settings["adapter"]))
-    return loaded, checkpoint_of(settings["model"])
-
-
-def adapter_run(adapter: str | None) -> RunFolder | None:
-    """The run folder that an adapter is, or lies in; None for any other."""
-    places = [] if not adapter else [Path(adapter), Path(adapter).parent]
-    return next((RunFolder.open(place) for place in places if (place / "config.json").is_file()), None)
-
-
-def adapter_folder(adapter: str | None) -> Path | str | None:
-    """The adapter itself, or the one in a run folder of that name; what is odd about the run is told.
-
-    Raises:
-        ValueError: the run's training broke before it had learnt anything, or it has left no adapter yet.
-    """
-    if not adapter:
-        return adapter
-    path, run = Path(adapter), adapter_run(adapter)
-    if run is None or (path != run.path and path.name != "adapter"):
-        return adapter
-    if not run.adapter.is_dir():
-        if path != run.path or (path / "adapter_config.json").exists():
-            return adapter
-        raise ValueError(f"{path} is a run that has left no adapter: finish it first, vsr train --resume {path}")
-    broken = run.summary.get("stopped")
-    if broken and not run.summary.get("good step"):
-        raise ValueError(f"{path} has an untrained adapter: its training broke in its first steps ({broken})")
-    if broken:
-        typer.echo(f"warning: the training of {path} broke: {broken}", err=True)
-    elif run.status == UNFINISHED and run.attempts() and (steps := run.read_metrics()):
-        typer.echo(f"warning: {path} is unfinished; its adapter is that of step {steps[-1]['step']}", err=True)
-    return run.adapter
+    if options["chains"] or options["rows"]:
+        wrong = "chains" if options["chains"] else "rows"
+        raise ValueError(f"--{wrong} belongs to --recipe: name one, such as vision-r1")
+    names = ("mode", "method", "rooms", "videos", "phrasing", "per_room", "record_tokens", "pixels", "fps", "divide")
+    settings = {name: options[name] for name in (*names, "skip_broken_clips")} | {"types": options["types"] or []}
+    settings |= {"extra_rewards": options["extra_reward"] or [], "detectors": options["detector"] or []}
+    settings |= {"seconds": options["seconds"] or None, **held_out}
+    start(options["profile"], changes_of(options), settings, *rest, given)

@@ -19,6 +19,7 @@ from vsr_kit import validation
 from vsr_kit.cli.clips import look
 from vsr_kit.cli.held_out import without_test_scenes
 from vsr_kit.cli.resume import BROKEN_STATUS, is_over, needed, profile_of, refuse_changes, settings_of
+from vsr_kit.failures import OutOfMemory
 from vsr_kit.paths import checkpoint_of
 from vsr_kit.runs import RunFolder, check_name, runs_root
 from vsr_kit.runs.attempts import INTERRUPTED
@@ -78,7 +79,7 @@ def train(
             run = _shared(run)
             try:
                 trained = _run(chosen, method, asked, run, seed, how)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, OutOfMemory):
                 run.close()
                 raise
             except (ValueError, OSError):
@@ -114,7 +115,7 @@ def _work(profile: str, changes: dict, settings: dict, seed: int, name: str, res
         chosen = profile_of(run, settings)
         singular = {"extra_reward": settings.get("extra_rewards", []), "detector": settings.get("detectors", [])}
         own = {"seed": seed, "name": run.name, "profile": chosen.name, "seconds": settings["seconds"] or 0}
-        own["frames"] = chosen.num_frames
+        own |= {"frames": chosen.num_frames, "quantize": chosen.quantize or "none"}
         refuse_changes(run, "train", given, {**asdict(chosen), **settings, **singular, **own})
         if is_over(run):
             return None

@@ -251,13 +251,15 @@ def ask(
     seed: int = 0,
     on_answers: Callable[[int], None] = lambda count: None,
     made_of: Mapping | None = None,
+    batch_size: int | None = None,
 ) -> list[dict]:
     """Ask every row and record the answers in `run`, a few rooms at a time; what is recorded there is not asked again.
 
     Args are those of generation.generate; without clips the model is asked without video. on_answers(rows) is told of
     progress. made_of: what else the answers hang on, flat, such as the base's hash; recorded with rows, clips, LoRA
-    weights and settings. Returns every prediction of the run, one for each row and sample, in the order of asking: the
-    row with `prediction`, `mode`, `sample` (its number), `num_tokens` and `truncated`.
+    weights and settings. batch_size: answers written at once, `generate`'s own if None. Returns every prediction of the
+    run, one for each row and sample, in the order of asking: the row with `prediction`, `mode`, `sample` (its number),
+    `num_tokens` and `truncated`.
 
     Raises:
         ValueError: no rows; or the run holds answers to others, or was begun with other clips, weights or settings.
@@ -277,7 +279,7 @@ def ask(
         **(made_of or {}),
     }
     asked = {"mode": mode, "prompt_set": prompt_set, "max_new_tokens": max_new_tokens, "temperature": temperature}
-    asked |= {"num_samples": num_samples, "seed": seed}
+    asked |= {"num_samples": num_samples, "seed": seed} | ({} if batch_size is None else {"batch_size": batch_size})
     recorded = run.read_predictions()
     if missing := same_run(run, identity, bool(recorded)):
         told = f"{run.path} was begun by an earlier version, which did not record {', '.join(missing)}"

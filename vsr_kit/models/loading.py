@@ -1,9 +1,14 @@
 """Loading a model: one of the kit's own, a hub id or a folder, in full precision or 4 bits, with or without LoRA.
 
 Every model of the kit is a Qwen2-VL checkpoint in the ordinary format, and one function loads all of them. Device and
-precision follow from the machine: fp32 on CPU and MPS, bf16 on GPUs that have it, fp32 on those that do not (Qwen2-VL
-overflows in fp16 and then writes "!!!!"). 4-bit weights are nf4 from bitsandbytes, for the language model's linear
-layers only; LoRA is added to the same layers, and the vision tower stays frozen.
+precision follow from the machine: fp32 on CPU and MPS, bf16 on GPUs that have it, fp32 on those that do not. 4-bit
+weights are nf4 from bitsandbytes, for the language model's linear layers only; LoRA is added to the same layers, and
+the vision tower stays frozen.
+
+fp16 is what a T4 computes fast, and Qwen2-VL overflows in it and then writes "!!!!": sums of a few hidden numbers pass
+65,504. Asked for by name, and with 4-bit weights only, it is used for the products that are safe: those whose inputs
+are normalised or are mixtures of values. The product after the MLP's gate, the sums between layers, norms, tower and
+head stay in fp32. Training refuses it (training/profiles.py says why).
 
 Loading prints one line of its own: transformers' progress bar over the weights is hidden, a hub download shows its
 bars, and errors are not hidden.
@@ -117,14 +122,14 @@ def load_model(
         quantize: None, or `nf4` for 4-bit weights in the language model's linears.
         lora: True for `lora_config()`, or one of your own: a fresh adapter to train.
         adapter: folder or hub id of a trained adapter, loaded frozen.
-        device, dtype: by `pick_device` and `pick_dtype` where they are None.
+        device, dtype: by `pick_device` and `pick_dtype` where they are None; float16 only with 4-bit weights.
         seed: of a fresh adapter's random half.
         quiet: do not print.
 
     Raises:
-        ValueError: unknown quantisation, 4 bits on MPS, both `lora` and `adapter`, a checkpoint of another kind, or one
-            that is not whole or not finite (see checkpoint_files.py), an adapter that is not, or not this model's
-            (adapters.py).
+        ValueError: unknown quantisation, 4 bits on MPS, float16 without 4 bits, both `lora` and `adapter`, a checkpoint
+            of another kind, or one that is not whole or not finite (see checkpoint_files.py), an adapter that is not,
+            or not this model's (adapters.py).
         FileNotFoundError: nothing to load under that name, or the files of a shipped checkpoint are missing; says what
             to download, or to use the miniature.
     """
@@ -136,6 +141,11 @@ def load_model(
     if quantize and place.type == "mps":
         raise ValueError("4-bit weights need a CPU or a CUDA device, not mps: pass device='cpu', or quantize=None")
     dtype = dtype or pick_dtype(place)
+    if dtype == torch.float16 and quantize != "nf4":
+        raise ValueError(
+            "dtype is float16 without 4-bit weights: Qwen2-VL overflows in it and writes '!!!!'; use float32, bfloat16 "
+            "where the card has it, or float16 with quantize='nf4', which keeps to fp32 what overflows"
+        )
     if place.type == "cpu":
         choose_threads()
     folder = folder_of(checkpoint_of(name))
@@ -162,7 +172,8 @@ def _load_weights(folder: Path, quantize: str | None, device: torch.device, dtyp
     """The model of a checkpoint that is whole; see checkpoint_files.py."""
     tensors = check_files(folder)
     extra = {"quantization_config": nf4_config(dtype)} if quantize == "nf4" else {}
-    how = {"dtype": dtype, "device_map": {"": device}, "use_safetensors": True, "ignore_mismatched_sizes": True}
+    stored = torch.float32 if dtype == torch.float16 else dtype
+    how = {"dtype": stored, "device_map": {"": device}, "use_safetensors": True, "ignore_mismatched_sizes": True}
     with _quiet_loading(), reading(folder, AGAIN):
         model, info = Qwen2VLForConditionalGeneration.from_pretrained(
             folder, output_loading_info=True, **how, **extra, **NO_CODE
@@ -171,6 +182,8 @@ def _load_weights(folder: Path, quantize: str | None, device: torch.device, dtyp
     check_finite(model, tensors)
     if packed(model):
         _mend_cpu_4bit(model)
+    if dtype == torch.float16:
+        _keep_from_overflow(model)
     return model
 
 
@@ -237,6 +250,17 @@ def _mend_cpu_4bit(model) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
+def _keep_from_overflow(model) -> None:
+    """Let the products that pass fp16's largest number compute in fp32: those of what a gate multiplied."""
+    for name, module in model.named_modules():
+        if name.endswith("down_proj"):
+            module.compute_dtype = torch.float32
+
+
+def _half_products(core) -> bool:
+    return any(getattr(module, "compute_dtype", None) == torch.float16 for module in core.modules())
+
+
 def describe(model, name: str, adapter: str | Path | None = None) -> str:
     """One line: parameters, footprint, precision, device, quantisation, what is trainable."""
     core = core_model(model)
@@ -246,6 +270,7 @@ def describe(model, name: str, adapter: str | Path | None = None) -> str:
         f"{name}: {_parameters(core) / 1e6:.1f}M parameters",
         f"{core.get_memory_footprint() / 1e6:.0f} MB",
         ("nf4 weights, " if packed(core) else "")
+        + ("float16 products, " if _half_products(core) else "")
         + str(core.get_input_embeddings().weight.dtype).removeprefix("torch."),
         f"cpu ({threads} thread{'s' * (threads > 1)})" if core.device.type == "cpu" else str(core.device),
     ]

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
-from transformers import DynamicCache
+from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
 
+from vsr_kit.failures import refuse_non_finite
 from vsr_kit.models.dequantized import merged_adapters
 from vsr_kit.models.vision import core_model
 from vsr_kit.sharing.attention import SharedCache, TreeMask, reading_from, share_attention
@@ -37,6 +38,9 @@ def generate_ids(
 
     Returns:
         N * num_samples lists of ids, prompt by prompt, cut after their first end token.
+
+    Raises:
+        NotFinite: the model's numbers overflowed.
     """
     if (generation_config.num_beams or 1) > 1:
         raise ValueError(f"num_beams is {generation_config.num_beams}: rollouts are sampled or greedy; leave it at 1")
@@ -56,10 +60,22 @@ def generate_ids(
                 attention_mask=mask.repeat_interleave(num_samples, 0),
                 past_key_values=cache,
                 generation_config=generation_config,
+                logits_processor=LogitsProcessorList([_Finite(ids.shape[1])]),
             )
     finally:
         core.model.rope_deltas = None  # stale ones would silently shift the next forward's positions
     return _until_end(full[:, ids.shape[1] :], generation_config.eos_token_id)
+
+
+class _Finite(LogitsProcessor):
+    """Refuses to sample where the logits are no numbers, and changes none of them."""
+
+    def __init__(self, prompt_length: int) -> None:
+        self.prompt_length = prompt_length
+
+    def __call__(self, input_ids, scores):
+        refuse_non_finite(scores, input_ids.shape[1] - self.prompt_length)
+        return scores
 
 
 def _read(core, tree: PackedTree) -> list[tuple[torch.Tensor, torch.Tensor]]:

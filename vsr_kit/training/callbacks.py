@@ -22,6 +22,7 @@ from statistics import median
 import torch
 from transformers import TrainerCallback
 
+from vsr_kit.failures import NotFinite
 from vsr_kit.training.collapse import collapsed
 
 
@@ -200,12 +201,13 @@ class StopWhenBroken(TrainerCallback):
         return control
 
     def caught(self, error: RuntimeError, trainer) -> bool:
-        """Whether an error of `trainer.train()` is torch's refusal to sample from NaN; if so, as if a line had broken.
+        """Whether an error of `trainer.train()` is a refusal to sample from NaN; if so, as if a line had broken.
 
-        On CPU only: on a GPU the refusal is an assertion on the device, after which the process can do no more there;
-        then the last checkpoint is what remains.
+        Rollouts refuse it themselves (failures.NotFinite). Torch's own refusal is met on a CPU only: on a GPU it is an
+        assertion on the device, after which the process can do no more there.
         """
-        if self.reason is not None or self._good is None or "probability tensor contains" not in str(error):
+        refused = isinstance(error, NotFinite) or "probability tensor contains" in str(error)
+        if self.reason is not None or self._good is None or not refused:
             return False
         what, step = "the next token's probabilities are not finite", trainer.state.global_step + 1
         self._break(what, "not finite", step, trainer.model)

@@ -47,6 +47,7 @@ from vsr_kit.training.callbacks import StopAfter, StopWhenAsked, StopWhenBroken,
 from vsr_kit.training.joints import Start
 from vsr_kit.training.launching import tell_share
 from vsr_kit.training.methods import GRPO, Method, check_numbers
+from vsr_kit.training.out_of_memory import told_out_of_memory
 from vsr_kit.training.profiles import Profile, get_profile
 from vsr_kit.training.references import REFERENCE
 from vsr_kit.training.resuming import Begun, begin, identity_of, restore
@@ -205,6 +206,7 @@ def train(
         ValueError: rows without clips or fewer than a step needs, an unknown mode or profile, a number that is none,
             `resume` without a run folder, a run that was begun otherwise, one with steps that is not to be resumed, or
             a checkpoint that is not whole (see runs/checkpoints.py). Nothing was written then.
+        OutOfMemory: says what to turn down (out_of_memory.py); the run can be gone on with.
     """
     profile, method = get_profile(profile), GRPO(method) if isinstance(method, str) else method
     rows, clips = rows_and_clips(questions, clips)
@@ -219,7 +221,7 @@ def train(
     if run is not None:
         sinks.insert(0, lambda row: None if "train_runtime" in row else run.metrics(row))
     every = overrides.get("num_iterations", 1)  # rollouts that are used again are in no checkpoint
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, told_out_of_memory(profile, method, clips, run):
         places = {"output_dir": scratch} if run is None else {"output_dir": str(run.checkpoints)}
         places |= {} if run is None else _saving(-(-save_every // every) * every)
         limits = {} if steps is None else {"max_steps": steps}

@@ -1,0 +1,192 @@
+"""`vsr plan`: what a training would hold in memory, what each setting costs, and what to turn down if it is too much.
+
+Nothing is loaded and no GPU is needed: the sizes of a model come from its configuration (training/shapes.py), the sum
+from the formulas of training/memory.py. With a GPU at hand its memory is what has to suffice, unless `--memory` names
+another.
+Left out: speed, and evaluation.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from vsr_kit import validation
+from vsr_kit.cli.clips import Pixels
+from vsr_kit.cli.flags import (
+    ChainTokens,
+    Checkpointing,
+    Dtype,
+    Frames,
+    GroupsPerPass,
+    LoraRank,
+    NumGenerations,
+    ProfileQuantize,
+    QuestionsPerClip,
+    QuestionsPerStep,
+    VanillaTokens,
+    changes_of,
+)
+from vsr_kit.cli.models import Mode
+
+_UNITS = {"": 10**9, "g": 10**9, "gb": 10**9, "gib": 2**30, "m": 10**6, "mb": 10**6, "mib": 2**20}
+_WITHOUT_BF16 = ("t4",)  # profiles named after cards that compute in fp32 instead
+
+
+def plan(
+    profile: Annotated[str, typer.Option(help="mini, t4, a100 or paper, as in `vsr train`.")] = "t4",
+    method: Annotated[str, typer.Option(help="grpo, sft or dpo.")] = "grpo",
+    mode: Annotated[Mode, typer.Option(help="Decides the cap of a completion.")] = Mode.vanilla,
+    memory: Annotated[
+        str | None, typer.Option(help="What must suffice, such as 15GB; else the GPU's that is there.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Instead of the profile's: a known id, or a folder.")] = None,
+    quantize: ProfileQuantize = None,
+    dtype: Dtype = None,
+    frames: Frames = None,
+    pixels: Pixels = None,
+    film: Annotated[
+        str | None, typer.Option(help="WIDTHxHEIGHT of the film, which is shrunk where it has more pixels.")
+    ] = None,
+    text_tokens: Annotated[int | None, typer.Option(help="Tokens of a prompt beside its clip.")] = None,
+    num_generations: NumGenerations = None,
+    questions_per_step: QuestionsPerStep = None,
+    questions_per_clip: QuestionsPerClip = None,
+    groups_per_pass: GroupsPerPass = None,
+    max_vanilla_tokens: VanillaTokens = None,
+    max_chain_tokens: ChainTokens = None,
+    lora_rank: LoraRank = None,
+    gradient_checkpointing: Checkpointing = None,
+    rooms: Annotated[int, typer.Option(help="Clips of the run, whose features are kept.")] = 400,
+    device: Annotated[str | None, typer.Option(help="cuda or cpu; by the machine and the profile if left out.")] = None,
+) -> None:
+    """Predict the memory of a training, setting by setting, and what to turn down if it does not fit.
+
+    Qwen2-VL-2B on a T4, at the film's own size:
+    vsr plan --profile t4 --frames 16 --film 640x480 --pixels 401408 --memory 15GB
+    """
+    from vsr_kit.training.memory import METHODS
+    from vsr_kit.training.profiles import get_profile
+
+    validation.one_of("method", method, METHODS)
+    changes = changes_of(locals())
+    chosen = replace(get_profile(profile), **changes)
+    frame_px = _shown_size(chosen.size_px, film, pixels)
+    chosen.check_passes()
+    budget = None if memory is None else bytes_of(memory)
+    own = {"method": method, "mode": mode.value, "frame_px": frame_px, "text_tokens": text_tokens, "num_clips": rooms}
+    work = work_of(chosen, device, **own)
+    _show(work, budget or _gpu_bytes(work))
+
+
+def work_of(profile, device: str | None = None, **more):
+    """The work of a profile on this machine: on its GPU, or as it would be on the card that the profile is for."""
+    from vsr_kit.training.memory import Work
+    from vsr_kit.training.shapes import shape_of
+
+    shape = shape_of(profile.model)
+    gpu, has_bf16 = _gpu()
+    device = device or ("cuda" if gpu or profile.name != "mini" else "cpu")
+    if not gpu:
+        has_bf16 = device == "cuda" and profile.name not in _WITHOUT_BF16
+    two = profile.dtype == "bfloat16" if profile.dtype else has_bf16 and device == "cuda"
+    return Work(profile, shape, device=device, number_bytes=2 if two else 4, has_bf16=has_bf16, **more)
+
+
+def bytes_of(text: str) -> int:
+    """Bytes of a text such as 15GB, 15, 16GiB or 800MB; a number alone is GB.
+
+    Raises:
+        ValueError: anything else.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    if found is None or found[2].lower() not in _UNITS or not float(found[1]):
+        raise ValueError(f"memory is {text!r}: give a number above 0 with its unit, such as 15GB or 16GiB")
+    return int(float(found[1]) * _UNITS[found[2].lower()])
+
+
+def _shown_size(size_px: int, film: str | None, pixels: int | None) -> tuple[int, int]:
+    """Height and width of a frame as a model is shown it: of a film, or the square that rooms are filmed in."""
+    from vsr_kit.videos.frame_limits import check_pixels, shrunk_size
+
+    if pixels is not None:
+        check_pixels(pixels)
+    height, width = (size_px, size_px) if film is None else size_of(film)
+    return shrunk_size(height, width, size_px**2 if pixels is None else pixels)
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """(height, width) in pixels of a text such as 640x480, width x height.
+
+    Raises:
+        ValueError: anything else.
+    """
+    found = re.fullmatch(r"(\d{1,5})[xX×](\d{1,5})", text.strip())
+    if found is None or not int(found[1]) or not int(found[2]):
+        raise ValueError(f"film is {text!r}: give width x height in pixels, such as 640x480")
+    return int(found[2]), int(found[1])
+
+
+def _gpu() -> tuple[int, bool]:
+    """Bytes of this machine's GPU, 0 where there is none, and whether it computes bf16."""
+    import torch
+
+    from vsr_kit.models.loading import pick_dtype
+
+    if not torch.cuda.is_available():
+        return 0, False
+    place = torch.device("cuda")
+    return torch.cuda.mem_get_info()[1], pick_dtype(place) is torch.bfloat16
+
+
+def _gpu_bytes(work) -> int | None:
+    return (_gpu()[0] or None) if work.device == "cuda" else None
+
+
+def _show(work, budget: int | None) -> None:
+    """Print the plan: what it is of, its parts, its knobs, and whether it fits."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from vsr_kit.training.knobs import gigabytes, knobs, sentence
+    from vsr_kit.training.memory import plan as planned
+
+    own = planned(work)
+    typer.echo(_headline(work))
+    console = Console()
+    parts = Table(title="live tensors at the peak")
+    for heading in ("when", "what", "size"):
+        parts.add_column(heading, justify="right" if heading == "size" else "left")
+    rows = [("all the time", name, count) for name, count in own.standing.items()]
+    rows += [(own.largest, name, count) for name, count in own.phases[own.largest].items()]
+    for when, name, count in rows:
+        parts.add_row(when, name, gigabytes(count))
+    parts.add_section()
+    parts.add_row("", "together", gigabytes(own.peak))
+    console.print(parts)
+    others = [f"{phase} {gigabytes(own.at(phase))}" for phase in own.phases if phase != own.largest]
+    typer.echo(f"at other moments: {', '.join(others)}")
+    table = Table(title="what each knob saves")
+    for heading in ("turned down", "saves", "for"):
+        table.add_column(heading, justify="right" if heading == "saves" else "left")
+    for knob in knobs(work):
+        table.add_row(knob.flag, gigabytes(knob.saved), knob.price)
+    console.print(table)
+    if work.device == "cuda":
+        typer.echo(f"with a GPU's own share and gaps, which are guessed: {gigabytes(own.needed)}")
+        if budget is not None:
+            typer.echo(sentence(work, budget))
+
+
+def _headline(work) -> str:
+    profile, (height, width) = work.profile, work.size_px
+    weights = "nf4 weights, " if profile.quantize == "nf4" else ""
+    numbers = "bfloat16" if work.number_bytes == 2 else "float32"
+    return (
+        f"{work.shape.name}: {work.shape.parameters:,} parameters, {weights}{numbers}, on {work.device}; {work.method} "
+        f"by profile {profile.name}; a clip of {profile.num_frames} frames at {width} x {height} px is "
+        f"{work.video_tokens:,} tokens, its prompt about {work.own_tokens} more"
+    )
