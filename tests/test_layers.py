@@ -24,7 +24,7 @@ data: checking clips pictures rows picture_rows own_questions datasets
 rewards: terms cheats trl_functions hard detectors
 models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching
-sharing: meter packing reference attention prefill rollouts scoring compare
+sharing: meter packing reference shared_cache attention prefill rollouts scoring compare
 generation
 losses
 kl
