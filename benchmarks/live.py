@@ -26,6 +26,10 @@ class LiveBytes(TorchDispatchMode):
         self.now = self.peak = 0
         self._known: set[int] = set()
 
+    def begin(self) -> None:
+        """Forget the peak so far."""
+        self.peak = self.now
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         """Run the operation and look at what it returns; tensors that it was given are known as given ones."""
         given = {x.untyped_storage()._cdata for x in _tensors((args, kwargs))}

@@ -29,7 +29,7 @@ from vsr_kit.sharing.packing import PackedTree, Part
 from vsr_kit.sharing.shared_cache import SharedCache
 
 NAME = "shared"
-EXPANDED_BYTES = 2**26  # of beginnings that are copied for some rows at once, in one layer, while prompts are read
+EXPANDED_BYTES = 2**26  # that copies of beginnings, and scores, take at once in one layer while prompts are read
 _READING: ContextVar[Callable | None] = ContextVar(
     "attention to the beginnings of the cache that is read", default=None
 )
@@ -157,7 +157,8 @@ def _reading(attend: Callable) -> Iterator[None]:
 def _attend_copies(cache: SharedCache, module, query, key, value, mask, scaling) -> torch.Tensor:
     """Rows attend to copies of their beginnings, which last for this layer and a few rows; (N, H, T, d) -> same."""
     (begun,), (level,) = cache.layers[module.layer_idx].beginnings, cache.levels
-    at_once = max(1, EXPANDED_BYTES // sum(x[0].nbytes for x in begun))
+    scores = 4 * query.shape[1] * query.shape[2] * (begun[0].shape[2] + key.shape[2])
+    at_once = max(1, EXPANDED_BYTES // (scores + sum(x[0].nbytes for x in begun)))
     made, new = [], (key, value)
     for start in range(0, len(query), at_once):
         some = slice(start, start + at_once)

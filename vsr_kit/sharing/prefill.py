@@ -85,16 +85,16 @@ def _prefill(
     model, prompts: Sequence[EncodedPrompt], runs, batch_size: int, num_samples: int
 ) -> Iterator[tuple[list[int], Prefill]]:
     """`prefill` of some clips' prompts, whose beginnings are there at the same time."""
-    core, embeds = core_model(model), {i: embed(model, prompts[i]) for rows, _ in runs for i in rows}
-    heads = [(embeds[rows[0]][:n], prompts[rows[0]].positions_3P[:, :n]) for rows, n in runs]
+    core = core_model(model)
+    heads = [(embed(model, prompts[rows[0]], 0, n), prompts[rows[0]].positions_3P[:, :n]) for rows, n in runs]
     beginnings, mask_RL = _read_beginnings(core, heads)
     run_of = {i: k for k, (rows, _) in enumerate(runs) for i in rows}
     cut = {i: n for rows, n in runs for i in rows}
-    order = sorted(run_of, key=lambda i: len(embeds[i]) - cut[i])
+    order = sorted(run_of, key=lambda i: len(prompts[i].ids_P) - cut[i])
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
         owner = torch.tensor([run_of[i] for i in batch], device=mask_RL.device)
-        tails = [(embeds[i][cut[i] :], prompts[i].positions_3P[:, cut[i] :]) for i in batch]
+        tails = [(embed(model, prompts[i], cut[i]), prompts[i].positions_3P[:, cut[i] :]) for i in batch]
         cache = SharedCache(beginnings, Level(owner, len(runs)))
         with reading_prompts(cache):
             logits, _, mask = _read(core, tails, cache, mask_RL[owner])
