@@ -99,6 +99,32 @@ def bench_tokens(
     typer.echo(f"{costs.rollouts} rollouts recorded, {costs.bytes_a_rollout / 1000:.1f} kB each")
 
 
+@bench.command("evaluation")
+def bench_evaluation(
+    model: Annotated[str, typer.Option(help="A shape as for `sharing`, or a checkpoint.")] = "paper-shape",
+    questions: Annotated[int, typer.Option(help="About one clip.")] = 64,
+    frames: Annotated[int | None, typer.Option(help="Of the clip, an even number; the shape's by default.")] = None,
+    repeats: Annotated[int, typer.Option(help="Of each side.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of weights, clip and questions.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """An evaluation that holds a clip's keys and values once, against a copy for each question; minutes."""
+    from dataclasses import asdict
+
+    from benchmarks.evaluation import bench_evaluation as measure
+
+    costs = measure(model, questions, frames, repeats, seed)
+    if as_json:
+        typer.echo(json.dumps(asdict(costs)))
+        return
+    cache = f"{costs.cache_bytes / 1e6:.1f} MB of keys and values"
+    typer.echo(f"{costs.questions} questions about one clip of {costs.clip_tokens:,} tokens ({cache}), {costs.device}")
+    for side, seconds in costs.seconds.items():
+        typer.echo(f"  {side}: {seconds:.2f} s, peak {costs.peak_bytes[side] / 1e6:,.0f} MB")
+    ratios, same = costs.ratios, f"{100 * costs.same_answers:.0f} % of the answers are the same"
+    typer.echo(f"ratio {ratios['seconds']:.2f} in seconds, {ratios['memory']:.2f} in memory; {same}")
+
+
 @bench.command("sharing")
 def bench_sharing(
     model: Annotated[
@@ -131,6 +157,33 @@ def bench_sharing(
         typer.echo(json.dumps(result))
     else:
         show_sharing(result)
+
+
+@bench.command("gpu")
+def bench_gpu(
+    model: Annotated[
+        str, typer.Option(help="A shape of random weights: qwen2-vl-2b, or tiny to try it.")
+    ] = "qwen2-vl-2b",
+    seconds: Annotated[float, typer.Option(help="For all of it; what would not be done in time is left out.")] = 450.0,
+    steps: Annotated[int, typer.Option(help="Of profile t4, at the end.")] = 20,
+    repeats: Annotated[int, typer.Option(help="Measured steps of every cell; the fastest counts.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of weights, clips, questions and sampling.")] = 0,
+    out: Annotated[Path, typer.Option(help="The result, written after every cell.")] = Path("bench-gpu.json"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Stock TRL, one and two levels of sharing on a GPU, in bf16 and nf4; then steps of profile t4."""
+    from benchmarks.gpu import bench_gpu as measure
+
+    tell = partial(typer.echo, err=True)
+    result = measure(model, seconds, steps, repeats=repeats, seed=seed, out=out, tell=tell)
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    for ratio in result["ratios"]:
+        size = f"{ratio['precision']}, clip {ratio['clip_tokens']}, answers {ratio['answer_tokens']}"
+        how = f"{ratio['seconds']:.1f} times as fast as stock TRL in 1/{ratio['peak_bytes']:.1f} of its memory"
+        typer.echo(f"{size}, {ratio['side']}: {how}")
+    typer.echo(f"written to {out}")
 
 
 def show_sharing(result: dict) -> None:

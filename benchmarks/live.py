@@ -10,7 +10,7 @@ Left out: what a kernel allocates and frees inside itself, and tensors that were
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -20,21 +20,29 @@ from torch.utils._pytree import tree_iter
 class LiveBytes(TorchDispatchMode):
     """Within it, counts the bytes of all storages that operations returned and that are still alive.
 
+    given: count a tensor that was there before and comes out of an operation as a view, such as a weight, too.
+
     Attributes:
         now, peak: bytes alive, and the most there were since the last `mark`.
         peaks: the peak of each stretch between marks, by name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, given: bool = True) -> None:
         super().__init__()
+        self._given = given
         self.now = self.peak = 0
         self.peaks: dict[str, int] = {}
         self._held: dict[int, tuple[weakref.ref, int]] = {}
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        known = set() if self._given else {id(x.untyped_storage()) for x in _tensors((args, kwargs))}
         out = func(*args, **(kwargs or {}))
-        self.hold(value for value in tree_iter(out) if isinstance(value, torch.Tensor))
+        self.hold(value for value in _tensors(out) if id(value.untyped_storage()) not in known)
         return out
+
+    def begin(self) -> None:
+        """Forget the peak so far."""
+        self.peak = self.now
 
     def hold(self, tensors: Iterable[torch.Tensor]) -> None:
         """Count these, too, if they are not counted yet."""
@@ -66,3 +74,7 @@ class LiveBytes(TorchDispatchMode):
         if storage.nbytes() != size:
             self._held[key] = (kept, storage.nbytes())
             self._count(storage.nbytes() - size)
+
+
+def _tensors(values) -> Iterator[torch.Tensor]:
+    return (value for value in tree_iter(values) if isinstance(value, torch.Tensor))

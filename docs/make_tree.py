@@ -87,7 +87,8 @@ runs/                       run folders
   provenance                packages, hardware, commit
 sharing/                    shared prefixes are read once
   packing                   prompts and completions in one sequence, as a tree
-  attention                 attention over the tree, and the shared KV cache
+  shared_cache              keys and values of a clip and of a prompt, held once
+  attention                 attention over the tree, and over the shared cache
   prefill                   prompts read for evaluation
   rollouts                  one prefill for all rollouts of a prompt
   sampled_logps             log-probabilities of rollouts, taken while they are sampled

@@ -26,7 +26,7 @@ data: checking scans frame_cache clips pictures rows picture_rows own_questions 
 rewards: terms cheats trl_functions hard detectors
 models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching
-sharing: meter packing reference attention prefill rollouts sampled_logps scoring compare
+sharing: meter packing reference shared_cache attention prefill rollouts sampled_logps scoring compare
 generation
 losses
 kl

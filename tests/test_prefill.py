@@ -8,6 +8,7 @@ from tests.tiny import tiny_clip, tiny_messages
 from vsr_kit.models.vision import chat_inputs, encode_clip, load_processor
 from vsr_kit.sharing import (
     EncodedPrompt,
+    embed,
     encode_prompt,
     generate_ids,
     give_scores,
@@ -77,6 +78,16 @@ def test_prompts_about_one_clip_share_their_beginning(prompts, processor):
     assert head.count(processor.video_token_id) == 8
     assert all(prompts[i].ids_P[:common].tolist() == head for i in rows)
     assert all(common < len(prompts[i].ids_P) for rows, common in runs for i in rows)
+
+
+def test_a_part_of_a_prompt_is_embedded_as_in_the_whole(model, prompts):
+    """Cut before, inside and behind the clip."""
+    whole, length = embed(model, prompts[0]), len(prompts[0].ids_P)
+    pads = (prompts[0].ids_P == model.config.video_token_id).nonzero()[:, 0]
+    for cut in (0, int(pads[0]), int(pads[3]), int(pads[-1]) + 1, length - 1):
+        assert torch.equal(embed(model, prompts[0], 0, cut), whole[:cut])
+        assert torch.equal(embed(model, prompts[0], cut), whole[cut:])
+        assert torch.equal(embed(model, prompts[0], cut, -1), whole[cut:-1])
 
 
 def test_equal_prompts_still_leave_a_token_to_read(prompts):

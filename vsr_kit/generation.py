@@ -3,15 +3,15 @@
 Rows become prompts, ordered so that those about one clip come together and `vsr_kit.sharing.prefill` reads the clip
 once for all of them, and a prompt once for all its samples. Sequences that have ended leave the batch. Each sample
 draws from random numbers that belong to its seed, row and sample index, so that neither the batch nor earlier questions
-change an answer. A `Generation` records its length and whether the cap cut it off, since a truncated chain of thought
-is neither wrong nor unreadable.
+change an answer; they are made on the CPU, and tokens are drawn where the logits are. A `Generation` records its length
+and whether the cap cut it off, since a truncated chain of thought is neither wrong nor unreadable.
 Left out: beam search, top-k and top-p, streaming.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,8 @@ from vsr_kit.prompts import chat_messages
 from vsr_kit.sharing import EncodedPrompt, Prefill, encode_prompt, prefill, prefill_next
 
 _CLIPS_AT_ONCE = 16
+_PIXELS_AT_ONCE = 2**24  # of clips that go through the vision tower together; of one clip at least
+_LOGITS_AT_ONCE = 2**22  # whose distribution is made at a time while sampling: 32 MB in fp64
 _CROWDED = 0.75  # a batch with fewer living rows than this is thinned out: copying its cache then pays
 
 
@@ -110,13 +112,25 @@ def _windows(rows: Sequence[dict], clips) -> list[list[int]]:
 
 def _prompts(loaded: Loaded, rows: Sequence[dict], clips, modes: Sequence[str], prompt_set: str) -> list[EncodedPrompt]:
     scenes = [s for s in dict.fromkeys(row["scene_name"] for row in rows) if clips is not None and s in clips]
-    encoded = encode_clips(loaded.model, loaded.processor, [clips[s] for s in scenes])
-    features = dict(zip(scenes, encoded, strict=True))
-    model, processor = loaded.model, loaded.processor
+    model, processor, features = loaded.model, loaded.processor, {}
+    for part in _few_pixels({scene: clips[scene] for scene in scenes}):
+        features |= dict(zip(part, encode_clips(model, processor, list(part.values())), strict=True))
     return [
         encode_prompt(model, processor, chat_messages(row, mode, prompt_set), features.get(row["scene_name"]))
         for row, mode in zip(rows, modes, strict=True)
     ]
+
+
+def _few_pixels(clips: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+    """Clips in parts of at most `_PIXELS_AT_ONCE` pixels of all frames together, or of one clip."""
+    part: dict[str, np.ndarray] = {}
+    for scene, frames in clips.items():
+        if part and sum(own.size for own in (*part.values(), frames)) > 3 * _PIXELS_AT_ONCE:
+            yield part
+            part = {}
+        part[scene] = frames
+    if part:
+        yield part
 
 
 def _generations(loaded: Loaded, ids: list[list[int]]) -> list[Generation]:
@@ -141,18 +155,39 @@ def greedy(logits_NW: torch.Tensor, sequences_N: torch.Tensor, step: int) -> tor
 
 
 def sampler(rows: Sequence[dict], num_samples: int, seed: int, temperature: float, max_new_tokens: int) -> Pick:
-    """Draws tokens by inverting the cumulative distribution at uniform numbers fixed for each row, sample and step."""
+    """Draws tokens by inverting the cumulative distribution at uniform numbers fixed for each row, sample and step.
+
+    Of a draw, a number a row goes to the device of the logits, which stay there.
+    """
     streams = [(zlib.crc32(f"{row['dataset']}/{row['id']}".encode()), k) for row in rows for k in range(num_samples)]
     uniform_NT = torch.from_numpy(
         np.stack([np.random.default_rng((seed, *stream)).random(max_new_tokens) for stream in streams])
     )
 
     def pick(logits_NW: torch.Tensor, sequences_N: torch.Tensor, step: int) -> torch.Tensor:
-        heights = (logits_NW.double().cpu() / temperature).softmax(-1).cumsum(-1)
-        drawn = torch.searchsorted(heights, uniform_NT[sequences_N, step][:, None] * heights[:, -1:], right=True)
-        return drawn[:, 0].to(logits_NW.device)
+        return draw(logits_NW, uniform_NT[sequences_N, step], temperature)
 
     return pick
+
+
+def draw(logits_NW: torch.Tensor, uniform_N: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+    """The token of each row at which its cumulative distribution passes its number from [0, 1); (N,), with the logits.
+
+    It is computed in fp64, in which a batch's rounding moves a draw once in some 1e15; in fp32 on MPS, which has none.
+    A token of probability zero is never drawn.
+    """
+    precision = torch.float32 if logits_NW.device.type == "mps" else torch.float64
+    uniform_N = uniform_N.to(precision).to(logits_NW.device)
+    at_once = max(1, _LOGITS_AT_ONCE // logits_NW.shape[1])
+    parts = zip(logits_NW.split(at_once), uniform_N.split(at_once), strict=True)
+    return torch.cat([_at_height(own.to(precision) / temperature, numbers) for own, numbers in parts])
+
+
+def _at_height(logits_NW: torch.Tensor, uniform_N: torch.Tensor) -> torch.Tensor:
+    heights_NW = logits_NW.softmax(-1).cumsum(-1)
+    top_N1 = heights_NW[:, -1:]
+    below = top_N1 * (1 - torch.finfo(heights_NW.dtype).eps)  # rounding may not carry a number to the top, past the end
+    return torch.searchsorted(heights_NW, torch.minimum(uniform_N[:, None] * top_N1, below), right=True)[:, 0]
 
 
 @torch.no_grad()

@@ -1,11 +1,12 @@
 """Prefix sharing: tokens that prompts and completions have in common are read once, in rollouts, scoring, training.
 
 packing.py lays prompts and completions out as one packed sequence, a tree in which every shared prefix occurs once;
-attention.py lets each token attend to its own ancestors in that tree, or to a shared KV cache. rollouts.py samples a
-training step's completions after one prefill of the packed prompts; scoring.py computes log-probabilities of
-completions, and sampled_logps.py takes them while they are sampled; prefill.py is the prefill of an evaluation.
-reference.py is the plain computation without sharing with which tests compare; compare.py runs both in a notebook, and
-meter.py counts the tokens and seconds of each.
+attention.py lets each token attend to its own ancestors in that tree, or to those in the KV cache of shared_cache.py,
+which holds a clip once for its prompts, and a prompt once for its samples. rollouts.py samples a training step's
+completions after one prefill of the packed prompts; scoring.py computes log-probabilities of completions, and
+sampled_logps.py takes them while they are sampled; prefill.py is the prefill of an evaluation. reference.py is the
+plain computation without sharing with which tests compare; compare.py runs both in a notebook, and meter.py counts the
+tokens and seconds of each.
 
 There are two prefills on purpose. An evaluation's answers must not depend on which questions share a batch, so
 prefill.py pads; a training step's samples must be those of transformers' `generate`, so rollouts.py hands it the cache

@@ -1,9 +1,9 @@
 """Attention that reads shared tokens once: over a packed tree, and over a shared KV cache of prompts.
 
 One attention function, registered with transformers under the name `shared`, serves every pass of a model. If the mask
-is a `TreeMask`, it computes each part of a packed tree against its ancestors and itself. Inside `reading_from(cache)`,
-it computes each row's single new token against the prefix in the shared cache, which is kept once for the G rollouts of
-a prompt, and against the row's own tokens. With an ordinary mask it is transformers' sdpa.
+is a `TreeMask`, it computes each part of a packed tree against its ancestors and itself. While a `SharedCache`
+(shared_cache.py) is read, it computes each row's new token against the beginnings that the row goes on from, each kept
+once for all its rows, and against the row's own tokens, in one softmax. With an ordinary mask it is transformers' sdpa.
 
 The results of a tree's parts are recomputed in the backward pass, so that a layer keeps only queries, keys and values.
 Left out: attention dropout, sliding windows, beam search.
@@ -11,24 +11,28 @@ Left out: attention dropout, sliding windows, beam search.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
-from transformers import AttentionInterface, DynamicCache
-from transformers.cache_utils import DynamicLayer
+from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from vsr_kit.models.vision import core_model
 from vsr_kit.sharing.packing import PackedTree, Part
+from vsr_kit.sharing.shared_cache import SharedCache
 
 NAME = "shared"
-_READING: ContextVar[SharedCache | None] = ContextVar("the cache that rollouts go on from", default=None)
+EXPANDED_BYTES = 2**26  # that copies of beginnings, and scores, take at once in one layer while prompts are read
+_READING: ContextVar[Callable | None] = ContextVar(
+    "attention to the beginnings of the cache that is read", default=None
+)
 
 
 def share_attention(model) -> None:
@@ -48,10 +52,36 @@ def shared_attention(module, query, key, value, attention_mask, scaling=None, **
         else:
             out = attention_mask.attend(query, key, value, scaling)
         return out.transpose(1, 2), None
-    if (cache := _READING.get()) is not None:
-        layer = cache.layers[module.layer_idx]
-        return _attend_beginnings(query, key, value, layer, attention_mask, scaling).transpose(1, 2), None
-    return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **how)
+    if (attend := _READING.get()) is not None:
+        return attend(module, query, key, value, attention_mask, scaling).transpose(1, 2), None
+    return _plain(module, query, key, value, attention_mask, scaling, **how).transpose(1, 2), None
+
+
+def groups_fall_to_the_slow_kernel(query: torch.Tensor, bias: torch.Tensor | None) -> bool:
+    """Whether attention with fewer key heads than query heads would hold all scores in memory on this card.
+
+    On CUDA only the flash kernel takes grouped heads. It takes no mask, and 16-bit numbers alone, on cards from Ampere
+    (8.0) on; a T4 is a 7.5. The other fast kernel needs each query head's own keys.
+    """
+    if not query.is_cuda:
+        return False
+    flash = query.dtype in (torch.float16, torch.bfloat16) and torch.cuda.get_device_capability(query.device) >= (8, 0)
+    return bias is not None or not flash
+
+
+def grouped_attention(query, key, value, bias, *, causal: bool, scaling=None) -> torch.Tensor:
+    """`scaled_dot_product_attention` of (N, H, T, d) over (N, K, L, d); key heads are repeated where that is faster."""
+    grouped = not groups_fall_to_the_slow_kernel(query, bias)
+    if not grouped:
+        key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
+    return F.scaled_dot_product_attention(query, key, value, bias, is_causal=causal, scale=scaling, enable_gqa=grouped)
+
+
+def _plain(module, query, key, value, mask, scaling, **how) -> torch.Tensor:
+    """transformers' sdpa, (N, H, T, d), which leaves grouped heads as they are where there is no mask."""
+    if mask is None and query.shape[2] == key.shape[2] > 1 and groups_fall_to_the_slow_kernel(query, None):
+        return grouped_attention(query, key, value, None, causal=True, scaling=scaling)
+    return sdpa_attention_forward(module, query, key, value, mask, scaling=scaling, **how)[0].transpose(1, 2)
 
 
 # -- a packed tree -----------------------------------------------------------------------------------------------------
@@ -84,11 +114,7 @@ class TreeMask:
     def _part(self, i: int, query, key, value, scaling) -> torch.Tensor:
         part, bias = self.parts[i], self.biases[i]
         keys, values = (torch.cat([x[:, :, place] for place in (*part.seen, part.own)], 2) for x in (key, value))
-        if bias is not None and query.is_cuda:  # grouped heads under a mask would fall to the slow kernel
-            keys, values = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (keys, values))
-        return F.scaled_dot_product_attention(
-            query[:, :, part.own], keys, values, bias, is_causal=bias is None, scale=scaling, enable_gqa=True
-        )
+        return grouped_attention(query[:, :, part.own], keys, values, bias, causal=bias is None, scaling=scaling)
 
 
 def _bias(num_seen: int, pieces: tuple[int, ...], dtype: torch.dtype, device) -> torch.Tensor | None:
@@ -105,64 +131,60 @@ def _bias(num_seen: int, pieces: tuple[int, ...], dtype: torch.dtype, device) ->
 # -- a shared KV cache -------------------------------------------------------------------------------------------------
 
 
-class SharedLayer(DynamicLayer):
-    """One layer of the cache: N prefixes (N, K, P, d) kept once, and the own tokens of N * `each` rows."""
-
-    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
-        super().__init__()
-        self.beginning, self.each = (keys, values), 1
-
-    def get_seq_length(self) -> int:
-        return self.beginning[0].shape[-2] + super().get_seq_length()
-
-    def batch_repeat_interleave(self, repeats: int) -> None:
-        """Give each prefix `repeats` rows; called before any row has added a token."""
-        self.each *= repeats
-
-    def batch_select_indices(self, indices: torch.Tensor) -> None:
-        """Keep only some of the rows, each from now on with a prefix of its own."""
-        self.beginning, self.each = tuple(x[indices // self.each] for x in self.beginning), 1
-        if self.is_initialized:
-            self.keys, self.values = self.keys[indices], self.values[indices]
-
-
-class SharedCache(DynamicCache):
-    """A KV cache of N prefixes for N * G rows, the G rows of a prefix side by side."""
-
-    def __init__(self, beginnings: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
-        super().__init__()
-        self.layers = [SharedLayer(keys, values) for keys, values in beginnings]
+@contextmanager
+def reading_from(cache: SharedCache) -> Iterator[None]:
+    """While open, passes of one token per row with `cache` attend to its beginnings too."""
+    with _reading(partial(_attend_beginnings, cache)):
+        yield
 
 
 @contextmanager
-def reading_from(cache: SharedCache) -> Iterator[None]:
-    """While open, passes of one token per row with `cache` attend to its prefixes too."""
-    token = _READING.set(cache)
+def reading_prompts(cache: SharedCache) -> Iterator[None]:
+    """While open, passes of any number of tokens per row do so; the cache may hold one level of beginnings only."""
+    with _reading(partial(_attend_copies, cache)):
+        yield
+
+
+@contextmanager
+def _reading(attend: Callable) -> Iterator[None]:
+    token = _READING.set(attend)
     try:
         yield
     finally:
         _READING.reset(token)
 
 
-def _attend_beginnings(query, key, value, layer: SharedLayer, mask, scaling) -> torch.Tensor:
-    """Row n's token attends to prefix n // G and its row's tokens, in one softmax. (N * G, H, 1, d) -> same."""
+def _attend_copies(cache: SharedCache, module, query, key, value, mask, scaling) -> torch.Tensor:
+    """Rows attend to copies of their beginnings, which last for this layer and a few rows; (N, H, T, d) -> same."""
+    (begun,), (level,) = cache.layers[module.layer_idx].beginnings, cache.levels
+    scores = 4 * query.shape[1] * query.shape[2] * (begun[0].shape[2] + key.shape[2])
+    at_once = max(1, EXPANDED_BYTES // (scores + sum(x[0].nbytes for x in begun)))
+    made, new = [], (key, value)
+    for start in range(0, len(query), at_once):
+        some = slice(start, start + at_once)
+        keys, values = (torch.cat([x[level.owner_N[some]], own[some]], 2) for x, own in zip(begun, new, strict=True))
+        made.append(_plain(module, query[some], keys, values, None if mask is None else mask[some], scaling))
+    return torch.cat(made)
+
+
+def _attend_beginnings(cache: SharedCache, module, query, key, value, mask, scaling) -> torch.Tensor:
+    """Each row's token attends to its beginnings and its row's tokens, in one softmax. (N, H, 1, d) -> same."""
     rows, heads, length, size = query.shape
     if length != 1:
         raise ValueError(f"a pass over shared beginnings reads one token a row, got {length}")
-    begun_k, begun_v = layer.beginning
-    n, kv_heads, begun, _ = begun_k.shape
-    each, group = rows // n, heads // kv_heads
+    beginnings = cache.layers[module.layer_idx].beginnings
     scale = size**-0.5 if scaling is None else scaling
-    grouped = query.view(n, each, kv_heads, group, size)
-    shared_q = grouped.transpose(1, 2).reshape(n, kv_heads, each * group, size)  # a prefix's queries side by side
-    own_q = grouped.reshape(rows, kv_heads, group, size)
-    before = (shared_q @ begun_k.transpose(-1, -2)).view(n, kv_heads, each, group, begun).transpose(1, 2)
-    scores = torch.cat([before.reshape(rows, kv_heads, group, begun), own_q @ key.transpose(-1, -2)], -1)
+    own_q = query.view(rows, key.shape[1], heads // key.shape[1], size)  # a key head's queries side by side
+    before = [
+        level.back(level.together(own_q) @ keys.transpose(-1, -2))
+        for level, (keys, _) in zip(cache.levels, beginnings, strict=True)
+    ]
+    scores = torch.cat([*before, own_q @ key.transpose(-1, -2)], -1)
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) * scale
-    if mask is not None:  # (N * G, 1, 1, P + T), True or 0 where a key may be seen
+    if mask is not None:  # (N, 1, 1, tokens), True or 0 where a key may be seen
         scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
-    weights = scores.softmax(-1).to(value.dtype)
-    on_begun = weights[..., :begun].view(n, each, kv_heads, group, begun).transpose(1, 2)
-    from_begun = (on_begun.reshape(n, kv_heads, each * group, begun) @ begun_v).view(n, kv_heads, each, group, size)
-    out = from_begun.transpose(1, 2).reshape(rows, kv_heads, group, size) + weights[..., begun:] @ value
+    *on_begun, on_own = scores.softmax(-1).to(value.dtype).split([*(x.shape[-1] for x in before), key.shape[2]], -1)
+    out = on_own @ value
+    for level, weights, (_, values) in zip(cache.levels, on_begun, beginnings, strict=True):
+        out = out + level.back(level.together(weights) @ values)
     return out.reshape(rows, heads, 1, size)

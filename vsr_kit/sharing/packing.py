@@ -57,14 +57,15 @@ def encode_prompt(model, processor, messages: list[dict], clip: ClipFeatures | N
     return EncodedPrompt(ids, positions, following, None if clip is None else clip.features_VD.to(device))
 
 
-def embed(model, prompt: EncodedPrompt) -> torch.Tensor:
-    """Input embeddings (P, D) of a prompt, with its clip's features in place of the video pads."""
+def embed(model, prompt: EncodedPrompt, start: int = 0, stop: int | None = None) -> torch.Tensor:
+    """Input embeddings (P, D) of a prompt or a part of it, with its clip's features in place of the video pads."""
     core = core_model(model)
-    embeds = core.get_input_embeddings()(prompt.ids_P)
+    embeds = core.get_input_embeddings()(prompt.ids_P[start:stop])
     if prompt.features_VD is None:
         return embeds
-    place = (prompt.ids_P == core.config.video_token_id)[:, None]
-    return embeds.masked_scatter(place, prompt.features_VD.to(embeds.dtype))
+    is_pad_P = prompt.ids_P == core.config.video_token_id
+    features_VD = prompt.features_VD[int(is_pad_P[:start].sum()) :] if start else prompt.features_VD
+    return embeds.masked_scatter(is_pad_P[start:stop, None], features_VD.to(embeds.dtype))
 
 
 def shared_prefixes(prompts: Sequence[EncodedPrompt]) -> list[tuple[list[int], int]]:
@@ -156,10 +157,10 @@ def pack(
     for rows, common in shared_prefixes(prompts):
         beginning: tuple[slice, ...] = ()
         for i in rows:
-            embeds_PD, positions_3P = embed(model, prompts[i]), prompts[i].positions_3P
+            positions_3P = prompts[i].positions_3P
             if i == rows[0]:
-                beginning = layout.add(embeds_PD[:common], positions_3P[:, :common])
-            tail = layout.add(embeds_PD[common:-1], positions_3P[:, common:-1], beginning)
+                beginning = layout.add(embed(model, prompts[i], 0, common), positions_3P[:, :common])
+            tail = layout.add(embed(model, prompts[i], common, -1), positions_3P[:, common:-1], beginning)
             places[i] = beginning + tail
             for together in _by_size(completions[i]):
                 layout.add_completions(prompts[i], together, places[i])

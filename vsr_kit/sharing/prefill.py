@@ -1,9 +1,9 @@
 """Prefill for evaluation: many prompts are read in batches, and a prefix that prompts share is read once.
 
-The prompts about one clip share a prefix, whose KV cache is computed once and copied for each of them; the rest of each
-prompt is read in batches of similar length. Padding is on the left, once before the prefix and once before the rest,
-and the mask records where; rotary positions come from the prompts, so padding shifts nothing. `prefill_next` then
-appends one token to each sequence.
+The prompts about one clip share a prefix, whose keys and values are computed once and held once (shared_cache.py); the
+rest of each prompt is read in batches of similar length. Padding is on the left, once before the prefix and once before
+the rest, and the mask records where; rotary positions come from the prompts, so padding shifts nothing. `prefill_next`
+then appends one token to each sequence. Of long clips, only some are read in a pass and held at a time.
 Left out: gradients, and prefixes shared across different clips (the system prompt).
 """
 
@@ -14,11 +14,15 @@ from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
-from transformers import Cache, DynamicCache
+from transformers import Cache
 
 from vsr_kit.models.vision import core_model
-from vsr_kit.sharing.attention import SharedCache, reading_from, share_attention
+from vsr_kit.sharing.attention import reading_from, reading_prompts, share_attention
 from vsr_kit.sharing.packing import EncodedPrompt, embed, shared_prefixes
+from vsr_kit.sharing.shared_cache import Level, Pair, SharedCache
+
+READ_AT_ONCE = 2**13  # tokens of beginnings in one pass, padding included; one beginning at least
+HELD_AT_ONCE = 2**15  # tokens of beginnings whose keys and values are there at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,29 +65,63 @@ def prefill(
     values depend only on the tokens before it.
     """
     share_attention(model)
-    core, runs = core_model(model), shared_prefixes(prompts)
-    embeds = [embed(model, p) for p in prompts]
-    heads = [(embeds[rows[0]][:n], prompts[rows[0]].positions_3P[:, :n]) for rows, n in runs]
-    _, beginnings, mask_RL = _read(core, heads)
+    for runs in _held(shared_prefixes(prompts)):
+        yield from _prefill(model, prompts, runs, batch_size, num_samples)
+
+
+def _held(runs: list[tuple[list[int], int]]) -> Iterator[list[tuple[list[int], int]]]:
+    """Runs of prompts in parts whose beginnings have at most `HELD_AT_ONCE` tokens together, or of one."""
+    part: list[tuple[list[int], int]] = []
+    for run in runs:
+        if part and (len(part) + 1) * max(length for _, length in [*part, run]) > HELD_AT_ONCE:
+            yield part
+            part = []
+        part.append(run)
+    if part:
+        yield part
+
+
+def _prefill(
+    model, prompts: Sequence[EncodedPrompt], runs, batch_size: int, num_samples: int
+) -> Iterator[tuple[list[int], Prefill]]:
+    """`prefill` of some clips' prompts, whose beginnings are there at the same time."""
+    core = core_model(model)
+    heads = [(embed(model, prompts[rows[0]], 0, n), prompts[rows[0]].positions_3P[:, :n]) for rows, n in runs]
+    beginnings, mask_RL = _read_beginnings(core, heads)
     run_of = {i: k for k, (rows, _) in enumerate(runs) for i in rows}
     cut = {i: n for rows, n in runs for i in rows}
-    order = sorted(run_of, key=lambda i: len(embeds[i]) - cut[i])
+    order = sorted(run_of, key=lambda i: len(prompts[i].ids_P) - cut[i])
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
         owner = torch.tensor([run_of[i] for i in batch], device=mask_RL.device)
-        tails = [(embeds[i][cut[i] :], prompts[i].positions_3P[:, cut[i] :]) for i in batch]
-        logits, read, mask = _read(core, tails, _copied(beginnings, owner), mask_RL[owner])
-        cache = SharedCache([(layer.keys, layer.values) for layer in read.layers])  # grows without being copied
+        tails = [(embed(model, prompts[i], cut[i]), prompts[i].positions_3P[:, cut[i] :]) for i in batch]
+        cache = SharedCache(beginnings, Level(owner, len(runs)))
+        with reading_prompts(cache):
+            logits, _, mask = _read(core, tails, cache, mask_RL[owner])
+        cache.begin()
         following = torch.tensor([prompts[i].next_position for i in batch], device=mask.device)
         yield batch, Prefill(logits, cache, mask, following).repeat(num_samples)
 
 
-def _copied(cache: Cache, rows: torch.Tensor) -> Cache:
-    """A cache of its own for each of `rows`."""
-    copy = DynamicCache()
-    for i, layer in enumerate(cache.layers):
-        copy.update(layer.keys[rows], layer.values[rows], i)
-    return copy
+def _read_beginnings(core, heads: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[list[Pair], torch.Tensor]:
+    """Each layer's keys and values (R, K, L, d) of R beginnings, a few read at a time, and the mask (R, L)."""
+    longest = max(len(embeds) for embeds, _ in heads)
+    at_once = max(1, READ_AT_ONCE // longest)
+    caches, masks = [], []
+    for start in range(0, len(heads), at_once):
+        _, cache, mask = _read(core, heads[start : start + at_once], longest=longest)
+        caches.append(cache)
+        masks.append(mask)
+    pairs = []
+    for layers in zip(*(cache.layers for cache in caches), strict=True):
+        pairs.append(tuple(_joined([getattr(layer, name) for layer in layers]) for name in ("keys", "values")))
+        for layer in layers:
+            layer.reset()  # one copy at a time
+    return pairs, torch.cat(masks)
+
+
+def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 @torch.no_grad()
@@ -98,9 +136,9 @@ def prefill_next(model, reading: Prefill, ids_N: torch.Tensor) -> Prefill:
     return Prefill(logits, cache, mask, reading.next_N + 1)
 
 
-def _read(core, parts: list[tuple[torch.Tensor, torch.Tensor]], cache: Cache | None = None, before_NL=None):
+def _read(core, parts: list[tuple[torch.Tensor, torch.Tensor]], cache=None, before_NL=None, longest: int = 0):
     """Read one more part (embeddings (T, D), positions (3, T)) of each sequence, short ones padded on the left."""
-    longest = max(len(embeds) for embeds, _ in parts)
+    longest = max(longest, *(len(embeds) for embeds, _ in parts))
     pads = [longest - len(embeds) for embeds, _ in parts]
     embeds_NTD = torch.stack([F.pad(embeds, (0, 0, pad, 0)) for (embeds, _), pad in zip(parts, pads, strict=True)])
     positions = torch.stack([F.pad(at, (pad, 0)) for (_, at), pad in zip(parts, pads, strict=True)], 1)

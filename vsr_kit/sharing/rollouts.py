@@ -19,8 +19,9 @@ from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
 from vsr_kit.failures import refuse_non_finite
 from vsr_kit.models.dequantized import merged_adapters
 from vsr_kit.models.vision import core_model
-from vsr_kit.sharing.attention import SharedCache, TreeMask, reading_from, share_attention
+from vsr_kit.sharing.attention import TreeMask, reading_from, share_attention
 from vsr_kit.sharing.packing import EncodedPrompt, PackedTree, pack
+from vsr_kit.sharing.shared_cache import Level, SharedCache
 
 
 @torch.no_grad()
@@ -50,7 +51,7 @@ def generate_ids(
     ids = pad_sequence([p.ids_P for p in prompts], padding_value=pad_token_id, **left)
     mask = pad_sequence([torch.ones_like(p.ids_P) for p in prompts], **left)
     # All but the last tokens are read here; generate() reads those itself and finds the rest in the cache.
-    cache = SharedCache(_read(core, pack(model, prompts)))
+    cache = SharedCache(_read(core, pack(model, prompts)), Level.each(len(prompts), num_samples, device))
     deltas = torch.tensor([[p.next_position - len(p.ids_P)] for p in prompts], device=device)
     core.model.rope_deltas = deltas.repeat_interleave(num_samples, 0)
     try:
