@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 
 from vsr_kit.pages.filling import page
-from vsr_kit.pages.landing import copy_picture, headline_figure, minutes_told
+from vsr_kit.pages.landing import copy_pictures, headline_figure, minutes_told
 from vsr_kit.pages.report import rollouts_beside, write_report
 from vsr_kit.paths import SMOKE_VARIABLE, kernel_environment, notebooks_folder
 from vsr_kit.runs import RunFolder, run_folders
@@ -119,7 +119,7 @@ def build_site(
     _write_glossary(out)
     course = _with_neighbours(notebooks)
     minutes = {name: minutes_told(_read(path)) for name, path in course.items()}
-    shown: dict = {"minutes": minutes, "picture": copy_picture(out), "smoke": smoke}
+    shown: dict = {"minutes": minutes, "picture": copy_pictures(out), "smoke": smoke}
     others = [_as_shipped(path, out, list(course)) for path in course.values() if path not in notebooks]
     waiting = {path: Listed(path.stem, _title(_read(path), path.stem), "waiting") for path in notebooks}
     executed: list[Executed] = []
