@@ -131,7 +131,7 @@ def test_pages_and_tables_hold_no_such_character(tmp_path):
         "figure": None,
         "counted": LABEL,
     }
-    values |= {"minutes": {LABEL: LABEL}, "verdicts": None, "gallery": None, "glossary": None}
+    values |= {"minutes": {LABEL: LABEL}, "verdicts": None, "gallery": None, "glossary": None, "rooms": None}
     for html in (page("index.html.j2", **values), shown.__html__(), shown._repr_mimebundle_()["text/html"]):
         assert "chair" in html and harmless(html)
         html.encode()

@@ -6,7 +6,7 @@ import pytest
 
 from tests.lab import MISSING, Page, until
 from vsr_kit.evaluation import Interval
-from vsr_kit.pages import site, verdicts
+from vsr_kit.pages import furnished, site, verdicts
 from vsr_kit.pages.html import notebook_page
 from vsr_kit.pages.landing import copy_pictures, headline_figure, minutes_told
 from vsr_kit.paths import notebooks_folder
@@ -48,6 +48,9 @@ def folder(tmp_path_factory):
     shown = {"minutes": {path.stem: minutes_told(site._read(path)) for path in paths}, "smoke": False}
     shown |= {"picture": copy_pictures(out), "figure": headline_figure(found), "counted": counted(found)}
     shown |= {"verdicts": verdicts.PAGE}
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(furnished, "SIZE_PX", 48)
+        shown |= {"rooms": furnished.write_rooms(out).name}
     site._write_index(out, [], listed, [run], shown, last=True)
     return out
 
@@ -59,7 +62,7 @@ def page():
     page.close()
 
 
-PAGES = ["index", "report", "report-rollouts", "verdicts", "notebooks/glossary"]
+PAGES = ["index", "rooms", "report", "report-rollouts", "verdicts", "notebooks/glossary"]
 PAGES += ["notebooks/01_rooms_clips_questions", "notebooks/06_kl_penalty"]
 
 
