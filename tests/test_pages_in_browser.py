@@ -69,12 +69,15 @@ PAGES += ["notebooks/01_rooms_clips_questions", "notebooks/06_kl_penalty"]
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_page_is_legible_and_no_wider_than_the_window(page, folder, name, theme):
-    for width in (1400, 420):
+    for width in (1400, 420, 360):
         page.emulate(theme, width)
         page.open(folder / f"{name}.html")
         page.driver.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
         assert page.faint("main, body > *") == [], width
         assert page.wider_than_seen() <= 0, width
+        assert page.cut() == [], width
+    if theme == "light":
+        assert page.nameless() == []
 
 
 @pytest.mark.parametrize("name", PAGES)
