@@ -43,8 +43,8 @@ def answer_marks(row: Mapping, room: Room, answers: Sequence[str]) -> tuple[Mark
         The truth before answers; nothing where an object of the question does not stand in the room exactly once, or
         where there is no truth.
     """
-    read = Counter(parse_answer(text, row).value for text in answers)
-    read.pop(None, None)
+    values = (parse_answer(text, row).value for text in answers)
+    read = Counter(value for value in values if value is not None)
     truth, lines = answer_lines(row, room, read)
     ranked = enumerate(read.most_common(MOST_ANSWERS), 1)
     return (*truth, *(lines[value].mark(place, count) for place, (value, count) in ranked if value in lines))
