@@ -10,13 +10,14 @@ from pathlib import Path
 from textwrap import wrap
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
 import vsr_kit as vsr  # noqa: E402
 from vsr_kit.evaluation.scorers import score_row  # noqa: E402
+from vsr_kit.pages.moving_picture import GOOD, NONE, SOME, font, in_words  # noqa: E402
 from vsr_kit.plots.style import FAINT, INK, SOFT, task_name  # noqa: E402
 from vsr_kit.questions import TRAINED_TASKS, task_of  # noqa: E402
 from vsr_kit.videos import object_colors  # noqa: E402
@@ -26,12 +27,6 @@ WIDE, HIGH, EDGE = 2000, 1300, 40
 SCALE, GAP = 2, 16  # a frame's pixels are drawn SCALE times as large
 PLAN = (EDGE, 470, 790, 1230)  # left, top, right, bottom
 COLUMNS = (850, 1440, 1590, 1800)  # question, truth, base, after GRPO
-GOOD, SOME, NONE = "#1a7f37", "#9a6700", "#b42318"
-
-
-def font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's own font, so that the picture is the same everywhere."""
-    return ImageFont.load_default(size=size)
 
 
 def asked() -> tuple:
@@ -109,19 +104,13 @@ def draw_answers(pen, rows: list[dict]) -> None:
         lines = wrap(row["question"], 50)
         for i, line in enumerate(lines):
             pen.text((COLUMNS[0], y + 38 + 28 * i), line, fill=INK, font=font(24))
-        pen.text((COLUMNS[1], y + 38), _in_words(row, row["ground_truth"]), fill=INK, font=font(28))
+        pen.text((COLUMNS[1], y + 38), in_words(row, row["ground_truth"]), fill=INK, font=font(28))
         for x, (answer, value) in zip(COLUMNS[2:], (row["base"], row["after"]), strict=True):
             color = GOOD if value >= 0.8 else SOME if value > 0 else NONE
-            pen.text((x, y + 38), _in_words(row, answer), fill=color, font=font(28))
+            pen.text((x, y + 38), in_words(row, answer), fill=color, font=font(28))
             pen.text((x, y + 72), f"scores {100 * value:.0f} %", fill=color, font=font(22))
         y += 38 + max(2, len(lines)) * 28 + 16
     pen.line((COLUMNS[0], y, WIDE - EDGE, y), fill=FAINT, width=2)
-
-
-def _in_words(row: dict, answer: str) -> str:
-    """An answer as it may stand in a column: of a letter, the option it names."""
-    named = [option for option in row["options"] or () if option[0] == answer.strip()]
-    return (named[0] if named else answer.strip())[:14]
 
 
 def main() -> None:

@@ -270,6 +270,8 @@ pages/                      html without a network
   rooms                     plans and clips of a page's rooms
   gallery                   rollouts and answers of the shipped study
   verdicts                  every verdict with cited answers
+  furnished                 rooms as people furnish them, plan and large frame of each kind
+  moving_picture            a walk, questions and two models' answers as one GIF
   landing                   what the site's index opens with
 cli/                        the command vsr
   course                    run, course, lab, test

@@ -56,6 +56,29 @@ for (const root of document.querySelectorAll(arguments[0])) {
 return found.sort((x, y) => x[0] - y[0]);
 """
 
+# What is asked for by its name alone: Chromium's own word for it is what a screen reader says.
+_NEEDS_A_NAME = set(
+    "button checkbox combobox image img link listbox option radio searchbox slider spinbutton switch tab".split()
+)
+_NEEDS_A_NAME |= {"textbox", "textField", "DisclosureTriangle", "menuitem"}
+# Text that is cut off at the window's edge, or by a box that hides what is too long: [text, element].
+_CUT = """
+const found = [], wide = document.documentElement.clientWidth;
+const scrolls = node => { for (let at = node; at && at !== document.body; at = at.parentElement) {
+  const s = getComputedStyle(at); if (/auto|scroll/.test(s.overflowX)) return true } return false };
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walker.nextNode()) {
+  const node = walker.currentNode.parentElement, text = walker.currentNode.textContent.trim();
+  if (!text || node.closest('svg, script, style, noscript') || !node.checkVisibility()) continue;
+  const range = document.createRange(); range.selectNodeContents(walker.currentNode);
+  const box = range.getBoundingClientRect();
+  if (!box.width || scrolls(node)) continue;
+  const hides = getComputedStyle(node).overflowX === 'hidden' && node.scrollWidth > node.clientWidth + 1;
+  if (box.right > wide + 1 || box.left < -1 || hides) found.push([text.slice(0, 40), node.tagName]);
+}
+return found;
+"""
+
 
 @contextmanager
 def lab(folder: Path, theme: str = "JupyterLab Light") -> Iterator[str]:
@@ -189,6 +212,21 @@ class Page:
     def faint(self, css: str) -> list:
         """Text of less contrast than 4.5 in elements of a kind."""
         return self.driver.execute_script(_FAINT, css)
+
+    def cut(self) -> list:
+        """Text that is cut off and cannot be scrolled to."""
+        return self.driver.execute_script(_CUT)
+
+    def nameless(self) -> list[str]:
+        """Controls, links and pictures that a screen reader has no name for: their roles with what they hold."""
+        nodes = self.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        asked = [node for node in nodes if not node["ignored"] and node["role"]["value"] in _NEEDS_A_NAME]
+        assert asked, "there is nothing to name: did the page open?"
+        return [
+            f"{node['role']['value']} {node.get('value', {}).get('value', '')} {node.get('backendDOMNodeId')}"
+            for node in asked
+            if not str(node.get("name", {}).get("value", "")).strip()
+        ]
 
     def complaints(self) -> list[str]:
         """Errors on the console."""

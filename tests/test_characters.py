@@ -125,8 +125,13 @@ def test_pages_and_tables_hold_no_such_character(tmp_path):
     shown = plots.traces([answer], source="shipped", title=LABEL)
     executed = SimpleNamespace(name=LABEL, title=LABEL, seconds=1.0, cells=1, error=LABEL, state="failed")
     values = {"notebooks": [executed], "failed": [executed], "report": None, "headlines": [], "smoke": False}
-    values |= {"made": LABEL, "picture": {"src": "picture.png", "alt": LABEL}, "figure": None, "counted": LABEL}
-    values |= {"minutes": {LABEL: LABEL}, "verdicts": None, "gallery": None, "glossary": None}
+    values |= {
+        "made": LABEL,
+        "picture": {"moving": "w.gif", "still": "p.png", "alt": LABEL},
+        "figure": None,
+        "counted": LABEL,
+    }
+    values |= {"minutes": {LABEL: LABEL}, "verdicts": None, "gallery": None, "glossary": None, "rooms": None}
     for html in (page("index.html.j2", **values), shown.__html__(), shown._repr_mimebundle_()["text/html"]):
         assert "chair" in html and harmless(html)
         html.encode()

@@ -221,7 +221,26 @@ def test_the_picture_can_be_made_anew(tmp_path, monkeypatch):
     )
 
 
+def test_screenshots_are_small_described_and_each_is_made_and_shown():
+    """Every .webp of docs/ is one that make_screenshots.py makes, and stands in a page with words."""
+    screenshots = made("make_screenshots")
+    pages = "".join(read(path) for path in DOCS.glob("*.md"))
+    assert {path.stem for path in DOCS.glob("*.webp")} == screenshots.MADE.keys()
+    for name in screenshots.MADE:
+        assert (DOCS / f"{name}.webp").stat().st_size <= screenshots.MOST_BYTES
+        assert re.search(rf"!\[[^]]{{80,}}\]\({name}\.webp\)", pages), name
+        assert f"    {name} " in screenshots.__doc__
+
+
+def test_a_screenshot_that_nobody_knows_is_refused_by_name():
+    words = [sys.executable, DOCS / "make_screenshots.py", "castle"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "no screenshot is called 'castle': choose from rollouts, gallery, playground" in done.stderr
+
+
 def test_the_scripts_of_docs_say_what_they_do():
-    assert {path.stem for path in DOCS.glob("*.py")} == {"make_gif", "make_pages", "make_picture", "make_tree"}
+    scripts = {"make_gif", "make_pages", "make_picture", "make_screenshots", "make_tree"}
+    assert {path.stem for path in DOCS.glob("*.py")} == scripts
     done = subprocess.run([sys.executable, DOCS / "make_tree.py"], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("```\nvsr_kit/\n")

@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -13,14 +14,36 @@ from typer.testing import CliRunner
 
 from vsr_kit.cli import app
 from vsr_kit.data import make_rows, room_named
+from vsr_kit.pages import furnished as page_of_rooms
 from vsr_kit.plots import floor_plan
 from vsr_kit.questions import HELD_OUT_TYPES, MULTI_STEP_TYPES, TRAINED_TYPES
-from vsr_kit.rooms import CATEGORIES, Room, box_distance, furnished_named, furnished_room, furnished_rooms, read_rooms
+from vsr_kit.rooms import (
+    CATEGORIES,
+    Room,
+    box_distance,
+    door_of,
+    furnished_named,
+    furnished_room,
+    furnished_rooms,
+    make_room,
+    read_rooms,
+)
 from vsr_kit.rooms.arranging import Floor, meet
 from vsr_kit.rooms.furnished import DOOR_M, KINDS, _keep_a_door_free, kind_of
 from vsr_kit.rooms.generator import _TYPICAL_M
-from vsr_kit.videos import camera_walk, film, render, visible_objects, walk_seed
+from vsr_kit.videos import (
+    CameraPath,
+    Clip,
+    camera_walk,
+    film,
+    film_for_people,
+    for_people,
+    render,
+    visible_objects,
+    walk_seed,
+)
 from vsr_kit.videos.filming import _inside
+from vsr_kit.videos.rendering import camera_axes, pixel_rays
 
 # The most of each that a room of the kind may have; what is not listed must not be there.
 MOST = {
@@ -191,3 +214,90 @@ def test_vsr_build_furnishes_rooms(tmp_path):
     assert done.exit_code == 0, done.output
     rooms = json.loads((tmp_path / "out" / "rooms.json").read_text())
     assert [room["name"] for room in rooms] == [room.name for room in furnished_rooms(3)]
+
+
+# -- doors, and the page that shows such rooms -------------------------------------------------------------------------
+
+
+def test_a_door_is_where_the_room_keeps_its_floor_free(rooms):
+    for room in rooms:
+        door = door_of(room)
+        x0, y0, x1, y1 = door.free
+        width, depth = room.shell.size[:2]
+        assert (x1 - x0, y1 - y0) == pytest.approx((DOOR_M, DOOR_M))
+        at_wall = {0: y0, 1: width - x1, 2: depth - y1, 3: x0}[door.wall]
+        assert abs(at_wall) < 1e-9, room.name
+        for box in room.boxes:
+            assert not meet((*box.plan().min(0), *box.plan().max(0)), door.free), (room.name, box)
+        hinge, latch, opened = door.swing
+        for ahead in (latch - hinge, opened - hinge):
+            assert np.linalg.norm(ahead) == pytest.approx(DOOR_M)
+        assert (latch - hinge) @ (opened - hinge) == pytest.approx(0)
+        corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+        assert all(np.abs(corners - point).sum(1).min() < 1e-9 for point in door.swing)
+
+
+def test_only_furnished_rooms_have_a_door_and_a_changed_one_has_none(rooms):
+    room = rooms[0]
+    plain = make_room(3)
+    larger = replace(room, shell=replace(room.shell, size=tuple(1.1 * side for side in room.shell.size)))
+    assert door_of(plain) is None and door_of(larger) is None
+    assert door_of(replace(plain, name=room.name)) is None
+    assert door_of(Room.from_dict(json.loads(json.dumps(room.to_dict())))) == door_of(room)
+
+
+def test_a_plan_draws_the_door_and_says_so(rooms):
+    room = rooms[1]
+    plan = floor_plan(room, source="measured now")
+    (arc,) = [t for t in plan.data if t.mode == "lines" and t.line.dash == "dot"]
+    points, hinge = np.column_stack([arc.x, arc.y]), door_of(room).swing[0]
+    assert np.hypot(*(points - hinge).T) == pytest.approx(np.full(13, DOOR_M), abs=2e-3)
+    assert "A door opens into it." in plan.alt and 'stroke-dasharray="' in plan.to_svg()
+    bare = floor_plan(make_room(3), source="measured now")
+    assert "door" not in bare.alt and not [t for t in bare.data if t.mode == "lines" and t.line.dash == "dot"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_frame_for_people_shows_the_door_at_its_place_and_the_models_does_not(seed, monkeypatch):
+    """Rays that meet the door's rectangle on its wall, and those alone, have another colour than the bare wall."""
+    room = next(room for room in furnished_rooms(60) if door_of(room).wall == seed)
+    door, (width, depth, _) = door_of(room), room.shell.size
+    middle = np.array([width, depth]) / 2
+    target = door.swing[:2].mean(0)
+    yaw = math.degrees(math.atan2(*(target - middle)[::-1]))
+    path = CameraPath(np.array([[*middle, 1.7]]), np.array([yaw]), -5.0, 70.0)
+    large, model = film_for_people(room, path, 96), render(room, path, 96)
+    monkeypatch.setattr(for_people, "door_of", lambda room: None)
+    bare = film_for_people(room, path, 96)
+    changed = (large.frames_FHW3[0] != bare.frames_FHW3[0]).any(-1)
+    rays = pixel_rays(camera_axes(path, 0), path.fov_deg, 96)
+    ends = path.positions_m_F3[0] + rays * large.depth_m_FHW[0][..., None]
+    along, (start, end) = ends[..., door.wall % 2], door.span
+    from_wall = {0: ends[..., 1], 1: width - ends[..., 0], 2: depth - ends[..., 1], 3: ends[..., 0]}[door.wall]
+    off = np.maximum(np.abs(along - (start + end) / 2) - (end - start) / 2, ends[..., 2] - 2.02)
+    on_wall = (large.object_ids_FHW[0] < 0) & (np.abs(from_wall) < 0.02) & (ends[..., 2] > 0.03)
+    assert changed.sum() > 200
+    assert changed[on_wall & (off < -0.06)].mean() > 0.99 and not changed[~on_wall | (off > 0.06)].mean() > 0.01
+    assert np.array_equal(model.frames_FHW3, render(replace(room, name="x", dataset="x"), path, 96).frames_FHW3)
+
+
+def test_the_page_shows_a_room_of_every_kind_and_why_the_study_has_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(page_of_rooms, "SIZE_PX", 32)
+    monkeypatch.setattr(page_of_rooms, "film", lambda room: film(room, num_frames=2, size_px=28, clear=False))
+    html = page_of_rooms.write_rooms(tmp_path).read_text()
+    for name in KINDS:
+        assert f"<h2>{name.capitalize()}, " in html
+    assert html.count("A door opens into it.") >= 6 and html.count("as the model sees it, and the same drawn") == 6
+    assert "the shipped model was trained on such rooms" in html and 'href="index.html"' in html
+    assert "http" not in html.replace("http://www.w3.org", "")
+    monkeypatch.setattr(page_of_rooms, "pictures", lambda room: {"plan": "<", "frames": ""})
+    alone = page_of_rooms.write_rooms(tmp_path, index="").read_text()
+    assert 'href="' not in alone and "<div>&lt;</div>" in alone
+
+
+def test_the_fullest_frame_is_the_one_with_most_objects():
+    ids = np.full((3, 50, 50), -1)
+    ids[1, :10], ids[1, 20:30] = 0, 1
+    ids[2, :30], ids[2, 30, :5] = 0, 1  # much of one, and hardly any of another
+    clip = Clip(np.zeros((3, 50, 50, 3), np.uint8), ids, np.zeros((3, 50, 50)), None)
+    assert page_of_rooms.fullest_frame(clip) == 1

@@ -7,7 +7,7 @@ from nbformat.v4 import new_markdown_cell, new_notebook
 from vsr_kit.claims import Count
 from vsr_kit.evaluation import Interval
 from vsr_kit.pages import site
-from vsr_kit.pages.landing import copy_picture, headline_figure, minutes_told
+from vsr_kit.pages.landing import copy_pictures, headline_figure, minutes_told
 from vsr_kit.paths import checkout
 from vsr_kit.recipes import claim
 from vsr_kit.study.judge import Verdict
@@ -24,15 +24,12 @@ def test_minutes_come_from_the_table_and_from_nowhere_else():
     assert minutes_told(new_notebook(cells=[new_markdown_cell("# It takes a time | of minutes |")])) == ""
 
 
-def test_the_picture_has_the_words_of_the_readme(tmp_path):
-    picture = copy_picture(tmp_path)
-    assert (tmp_path / picture["src"]).read_bytes() == (checkout() / "docs" / "picture.png").read_bytes()
-    assert picture["alt"] in (checkout() / "README.md").read_text() and len(picture["alt"]) > 100
-
-
-def test_without_a_checkout_there_is_no_picture(tmp_path, monkeypatch):
-    monkeypatch.setattr("vsr_kit.pages.landing.checkout", lambda: None)
-    assert copy_picture(tmp_path) is None and not list(tmp_path.iterdir())
+def test_both_pictures_are_docs_own_and_have_the_words_of_the_readme(tmp_path):
+    picture = copy_pictures(tmp_path)
+    for kind, name in (("moving", "walk.gif"), ("still", "picture.png")):
+        assert picture[kind] == name
+        assert (tmp_path / name).read_bytes() == (checkout() / "docs" / name).read_bytes()
+    assert f"![{picture['alt']}](docs/walk.gif)" in (checkout() / "README.md").read_text()
 
 
 def found():
@@ -62,7 +59,7 @@ def index(out, **shown):
 
 def test_the_index_leads_to_verdicts_gallery_and_notebooks(tmp_path):
     shown = {"figure": headline_figure(found()), "counted": "Of all 2 claims: so.", "verdicts": "verdicts.html"}
-    page = index(tmp_path, **shown, gallery="gallery.html", picture={"src": "p.png", "alt": "<b>"})
+    page = index(tmp_path, **shown, gallery="gallery.html", picture={"moving": "w.gif", "still": "p.png", "alt": "<b>"})
     order = [
         page.index(part) for part in ('alt="&lt;b&gt;"', "It answers badly", "<svg", "Of all 2 claims", "gallery.html")
     ]

@@ -123,6 +123,7 @@ def test_the_wheel_carries_code_samples_notebooks_and_no_litter(wheel):
         for path in (TOP / folder).rglob("*")
         if path.is_file() and not {"__pycache__", ".ipynb_checkpoints"} & set(path.parts)
     ]
+    tracked += ["docs/walk.gif", "docs/picture.png"]  # what the site's index shows
     expected = {name if name.startswith("vsr_kit/") else f"vsr_kit/{name}" for name in tracked}
     assert {name for name in names if ".dist-info/" not in name} == expected
     assert any(name.startswith("vsr_kit/data_samples/") for name in names)
@@ -176,13 +177,16 @@ def test_the_wheel_works_outside_the_checkout(away):
     code = (
         "import vsr_kit; from vsr_kit.paths import checkout; from vsr_kit.data import sample_clips;"
         "from vsr_kit.pages.site import course_notebooks;"
-        "print(vsr_kit.__file__); print(checkout()); print(len(sample_clips(2))); print(len(course_notebooks()))"
+        "from pathlib import Path; from vsr_kit.pages.landing import copy_pictures;"
+        "print(vsr_kit.__file__); print(checkout()); print(len(sample_clips(2))); print(len(course_notebooks()));"
+        "print(len(copy_pictures(Path('.'))['alt']))"
     )
     done = subprocess.run([sys.executable, "-c", code], **away)
     assert done.returncode == 0, done.stderr
-    where, checkout, clips, notebooks = done.stdout.splitlines()
+    where, checkout, clips, notebooks, words = done.stdout.splitlines()
     assert where.startswith(away["env"]["PYTHONPATH"])
     assert (checkout, int(clips) > 0, int(notebooks) > 0) == ("None", True, True)
+    assert int(words) > 100 and (away["cwd"] / "walk.gif").stat().st_size > 100_000
 
 
 @pytest.mark.slow

@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 
-from tests.lab import MISSING, Page
+from tests.lab import MISSING, Page, until
 from vsr_kit.evaluation import Interval
-from vsr_kit.pages import site, verdicts
+from vsr_kit.pages import furnished, site, verdicts
 from vsr_kit.pages.html import notebook_page
-from vsr_kit.pages.landing import copy_picture, headline_figure, minutes_told
+from vsr_kit.pages.landing import copy_pictures, headline_figure, minutes_told
 from vsr_kit.paths import notebooks_folder
 from vsr_kit.recipes import all_claims, claim
 from vsr_kit.runs import RunFolder
@@ -46,8 +46,11 @@ def folder(tmp_path_factory):
     cited["grpo-lifts"] = Citations("grpo-lifts", (Example(row, (one, one), ALONG),), "answers")
     verdicts.write_verdicts(out, found, cited, links={"Index of the course": "index.html"})
     shown = {"minutes": {path.stem: minutes_told(site._read(path)) for path in paths}, "smoke": False}
-    shown |= {"picture": copy_picture(out), "figure": headline_figure(found), "counted": counted(found)}
+    shown |= {"picture": copy_pictures(out), "figure": headline_figure(found), "counted": counted(found)}
     shown |= {"verdicts": verdicts.PAGE}
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(furnished, "SIZE_PX", 48)
+        shown |= {"rooms": furnished.write_rooms(out).name}
     site._write_index(out, [], listed, [run], shown, last=True)
     return out
 
@@ -59,19 +62,22 @@ def page():
     page.close()
 
 
-PAGES = ["index", "report", "report-rollouts", "verdicts", "notebooks/glossary"]
+PAGES = ["index", "rooms", "report", "report-rollouts", "verdicts", "notebooks/glossary"]
 PAGES += ["notebooks/01_rooms_clips_questions", "notebooks/06_kl_penalty"]
 
 
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_page_is_legible_and_no_wider_than_the_window(page, folder, name, theme):
-    for width in (1400, 420):
+    for width in (1400, 420, 360):
         page.emulate(theme, width)
         page.open(folder / f"{name}.html")
         page.driver.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
         assert page.faint("main, body > *") == [], width
         assert page.wider_than_seen() <= 0, width
+        assert page.cut() == [], width
+    if theme == "light":
+        assert page.nameless() == []
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -80,6 +86,28 @@ def test_a_page_asks_nobody_and_has_nothing_to_complain_of(page, folder, name):
     page.open(folder / f"{name}.html")
     assert page.complaints() == [] and page.asked_outside() == []
     assert all(alt for alt in page.driver.execute_script("return [...document.images].map(i => i.alt)"))
+
+
+def shown_on_index(page):
+    """Names of the pictures of the index that are to be seen."""
+    return page.driver.execute_script(
+        "return [...document.querySelectorAll('#walk img')].filter(i => i.checkVisibility() && i.naturalWidth)"
+        ".map(i => i.currentSrc.split('/').pop())"
+    )
+
+
+def test_the_moving_picture_can_be_stopped_and_stands_still_for_those_who_want_it(page, folder):
+    page.emulate("light", 1400)
+    page.open(folder / "index.html")
+    until(lambda: shown_on_index(page) == ["walk.gif"], "the moving picture is not there", 20)
+    page.focus(page.all("#halt")[0])
+    page.press("Space")
+    until(lambda: shown_on_index(page) == ["picture.png"], "it does not stop", 20)
+    still = [{"name": "prefers-reduced-motion", "value": "reduce"}]
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": still})
+    page.open(folder / "index.html")
+    until(lambda: shown_on_index(page) == ["picture.png"], "it moves for those who asked for less", 20)
+    assert not page.all("#halt")[0].is_displayed()  # there is nothing to stop
 
 
 def test_every_kind_of_code_is_legible(page, tmp_path):

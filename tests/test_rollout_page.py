@@ -5,11 +5,15 @@ import re
 import numpy as np
 import pytest
 
+from vsr_kit.data.own_questions import objects_named
+from vsr_kit.data.rows import room_named
+from vsr_kit.evaluation.token_texts import TokenMeasures
 from vsr_kit.inspection import OUTCOMES, SIGNS, Filter, RolloutTable, read_rollout_table
 from vsr_kit.inspection.columns import KEY
 from vsr_kit.pages.browser import Shown, link_to, sampled, write_browser
 from vsr_kit.pages.packing import Shared, embedded, pack, unpacked
 from vsr_kit.pages.rooms import RoomPictures
+from vsr_kit.plots.answer_marks import answer_marks
 from vsr_kit.study.conditions import reference_runs
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028<b>bold</b> \U0001f600 <answer>2</answer>"
@@ -137,11 +141,67 @@ def test_rooms_are_drawn_once_with_plan_frames_and_lines(tmp_path):
 def test_marks_are_the_table_s_groups_own(table):
     pictures = RoomPictures()
     about = next(row for row in table.frame.to_dict("records") if row["question_type"] == "object_abs_distance")
-    lines = pictures.marks(about, [about["completion"]])
+    lines = pictures.lines(about, [])["truth"]
     assert [line[5] for line in lines][:1] == ["truth"] and lines[0][4] == f"true {about['ground_truth']} m"
     room = pictures.shown[about["scene_name"]]
     ends = [line[at : at + 2] for line in lines[:1] for at in (0, 2)]
     assert all(46 <= x <= room["wide"] and 72 <= y <= room["tall"] for x, y in ends)  # inside of the plan's margins
+
+
+def test_answers_lines_are_those_of_the_widget_s_plan_in_pixels(table):
+    """Put at their places as the page's script does it, they are the marks of `answer_marks`, within a pixel."""
+    pictures = RoomPictures()
+    about = next(row for row in table.frame.to_dict("records") if row["question_type"] == "object_abs_distance")
+    texts = ["1.5", "2.5", "1.5", "77", "0.5", "9.1", "nothing"]
+    lines = pictures.lines(about, ["1.5", "2.5", "77", "0.5", "9.1"])
+    room = room_named(about["scene_name"])
+    marks = answer_marks(about | {"objects": objects_named(about, room)}, room, texts)
+    place = pictures._of(about["scene_name"])[1]
+    read = ["1.5", "2.5", "77", "0.5"]
+    assert len(marks) == 1 + len(read) and marks[1].text == "1.5 m ×2" and marks[3].text.endswith("(cut off)")
+    for at, (value, mark) in enumerate(zip(read, marks[1:], strict=True), 1):
+        x1, y1, x2, y2, right, down, told, note = lines["answers"][value]
+        shown = [x1 + at * right, y1 + at * down, x2 + at * right, y2 + at * down]
+        assert np.abs(np.array(shown) - [*place.of(mark.start), *place.of(mark.end)]).max() <= 1.2
+        assert mark.text == told + (" ×2" if at == 1 else "") + note
+        assert abs(right) + abs(down) > 3
+
+
+def tokens_of(text, at=0):
+    """A text's characters in threes as its tokens, with numbers; the last has none."""
+    parts = [text[i : i + 3] for i in range(0, len(text), 3)] + [""]
+    values = [0.5 * (i % 5) - 1 + at / 10 for i in range(len(parts))]
+    values[-1] = float("nan")
+    measured = {"grounding": tuple(values), "entropy": tuple(abs(v) for v in values)}
+    return TokenMeasures(tuple(parts), (*[""] * (len(parts) - 1), "<|im_end|>"), measured, "train-0-00300")
+
+
+def with_tokens(table, places):
+    table.token_measures = {at: tokens_of(table.row(at)["completion"], at) for at in places}
+    return table
+
+
+def test_tokens_that_training_recorded_are_kept_row_by_row_and_their_measures_named():
+    table = with_tokens(RolloutTable(rows(), "r"), [0, 1, 21])
+    held = pack(table, Shared(RoomPictures(lambda scene: None)))["tokens"]
+    assert held["measures"] == ["entropy", "grounding"] and list(held["rows"]) == [0, 1, 21]
+    for at, one in held["rows"].items():
+        known = table.token_measures[at]
+        assert tuple(held["texts"][place] for place in one["tokens"]) == known.tokens
+        assert one["specials"] == {len(known.tokens) - 1: "<|im_end|>"} and one["other"] == "train-0-00300"
+        for name in held["measures"]:
+            assert one["values"][name] == [*known.values[name][:-1], None]
+    assert held["texts"].count("<th") == 1  # a text is kept once
+    none = pack(RolloutTable(rows(), "r"), Shared(RoomPictures(lambda scene: None)))["tokens"]
+    assert none == {"texts": [], "rows": {}, "measures": []}
+
+
+def test_tokens_follow_their_rollouts_where_questions_are_left_out():
+    table = with_tokens(RolloutTable(rows(3, 4, 4), "r"), range(48))
+    kept = sampled(table, 2, 2)
+    assert len(kept) == 16 and sorted(kept.token_measures) == list(range(16))
+    for at, one in kept.token_measures.items():
+        assert "".join(one.tokens) == kept.row(at)["completion"]
 
 
 def test_plans_of_ones_own_runs_do_not_say_shipped(table):
@@ -155,7 +215,7 @@ def test_plans_of_ones_own_runs_do_not_say_shipped(table):
 def test_a_room_of_another_make_has_no_picture_and_no_lines():
     pictures = RoomPictures()
     about = {"scene_name": "41069021", "question_type": "object_abs_distance", "question": "?", "ground_truth": "1"}
-    assert (pictures.asked(about), pictures.marks(about, ["1"]), pictures.shown) == ([], [], {})
+    assert (pictures.asked(about), pictures.lines(about, ["1"]), pictures.shown) == ([], {}, {})
 
 
 @pytest.mark.parametrize("guess", [0, None])

@@ -1,23 +1,31 @@
 """The rollout browser's file as a visitor uses it: opened from a disk in a headless Chromium without any network."""
 
+import re
+
 import pytest
 
 from tests.lab import CHROMIUM, DRIVER, MISSING, Page, until
-from tests.test_rollout_page import HOSTILE, rows
+from tests.test_rollout_page import HOSTILE, rows, with_tokens
+from vsr_kit.data.rows import room_named
 from vsr_kit.inspection import SIGNS, Filter, RolloutTable
 from vsr_kit.inspection.table import without
 from vsr_kit.pages.browser import Shown, link_to, write_browser
+from vsr_kit.plots.answer_marks import answer_marks
 from vsr_kit.plots.style import task_name
+from vsr_kit.plots.token_colours import ABOUT, NAMES, scale_of, token_color
 
 NOT_HERE = [part for part in MISSING.split(", ") if part and part != "JupyterLab"]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(NOT_HERE), reason=f"not here: {', '.join(NOT_HERE)}")]
+
+
+TOKENS_OF = [16, 17, 18, 20, 21, 22, 23]  # rows of step 2: of q0 all rollouts but one, of q1 all, one of them hostile
 
 
 def both():
     """Rollouts about two rooms and two types, with a long chain and a hostile one; and answers of two models."""
     asked = {"question": "What is the size of this room?", "question_type": "room_size_estimation"}
     more = [row | asked | {"id": f"size {row['id']}", "scene_name": "train-0-00300"} for row in rows(3, 2)]
-    trained = RolloutTable([*rows(3, 4), *more], "trained")
+    trained = with_tokens(RolloutTable([*rows(3, 4), *more], "trained"), TOKENS_OF)
     kept = [
         {k: v for k, v in row.items() if k not in ("step", "advantage", "accuracy_reward")} for row in rows(1, 6, 1)
     ]
@@ -198,6 +206,77 @@ def test_what_models_wrote_stays_what_they_wrote(page, made):
     assert page.text("#rollouts b.read").split() == ["3", "2"]
 
 
+def test_tokens_are_coloured_by_what_was_recorded_and_by_nothing_else(page, made):
+    path, (trained, _) = made
+    opened(page, path, "run=answers+%26+more&id=q0")
+    assert page.all("#colour-label[hidden]")  # nothing was recorded there
+    opened(page, path, "run=trained&step=2&id=q1")
+    assert not page.all("#rollouts .tokens") and not page.all("#legend")
+    for name in ("grounding", "entropy"):
+        page.focus(page.all("#colour")[0])
+        page.driver.execute_script(
+            "const c = document.querySelector('#colour'); c.value = arguments[0]; c.dispatchEvent(new Event('change'))",
+            name,
+        )
+        assert f"colour={name}" in page.driver.execute_script("return location.hash")
+        known = [trained.token_measures[at] for at in (20, 21, 22, 23)]
+        scale = scale_of((v for one in known for v in one.values[name]), name)
+        shown = page.driver.execute_script(
+            "return [...document.querySelectorAll('#rollouts .tokens')].map(pre => [...pre.children].map("
+            "s => [s.textContent, getComputedStyle(s).backgroundColor, s.title]))"
+        )
+        assert len(shown) == 4
+        for one, spans in zip(known, shown, strict=True):
+            assert len(spans) == len(one.tokens)
+            for token, value, (text, ground, title) in zip(one.tokens, one.values[name], spans, strict=True):
+                wanted = token_color(value, name, scale).lstrip("#")
+                rgb = [int(part) for part in re.findall(r"\d+", ground)]
+                assert max(abs(a - b) for a, b in zip(rgb, bytes.fromhex(wanted), strict=True)) <= 1, (title, ground)
+                assert token in text or not token or token.isspace()
+        assert NAMES[name].split(",")[0] in page.text("#legend") and ABOUT[name] in page.text("#legend")
+    assert HOSTILE in "".join(one[0] for one in shown[1]) and not page.all("#rollouts pre img")
+    assert "<|im_end|>" in page.text("#rollouts") and "highest:" in page.text("#rollouts .extremes")
+
+
+def test_a_group_without_tokens_leads_to_one_with_them(page, made):
+    path, _ = made
+    opened(page, path, "run=trained&step=1&id=q0&colour=grounding")
+    leads = page.all("#legend button")
+    assert [lead.text for lead in leads] == [f"step 2: How many chair(s) are in this room? {at}" for at in (0, 1)]
+    leads[1].click()
+    assert "step=2&id=q1&colour=grounding" in page.driver.execute_script("return location.hash")
+    assert len(page.all("#rollouts .tokens")) == 4
+    opened(page, path, "run=trained&step=2&id=q0&colour=grounding")
+    assert "of 1 rollout nothing was recorded" in page.text("#legend")
+    opened(page, path, "run=trained&step=2&id=q1&colour=entropy&search=so+so")
+    outlined = "".join(one.text for one in page.all("#rollouts .hit"))
+    assert "so" in outlined.replace("␣", " ")
+    opened(page, path, "run=trained&step=2&id=q1&colour=advantage")
+    assert "no advantage of tokens of trained" in page.text("#trouble")
+
+
+def lines(page):
+    """What is written at the lines of the plan."""
+    return page.driver.execute_script("return [...document.querySelectorAll('.plan svg text')].map(t => t.textContent)")
+
+
+def test_the_plan_s_lines_are_of_the_answers_that_the_filter_leaves(page, tmp_path):
+    room = room_named("train-0-00013")
+    names = list(room.unique)[:2]
+    about = {"question": f"What is the distance between the {names[0]} and the {names[1]} (in meters)?", "id": "far"}
+    about |= {"question_type": "object_abs_distance", "scene_name": room.name, "ground_truth": "2.0", "step": 1}
+    said = ["1.5", "2.0", "1.5", "hmm 3", "4", "4", "4", "nothing"]
+    paid = [{"completion": text, "accuracy_reward": at / 8, "advantage": at - 3.5} for at, text in enumerate(said)]
+    path = write_browser([RolloutTable([about | one for one in paid], "r")], tmp_path / "far.html")
+    asked = about | {"objects": names}
+    for fragment, left in (("", said), ("&search=hmm", ["hmm 3"]), ("&advantage=below+its+group", said[:4])):
+        opened(page, path, "run=r" + fragment)
+        assert lines(page) == [mark.text for mark in answer_marks(asked, room, left)], fragment
+    assert lines(page)[1:] == ["1.5 m ×2", "2 m", "3 m"]
+    opened(page, path, "run=r&order=lowest+first&advantage=above+its+group")  # as they were recorded, however sorted
+    assert lines(page)[1:] == ["4 m ×3 (cut off)"]
+
+
 def test_a_question_stands_beside_its_room_once_drawn(page, made):
     opened(page, made[0], "run=trained&step=1&id=q0")
     until(
@@ -214,13 +293,15 @@ def test_a_question_stands_beside_its_room_once_drawn(page, made):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_both_themes_are_legible_at_both_widths_and_nothing_scrolls_sideways(page, made, theme):
-    for width in (1400, 420):
+    for width in (1400, 420, 360):
         page.emulate(theme, width)
-        page.open(made[0], "run=answers+%26+more&id=q0&search=2")
-        until(lambda: page.all("#rollouts article"), "the page did not open", 20)
-        page.driver.execute_script("document.getElementById('facets').open = true")
-        assert page.faint("body") == [], (theme, width)
-        assert page.wider_than_seen() <= 0, (theme, width)
+        for shown in ("run=answers+%26+more&id=q0&search=2", "run=trained&step=2&id=q1&colour=grounding&search=so"):
+            page.open(made[0], shown)
+            until(lambda: page.all("#rollouts article"), "the page did not open", 20)
+            page.driver.execute_script("document.getElementById('facets').open = true")
+            assert page.faint("body") == [], (theme, width)
+            assert page.wider_than_seen() <= 0, (theme, width)
+            assert page.cut() == [] and page.nameless() == [], (theme, width)
     background = page.driver.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(13, 17, 23)"}[theme]
 

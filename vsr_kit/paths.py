@@ -1,7 +1,8 @@
 """Paths and the environment of the course: shipped files, the reader's copy of the notebooks, runs, the smoke budget.
 
-Shipped files (data_samples/, notebooks/) lie beside `vsr_kit/` in a checkout and inside the package in a wheel. Both
-are found from this file's own location, so neither the working directory nor the installer matters.
+Shipped files (data_samples/, notebooks/, two pictures of docs/) lie beside `vsr_kit/` in a checkout and inside the
+package in a wheel. Both are found from this file's own location, so neither the working directory nor the installer
+matters.
 
 `vsr lab` opens the notebooks in ./vsr-notebooks (`update_copy`). Missing notebooks are copied there. A notebook that
 the reader changed, and running one changes it, is never overwritten: a newer shipped version is placed beside it under
@@ -67,6 +68,11 @@ def checkpoint_of(name: str | Path) -> str | Path:
 def notebooks_folder() -> Path:
     """The folder that holds the course's notebooks."""
     return _find("notebooks", ())
+
+
+def shipped_picture(name: str) -> Path:
+    """Path of a picture of docs/ that travels along: `walk.gif` or `picture.png`. FileNotFoundError for any other."""
+    return _find("docs", (name,))
 
 
 def _find(folder: str, parts: tuple[str, ...]) -> Path:

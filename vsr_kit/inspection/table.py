@@ -13,7 +13,7 @@ Left out: drawing, and editing.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -119,6 +119,14 @@ class RolloutTable:
         if "step" in found:
             found["step"] = int(found["step"])
         return {key: value for key, value in found.items() if key not in (KEY, CHARACTERS)}
+
+    def part(self, rows: Iterable[int]) -> RolloutTable:
+        """Some of its rows as a table of their own, in its order, with what is known of their tokens."""
+        kept = sorted(rows)
+        part = RolloutTable(self.frame.iloc[kept].drop(columns=[KEY, CHARACTERS]), self.name, self.mode)
+        known = self.token_measures
+        part.token_measures = {place: known[at] for place, at in enumerate(kept) if at in known}
+        return part
 
     @cached_property
     def steps(self) -> list[int]:

@@ -3,8 +3,9 @@
 `write_browser` takes tables of rollouts or of answers and writes a page that holds everything: the rows, the plans and
 the clips of their rooms, and a script without any library. It asks no other file and no server for anything, so it can
 be sent by mail and opened from a disk. An address such as `page.html#run=…&step=…&id=…` opens at one question's
-rollouts. A page has at most 15 MB: of runs that do not fit, whole questions are left out by a rule that the page
-states.
+rollouts. Where a training recorded tokens (`vsr train --record-tokens`), they can be coloured by what was recorded; the
+plan shows the answers that the filter leaves. A page has at most 15 MB: of runs that do not fit, whole questions are
+left out by a rule that the page states.
 Model text never becomes markup: it arrives as compressed JSON and is set as text.
 Left out: browsers without DecompressionStream (older than Chrome 80, Firefox 113, Safari 16.4), which are told so.
 """
@@ -22,7 +23,6 @@ import numpy as np
 from vsr_kit.data.rows import room_named
 from vsr_kit.files import replace
 from vsr_kit.inspection import RolloutTable, read_rollout_table
-from vsr_kit.inspection.columns import CHARACTERS, KEY
 from vsr_kit.inspection.sources import Source
 from vsr_kit.pages.filling import page
 from vsr_kit.pages.packing import Shared, embedded, pack, told
@@ -31,7 +31,8 @@ from vsr_kit.rooms import Room
 from vsr_kit.validation import whole
 
 MOST_BYTES = 15_000_000
-_ROOM_BYTES, _ROW_BYTES = 12_500, 30  # of a page, about, before it is made: a room's pictures, a row beside its text
+# Of a page, about, before it is made: a room's pictures, a row beside its text, a number of a token.
+_ROOM_BYTES, _ROW_BYTES, _NUMBER_BYTES = 12_500, 30, 5
 _COUNTS = (None, 64, 32, 16, 8, 4, 2, 1)  # questions kept of a step, from all to one
 _STRIDES = (2, 4, 8, 16, 32, 64, 128)  # then every so many steps
 
@@ -122,8 +123,7 @@ def sampled(table: RolloutTable, count: int | None, stride: int = 1) -> RolloutT
             rows += group.rows
     if len(rows) == len(table):
         return table
-    frame = table.frame.iloc[sorted(rows)].drop(columns=[KEY, CHARACTERS])
-    return RolloutTable(frame, table.name, table.mode)
+    return table.part(rows)
 
 
 def _estimate(runs: Sequence[Shown]) -> float:
@@ -131,7 +131,10 @@ def _estimate(runs: Sequence[Shown]) -> float:
     scenes = {scene for run in runs for scene in run.table.frame["scene_name"]}
     texts = "\n".join(text for run in runs for text in run.table.frame["completion"])
     packed = len(zlib.compress(texts.encode("utf-8", "replace"), 1))
-    return packed * 4 / 3 + _ROOM_BYTES * len(scenes) + _ROW_BYTES * sum(len(run.table) for run in runs)
+    known = [one for run in runs for one in run.table.token_measures.values()]
+    tokens = sum(len(one.tokens) * (1 + len(one.values)) for one in known)
+    rows = sum(len(run.table) for run in runs)
+    return packed * 4 / 3 + _ROOM_BYTES * len(scenes) + _ROW_BYTES * rows + _NUMBER_BYTES * tokens
 
 
 def _left_out(runs: Sequence[Shown], chosen: Sequence[Shown], count: int | None, stride: int) -> str:

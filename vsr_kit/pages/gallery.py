@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from vsr_kit.inspection import RolloutTable, read_rollout_table
-from vsr_kit.inspection.columns import CHARACTERS, KEY
 from vsr_kit.pages.browser import Shown, link_to, write_browser
 from vsr_kit.recipes import all_variants
 from vsr_kit.study.answers import condition_answers, earned, finished_runs, study_folder
@@ -56,10 +57,8 @@ def shown_rollouts(folder: Path | str | None = None) -> list[Shown]:
             continue
         rows = read_rollout_table(study_folder(folder) / runs[0])
         steps = [step for step in rows.steps if step in (rows.steps[0], rows.steps[-1]) or step % EVERY_STEPS == 0]
-        kept = rows.frame[rows.frame["step"].isin(steps)].drop(columns=[CHARACTERS, KEY])
-        found.append(
-            Shown(RolloutTable(kept, rows.name, rows.mode), f"Rollouts of training, from the run {rows.name}.")
-        )
+        kept = np.flatnonzero(rows.frame["step"].isin(steps))
+        found.append(Shown(rows.part(kept), f"Rollouts of training, from the run {rows.name}."))
     return found
 
 

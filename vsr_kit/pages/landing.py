@@ -1,8 +1,8 @@
-"""What the site's index opens with: the picture, the headline figure, and how long each notebook takes.
+"""What the site's index opens with: the moving picture, the headline figure, and how long each notebook takes.
 
-All of it is read from where it is kept: the picture and its words from the repository's README, minutes from the table
-in a notebook's first cells, the figure from the shipped study's verdicts.
-Left out: the picture where the kit was installed from a wheel, which has none.
+All of it is read from where it is kept: the pictures from docs/, which a wheel carries, too; their words from the file
+of the moving one; minutes from the table in a notebook's first cells, the figure from the shipped study's verdicts.
+Left out: drawing the pictures (moving_picture.py, docs/make_picture.py), which asks the miniature and takes its time.
 """
 
 from __future__ import annotations
@@ -13,26 +13,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsr_kit.paths import checkout
+from vsr_kit.paths import shipped_picture
 from vsr_kit.study.judge import Verdict
 from vsr_kit.study.summary import HEADLINES, ruled
 
 if TYPE_CHECKING:
     from vsr_kit.plots import Figure
 
-PICTURE = "docs/picture.png"
+MOVING, STILL = "walk.gif", "picture.png"
 _TIME = re.compile(r"^\|\s*time\s*\|([^|]*)\|", re.M)
-_SHOWN = re.compile(r"!\[([^\]]*)\]\(docs/picture\.png\)")
 
 
-def copy_picture(out: Path) -> dict[str, str] | None:
-    """Copy the README's picture into the site; its name there and what it shows, None where there is no picture."""
-    top = checkout()
-    if top is None or not (top / PICTURE).is_file():
-        return None
-    shown = _SHOWN.search((top / "README.md").read_text(encoding="utf-8"))
-    shutil.copyfile(top / PICTURE, out / "picture.png")
-    return {"src": "picture.png", "alt": shown[1] if shown else "a clip, its floor plan, and answers about it"}
+def copy_pictures(out: Path) -> dict[str, str]:
+    """Copy the moving picture and the still one about the same room into the site.
+
+    Returns:
+        Their names there, `moving` and `still`, and what they show, `alt`.
+    """
+    from vsr_kit.pages.moving_picture import words_of
+
+    for name in (MOVING, STILL):
+        shutil.copyfile(shipped_picture(name), out / name)
+    return {"moving": MOVING, "still": STILL, "alt": words_of(out / MOVING)}
 
 
 def minutes_told(notebook) -> str:

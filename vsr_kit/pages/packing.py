@@ -4,6 +4,8 @@
 does, so that the page and the widget in a notebook agree. Nothing is rounded: a measure is kept as its different
 values and one number a row that points at them, which also makes the page small. Questions and rooms are shared by all
 runs of a page.
+What a training recorded of tokens goes along, and for every answer to a question its line on the plan, so that the
+page can draw those that its filter leaves.
 `embedded` makes text of it that is harmless inside a page whatever a model wrote: compressed JSON in base64 has no
 bracket, quote or line separator.
 Left out: pages (browser.py), and drawing rooms (rooms.py).
@@ -21,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from vsr_kit.evaluation.token_texts import MEASURES
 from vsr_kit.inspection import CHANGES, OUTCOMES, SIGNS, RolloutTable
 from vsr_kit.inspection.columns import KEY
 from vsr_kit.inspection.table import ORDERS
@@ -65,7 +68,8 @@ def pack(table: RolloutTable, shared: Shared, note: str = "") -> dict[str, Any]:
     """
     rows = table.frame.to_dict("records")
     everywhere = np.arange(len(table))
-    codes = {name: _coded(list(values)) for name, values in _columns(table, rows).items()}
+    columns = _columns(table, rows)
+    codes, read = {name: _coded(list(values)) for name, values in columns.items()}, columns["read"]
     signs = sum(np.asarray(table.sign(sign), int) << at for at, sign in enumerate(SIGNS))
     return {
         "name": table.name,
@@ -77,7 +81,8 @@ def pack(table: RolloutTable, shared: Shared, note: str = "") -> dict[str, Any]:
         "rows": {name: numbers for name, (_, numbers) in codes.items()}
         | {"question": [shared.question(row) for row in rows], "signs": np.asarray(signs).tolist()}
         | {"step": [None if math.isnan(step) else int(step) for step in table.frame["step"]]},
-        "marks": _marks(table, rows, shared.rooms),
+        "marks": _marks(rows, read, shared.rooms),
+        "tokens": _tokens(table),
     }
 
 
@@ -124,22 +129,46 @@ def _measure(table: RolloutTable, name: str, everywhere: np.ndarray) -> dict[str
     return {"name": name, "told": measure_name(name), "values": values, "numbers": numbers, "bins": bins}
 
 
-def _marks(table: RolloutTable, rows: list[dict], rooms: RoomPictures) -> dict[str, list]:
-    """Lines on the plan by group, `step` and the question's key between a line break; groups without are left out."""
-    found = {}
-    for group in table.groups(np.arange(len(table)), table.measures[0]):
-        about = rows[group.rows[0]]
-        if lines := rooms.marks(about, [rows[at]["completion"] for at in group.rows]):
-            step = "" if group.step is None else group.step
-            found[f"{step}\n{about[KEY]}"] = lines
-    return found
+def _marks(rows: list[dict], read: list[tuple], rooms: RoomPictures) -> dict[str, dict]:
+    """By question's key what `RoomPictures.lines` gives for all its answers; questions without lines are left out."""
+    about: dict[str, Mapping] = {}
+    answers: dict[str, dict[str, None]] = {}
+    for row, (answer, *_) in zip(rows, read, strict=True):
+        about.setdefault(row[KEY], row)
+        answers.setdefault(row[KEY], {}).update({} if answer is None else {answer: None})
+    drawn = {key: rooms.lines(row, answers[key]) for key, row in about.items()}
+    return {key: lines for key, lines in drawn.items() if lines}
+
+
+def _tokens(table: RolloutTable) -> dict[str, Any]:
+    """What was recorded of tokens: by row its tokens as places in a list of texts, special ones by name, and numbers.
+
+    `measures` are those that some row has; a page offers them and no others.
+    """
+    texts: dict[str, int] = {}
+    rows = {
+        at: {
+            "tokens": [texts.setdefault(token, len(texts)) for token in one.tokens],
+            "specials": {place: name for place, name in enumerate(one.specials) if name},
+            "values": {name: [v if math.isfinite(v) else None for v in own] for name, own in one.values.items()},
+            "other": one.other_scene,
+        }
+        for at, one in sorted(table.token_measures.items())
+        if one.tokens and not one.reason
+    }
+    known = {name for one in rows.values() for name in one["values"]}
+    return {"texts": list(texts), "rows": rows, "measures": [name for name in MEASURES if name in known]}
 
 
 def told() -> dict[str, Any]:
     """Words that every page needs: names of facets' values in their order, of types, and of orders."""
+    from vsr_kit.plots.answer_marks import MOST_ANSWERS
     from vsr_kit.plots.style import TASK_NAMES
+    from vsr_kit.plots.token_colours import colour_rules
 
     return {
+        "colours": colour_rules(),
+        "most_answers": MOST_ANSWERS,
         "outcomes": OUTCOMES,
         "changes": CHANGES,
         "signs": SIGNS,

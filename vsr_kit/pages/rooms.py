@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,19 +50,32 @@ class RoomPictures:
         chosen = [box for name in objects_named(row, room) for box in room.boxes if box.category == name]
         return [[place.of(corner) for corner in box.plan()] for box in chosen]
 
-    def marks(self, row: Mapping, texts: Sequence[str]) -> list[list]:
-        """The truth and answers as lines on the plan: `[x1, y1, x2, y2, text, kind]` each, in pixels.
+    def lines(self, row: Mapping, values: Iterable[str]) -> dict[str, Any]:
+        """The truth and answers as lines on the plan, in its pixels; `plots.answer_lines` finds them.
 
-        texts: what was answered, as many as there are; `plots.answer_marks` reads and counts them.
+        values: what was answered, each once, as the parser reads it.
+
+        Returns:
+            `truth`, a list of `[x1, y1, x2, y2, text, kind]`, and `answers`, by value `[x1, y1, x2, y2, aside right,
+            aside down, text, note]`: a page counts those that its filter leaves, as `AnswerLine.mark` does. Nothing
+            where nothing can be drawn.
         """
-        from vsr_kit.plots.answer_marks import answer_marks
+        from vsr_kit.plots.answer_marks import answer_lines
 
         found = self._of(str(row.get("scene_name") or ""))
         if found is None or row.get("question_type") not in QUESTION_TYPES:
-            return []
+            return {}
         room, place = found
-        lines = answer_marks({**row, "objects": objects_named(row, room)}, room, texts)
-        return [[*place.of(line.start), *place.of(line.end), line.text, line.kind] for line in lines]
+        truth, lines = answer_lines({**row, "objects": objects_named(row, room)}, room, values)
+        if not truth:
+            return {}
+        drawn = {
+            value: [*place.of(one.start), *place.of(one.end), *place.along(one.aside_m), one.told, one.note]
+            for value, one in lines.items()
+        }
+        return {"truth": [[*place.of(one.start), *place.of(one.end), one.text, one.kind] for one in truth]} | {
+            "answers": drawn
+        }
 
     def _of(self, scene: str) -> tuple[Room, _Place] | None:
         if scene not in self._known:
@@ -101,6 +114,10 @@ class _Place:
         """Pixels from the plan's top left corner of a point in metres."""
         x, y = self.left + (point[0] - self.west) * self.across, self.bottom - (point[1] - self.south) * self.up
         return [round(float(x)), round(float(y))]
+
+    def along(self, way) -> list[float]:
+        """Pixels to the right and down of a way in metres, which is so short that parts of a pixel count."""
+        return [round(float(way[0]) * self.across, 2), round(-float(way[1]) * self.up, 2)]
 
 
 def frames_jpeg(frames_FHW3: np.ndarray) -> str:

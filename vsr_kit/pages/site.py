@@ -6,7 +6,8 @@ index is rewritten after every notebook, so that the first curves can be viewed 
 ends its notebook, not the course: the page shows the error and the index says so. Notebooks that were not run get pages
 too, with the outputs that they were shipped with, so that every link leads somewhere; pages of notebooks that an
 earlier build executed stay. The shipped study's verdicts and a gallery of what its models wrote belong to the site.
-Pages work without a network (html.py); plotly.js is copied into the site.
+Furnished rooms, which the study has none of, have a page besides. Pages work without a network (html.py); plotly.js is
+copied into the site.
 Left out: parallel execution, which would falsify timings.
 """
 
@@ -21,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 
 from vsr_kit.pages.filling import page
-from vsr_kit.pages.landing import copy_picture, headline_figure, minutes_told
+from vsr_kit.pages.landing import copy_pictures, headline_figure, minutes_told
 from vsr_kit.pages.report import rollouts_beside, write_report
 from vsr_kit.paths import SMOKE_VARIABLE, kernel_environment, notebooks_folder
 from vsr_kit.runs import RunFolder, run_folders
@@ -107,7 +108,8 @@ def build_site(
         cell_timeout_s: see `execute`.
         on_start, on_cell, on_done: are told about progress: (path, code cells), (), (executed).
         on_study: is told when the study's pages begin.
-        study: whether the shipped study's verdicts and gallery belong to the site; they take about a minute.
+        study: whether the shipped study's verdicts and gallery, and a page of furnished rooms, belong to the site; they
+            take about a minute.
     """
     notebooks = list(notebooks)
     if not notebooks:
@@ -119,7 +121,7 @@ def build_site(
     _write_glossary(out)
     course = _with_neighbours(notebooks)
     minutes = {name: minutes_told(_read(path)) for name, path in course.items()}
-    shown: dict = {"minutes": minutes, "picture": copy_picture(out), "smoke": smoke}
+    shown: dict = {"minutes": minutes, "picture": copy_pictures(out), "smoke": smoke}
     others = [_as_shipped(path, out, list(course)) for path in course.values() if path not in notebooks]
     waiting = {path: Listed(path.stem, _title(_read(path), path.stem), "waiting") for path in notebooks}
     executed: list[Executed] = []
@@ -233,8 +235,9 @@ def _write_glossary(out: Path) -> None:
 
 
 def _write_study(out: Path) -> dict:
-    """The verdicts and the gallery of the shipped study as pages, and what the index says of them."""
+    """Verdicts and gallery of the shipped study and the furnished rooms as pages, and what the index says of them."""
     from vsr_kit.pages import gallery, verdicts
+    from vsr_kit.pages.furnished import write_rooms
     from vsr_kit.study.judge import verdicts as judged
     from vsr_kit.study.summary import counted
 
@@ -245,6 +248,7 @@ def _write_study(out: Path) -> dict:
     pages = {
         "gallery": gallery.write_gallery(out, cited, links=index | {"Verdicts": verdicts.PAGE}).name,
         "verdicts": verdicts.write_verdicts(out, found, cited, damaged, links).name,
+        "rooms": write_rooms(out).name,
     }
     return pages | {"figure": headline_figure(found), "counted": counted(found)}
 
@@ -263,7 +267,7 @@ def _write_index(
     glossary = "notebooks/glossary.html" if (out / "notebooks" / "glossary.html").exists() else None
     html = page(
         "index.html.j2",
-        **dict.fromkeys(("figure", "counted", "gallery", "verdicts")) | shown | pages,
+        **dict.fromkeys(("figure", "counted", "gallery", "verdicts", "rooms")) | shown | pages,
         notebooks=sorted([*executed, *others], key=lambda notebook: notebook.name),
         failed=[notebook for notebook in executed if notebook.error],
         headlines=headlines,

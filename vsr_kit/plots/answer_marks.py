@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -42,6 +43,40 @@ def answer_marks(row: Mapping, room: Room, answers: Sequence[str]) -> tuple[Mark
         The truth before answers; nothing where an object of the question does not stand in the room exactly once, or
         where there is no truth.
     """
+    values = (parse_answer(text, row).value for text in answers)
+    read = Counter(value for value in values if value is not None)
+    truth, lines = answer_lines(row, room, read)
+    ranked = enumerate(read.most_common(MOST_ANSWERS), 1)
+    return (*truth, *(lines[value].mark(place, count) for place, (value, count) in ranked if value in lines))
+
+
+@dataclass(frozen=True)
+class AnswerLine:
+    """How an answer is drawn, whoever gave it and whatever other answers stand beside it.
+
+    Attributes:
+        start, end: in metres.
+        aside_m: how far it is moved for each place that it has among the answers.
+        told: its words; `note` stands behind how often it was given.
+    """
+
+    start: np.ndarray
+    end: np.ndarray
+    aside_m: np.ndarray
+    told: str
+    note: str = ""
+
+    def mark(self, place: int, count: int) -> Mark:
+        """The line of the answer at a place, the most frequent at 1, that was given so often."""
+        moved = self.aside_m * place
+        return _mark(self.start + moved, self.end + moved, f"{self.told}{_times(count)}{self.note}", "answer")
+
+
+def answer_lines(row: Mapping, room: Room, values: Iterable[str]) -> tuple[tuple[Mark, ...], dict[str, AnswerLine]]:
+    """The truth's marks, and by answer the line of each that can be drawn; nothing where `answer_marks` has nothing.
+
+    values: answers as the parser reads them.
+    """
     names = row.get("objects")
     kind, boxes = row.get("question_type"), [room.unique.get(name) for name in ([] if names is None else names)]
     if kind == "object_abs_distance" and len(boxes) == 2:
@@ -49,45 +84,46 @@ def answer_marks(row: Mapping, room: Room, answers: Sequence[str]) -> tuple[Mark
     elif kind in DIRECTION_TYPES and len(boxes) == 3:
         draw = _direction
     else:
-        return ()
+        return (), {}
     there = [box for box in boxes if box is not None]
     if len(there) < len(boxes) or not has_truth(kind, str(row.get("ground_truth") or "")):
-        return ()
-    read = Counter(parse_answer(text, row).value for text in answers)
-    read.pop(None, None)
-    return tuple(draw(row, room, there, read.most_common(MOST_ANSWERS)))
+        return (), {}
+    return draw(row, room, there, values)
 
 
-def _distance(row: Mapping, room: Room, boxes: Sequence[Box], answers: Sequence[tuple]) -> list[Mark]:
+def _distance(row: Mapping, room: Room, boxes: Sequence[Box], values: Iterable[str]) -> tuple:
     centres = [np.asarray(box.center[:2], float) for box in boxes]
     truth = float(row["ground_truth"])
     conventions = ((box_distance(*boxes), closest(*boxes)), (center_distance(*boxes), centres))
     start, end = min(conventions, key=lambda one: abs(one[0] - truth))[1]
     way = end - start if math.dist(start, end) > 1e-6 else centres[1] - centres[0]
     along = way / max(float(np.hypot(*way)), 1e-6)
-    aside = np.array([-along[1], along[0]])
-    marks = [_mark(start, end, f"true {row['ground_truth']} m", "truth")]
+    aside_m = _APART_M * np.array([-along[1], along[0]])
+    lines = {}
     # what reaches beyond the room would make it tiny
     farthest = max(float(np.hypot(*np.ptp(room.shell.plan(), axis=0))), float(np.hypot(*way)))
-    for place, (value, count) in enumerate(answers, 1):
-        begin, length = start + aside * _APART_M * place, max(float(value), 0.0)
-        told = f"{float(value):g} m{_times(count)}" + (" (cut off)" if length > farthest else "")
-        marks.append(_mark(begin, begin + along * min(length, farthest), told, "answer"))
-    return marks
+    for value in values:
+        length = max(float(value), 0.0)
+        note = " (cut off)" if length > farthest else ""
+        lines[value] = AnswerLine(start, start + along * min(length, farthest), aside_m, f"{float(value):g} m", note)
+    return (_mark(start, end, f"true {row['ground_truth']} m", "truth"),), lines
 
 
-def _direction(row: Mapping, room: Room, boxes: Sequence[Box], answers: Sequence[tuple]) -> list[Mark]:
+def _direction(row: Mapping, room: Room, boxes: Sequence[Box], values: Iterable[str]) -> tuple:
     stand, facing, target = (np.asarray(box.center[:2], float) for box in boxes)
     ahead = math.atan2(*(facing - stand)[::-1])
-    marks = [_mark(stand, facing, "", "aid")]
-    marks.append(_mark(stand, target, f"true: {_said(row, str(row['ground_truth']))}", "truth"))
-    for value, count in answers:
+    aid, truth = (
+        _mark(stand, facing, "", "aid"),
+        _mark(stand, target, "true: " + _said(row, str(row["ground_truth"])), "truth"),
+    )
+    lines = {}
+    for value in values:
         side = _said(row, value)
         if side in _TURNS[row["question_type"]]:
             at = ahead + math.radians(_TURNS[row["question_type"]][side])
             ray = stand + _RAY_M * np.array([math.cos(at), math.sin(at)])
-            marks.append(_mark(stand, ray, f"{side}{_times(count)}", "answer"))
-    return marks
+            lines[value] = AnswerLine(stand, ray, np.zeros(2), side)
+    return (aid, truth), lines
 
 
 def _said(row: Mapping, value: str) -> str:

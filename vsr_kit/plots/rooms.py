@@ -1,7 +1,8 @@
 """Rooms and clips as pictures: a floor plan with the camera's walk, and a clip as a numbered sheet of frames.
 
 On `floor_plan` objects have the colours that they have in the clip, so that plan and frames can be read together.
-Objects that a question names are filled and outlined; the camera's walk is a numbered line, with the view opened up at
+Objects that a question names are filled and outlined; a door is a gap in the wall with the quarter circle that it opens
+over, where one is known (`rooms.door_of`); the camera's walk is a numbered line, with the view opened up at
 one frame. `clip_strip` and `frame_png` give PNG, which every notebook viewer shows; pixels are enlarged by whole
 factors, so that a reader sees what the model gets.
 Left out: heights (except on hover), the thickness of walls, tilted boxes beyond their outline, animation and smoothing.
@@ -33,7 +34,7 @@ from vsr_kit.plots.style import (
     text_width,
     tidy,
 )
-from vsr_kit.rooms import Box, Room
+from vsr_kit.rooms import Box, Room, door_of
 from vsr_kit.videos import CameraPath, object_colors
 
 
@@ -98,6 +99,7 @@ def floor_plan(
     low, high = around.min(0) - _MARGIN_M, around.max(0) + _MARGIN_M
     fig, scale = _open(room, chosen, source, title, (low, high), longest_px, marks)
     _polygon(fig, outline, BACK, FAINT, 1.5, "")
+    _door(fig, room)
     colors = object_colors(room)
     for i in sorted(range(len(room.boxes)), key=lambda i: (i in chosen, -room.boxes[i].longest_m)):
         _box(fig, room.boxes[i], colors[i], i in chosen)
@@ -149,7 +151,8 @@ def _open(
     asked = ", ".join(dict.fromkeys(room.boxes[i].category for i in chosen))
     about, outlined = (f" Asked about: {asked}.", f" · outlined: {asked}") if asked else ("", "")
     objects = ", ".join(f"{n} {c}" for c, n in room.drawn_counts.items())
-    told = f" Drawn: {', '.join(mark.text for mark in marks if mark.text)}." if marks else ""
+    told = " A door opens into it." if door_of(room) else ""
+    told += f" Drawn: {', '.join(mark.text for mark in marks if mark.text)}." if marks else ""
     fig = canvas(
         title or room.name,
         source,
@@ -173,6 +176,20 @@ def _polygon(fig: Figure, corners: np.ndarray, fill: str, edge: str, width: floa
     look = {"fill": "toself", "fillcolor": fill, "line": {"color": edge, "width": width}, "mode": "lines"}
     told = {"text": hover, "hoverinfo": "text", "hoveron": "fills"} if hover else {"hoverinfo": "skip"}
     fig.add_trace(go.Scatter(x=closed[:, 0].tolist(), y=closed[:, 1].tolist(), **look, **told))
+
+
+def _door(fig: Figure, room: Room) -> None:
+    """A gap in the wall, the open door, and the quarter circle between them; nothing where no door is known."""
+    if (door := door_of(room)) is None:
+        return
+    hinge, latch, opened = door.swing
+    turns = np.linspace(0, math.pi / 2, 13)[:, None]
+    arc = hinge + np.cos(turns) * (latch - hinge) + np.sin(turns) * (opened - hinge)
+    parts = [(np.array([hinge, latch]), BACK, 4.0, "solid"), (np.array([hinge, opened]), SOFT, 2.4, "solid")]
+    for points, color, width, dash in (*parts, (arc, SOFT, 1.0, "dot")):
+        x, y = np.round(points, 3).T.tolist()
+        line = {"color": color, "width": width, "dash": dash}
+        fig.add_trace(go.Scatter(x=x, y=y, mode="lines", line=line, hovertext="the door", hoverinfo="text"))
 
 
 def _box(fig: Figure, box: Box, color: np.ndarray, asked: bool) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from vsr_kit.plots.canvas import Html
 from vsr_kit.plots.style import BACK, INK, PANEL, check_source
@@ -43,6 +43,12 @@ _TEXT = f"white-space:pre-wrap; overflow-wrap:break-word; font-size:12px; line-h
 _CELL = 'style="text-align:left; padding:1px 8px"'
 _SMALL = f'style="font-size:11px; border-collapse:collapse; {PANEL}"'
 _SIGNS = {"\n": "↵", "\t": "⇥", "\r": "␍"}
+
+
+def colour_rules() -> dict[str, Any]:
+    """What a page's own script needs to colour tokens as this module does: names, colours, signs."""
+    hues = {"high": _HIGH, "low": _LOW, "one_hue": _ONE_HUE, "back": BACK, "ink": INK}
+    return {"names": NAMES, "about": ABOUT, "steps": _STEPS, "extremes": _EXTREMES, "signs": _SIGNS, **hues}
 
 
 def scale_of(values: Iterable[float | None], measure: str) -> float:

@@ -8,17 +8,19 @@ Left out: meshes, point clouds, rooms that are not one rectangle, and appearance
 """
 
 from vsr_kit.rooms.files import GeometryFile, load_rooms, read_geometry, read_rooms, save_rooms
-from vsr_kit.rooms.furnished import furnished_named, furnished_room, furnished_rooms
+from vsr_kit.rooms.furnished import Door, door_of, furnished_named, furnished_room, furnished_rooms
 from vsr_kit.rooms.generator import CATEGORIES, make_room, make_rooms
 from vsr_kit.rooms.geometry import Box, Room, box_distance, center_distance, pairwise_distances, room_position, yaw_axes
 
 __all__ = [
     "CATEGORIES",
     "Box",
+    "Door",
     "GeometryFile",
     "Room",
     "box_distance",
     "center_distance",
+    "door_of",
     "furnished_named",
     "furnished_room",
     "furnished_rooms",

@@ -12,8 +12,10 @@ the categories, colours and about the sizes of the study's rooms, so everything 
 set is called `furnished`, their names say kind and seed (`furnished-office-12`), and `vsr_kit.data.room_named` makes
 them again from the name.
 
-Left out: doors and windows that can be seen (the door is a place that is kept free), carpets, and what stands on
-tables except for a tv.
+A room's door is a place that is kept free (`door_of`). Plans and frames for people draw it; no frame that a model gets
+shows it, and no question asks about it.
+
+Left out: windows, carpets, and what stands on tables except for a tv.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from vsr_kit.rooms.arranging import ON_TOP_M, Floor, Group, Piece, alone
+from vsr_kit.rooms.arranging import ON_TOP_M, Floor, Group, Piece, Rectangle, alone
 from vsr_kit.rooms.geometry import Box, Room
 from vsr_kit.validation import one_of
 
@@ -48,16 +51,50 @@ def furnished_room(seed: int, kind: str | None = None) -> Room:
         raise ValueError(f"seed is {seed}: give an integer from 0")
     kind = kind_of(seed) if kind is None else kind
     one_of("kind", kind, KINDS)
-    rng = np.random.default_rng([seed, list(KINDS).index(kind), 11])
-    (smallest, largest), furnish = KINDS[kind]
-    area = math.exp(rng.uniform(math.log(smallest), math.log(largest)))
-    aspect = rng.uniform(1.0, 1.45) ** rng.choice([-1, 1])
-    floor = Floor(math.sqrt(area * aspect), math.sqrt(area / aspect))
-    _keep_a_door_free(rng, floor)
-    furnish(rng, floor, area)
+    rng, floor, area, _ = _with_a_door(seed, kind)
+    KINDS[kind][1](rng, floor, area)
     width, depth = floor.width, floor.depth
     shell = Box("room", (width / 2, depth / 2, _CEILING_M / 2), (width, depth, _CEILING_M))
     return Room(f"furnished-{kind.replace(' ', '-')}-{seed}", DATASET, tuple(floor.boxes), shell, width * depth)
+
+
+@dataclass(frozen=True)
+class Door:
+    """A door that opens into its room, hung at the low end of its place in the wall.
+
+    Attributes:
+        wall: which of the four, at y = 0, x = width, y = depth and x = 0, in this order.
+        free: the square of floor that it opens over, where nothing stands.
+    """
+
+    wall: int
+    free: Rectangle
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Where it begins and ends along its wall, in metres from the room's corner at the origin."""
+        return (self.free[1], self.free[3]) if self.wall % 2 else (self.free[0], self.free[2])
+
+    @property
+    def swing(self) -> np.ndarray:
+        """Three points of the floor plan, (3, 2) in metres: its hinge, its latch when closed, and when open."""
+        x0, y0, x1, y1 = self.free
+        points = (
+            ((x0, y0), (x1, y0), (x0, y1)),
+            ((x1, y0), (x1, y1), (x0, y0)),
+            ((x0, y1), (x1, y1), (x0, y0)),
+            ((x0, y0), (x0, y1), (x1, y0)),
+        )
+        return np.array(points[self.wall])
+
+
+def door_of(room: Room) -> Door | None:
+    """The door of a furnished room, by its name; None for any other room, whose doors nobody knows."""
+    named = _kind_and_seed(room.name) if room.dataset == DATASET else None
+    if named is None:
+        return None
+    _, floor, _, door = _with_a_door(named[1], named[0])
+    return door if np.allclose(room.shell.size[:2], (floor.width, floor.depth)) else None
 
 
 def furnished_rooms(n: int, seed: int = 0) -> list[Room]:
@@ -74,10 +111,16 @@ def furnished_rooms(n: int, seed: int = 0) -> list[Room]:
 
 def furnished_named(name: str) -> Room | None:
     """The furnished room of this name, made anew; None for any other name."""
+    named = _kind_and_seed(name)
+    room = None if named is None else furnished_room(named[1], named[0])
+    return room if room is not None and room.name == name else None
+
+
+def _kind_and_seed(name: str) -> tuple[str, int] | None:
+    """What a furnished room's name says; None for any other name."""
     found = _NAME.fullmatch(name)
     kind = found[1].replace("-", " ") if found else ""
-    room = furnished_room(int(found[2]), kind) if found and kind in KINDS else None
-    return room if room is not None and room.name == name else None
+    return (kind, int(found[2])) if found and kind in KINDS else None
 
 
 def kind_of(seed: int) -> str:
@@ -85,10 +128,21 @@ def kind_of(seed: int) -> str:
     return list(KINDS)[int(np.random.default_rng([seed, 5]).integers(len(KINDS)))]
 
 
-def _keep_a_door_free(rng: np.random.Generator, floor: Floor) -> None:
+def _with_a_door(seed: int, kind: str) -> tuple[np.random.Generator, Floor, float, Door]:
+    """The empty floor of a room with its door, its area, and the generator that goes on to furnish it."""
+    rng = np.random.default_rng([seed, list(KINDS).index(kind), 11])
+    smallest, largest = KINDS[kind][0]
+    area = math.exp(rng.uniform(math.log(smallest), math.log(largest)))
+    aspect = rng.uniform(1.0, 1.45) ** rng.choice([-1, 1])
+    floor = Floor(math.sqrt(area * aspect), math.sqrt(area / aspect))
+    return rng, floor, area, _keep_a_door_free(rng, floor)
+
+
+def _keep_a_door_free(rng: np.random.Generator, floor: Floor) -> Door:
     wall = int(rng.integers(4))
     at = float(rng.uniform(0.1, floor.wall_m(wall) - DOOR_M - 0.1))
     floor.free.append(floor._turned(wall, at, 0.0, (0.0, 0.0, DOOR_M, DOOR_M)))
+    return Door(wall, floor.free[-1])
 
 
 # -- pieces of furniture; sizes are length along the wall, depth, height, in metres ------------------------------------

@@ -12,14 +12,16 @@ person where things are; what can be made out in 112 pixels only the small frame
 Edges are smooth because twice as many rays are cast along each side as there are pixels. A frame of 448 pixels takes
 0.2 to 0.5 s on one core, the light of a room about a second once a clip.
 
-Left out: shapes other than boxes, names (`vsr_kit.plots.large_frames` writes them), doors, windows, reflections.
+A furnished room has a door, which is drawn on its wall here and in no frame for a model.
+
+Left out: shapes other than boxes, names (`vsr_kit.plots.large_frames` writes them), windows, reflections.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from vsr_kit.rooms import Box, Room
+from vsr_kit.rooms import Box, Room, door_of
 from vsr_kit.videos.filming import walk_seed
 from vsr_kit.videos.light import Light
 from vsr_kit.videos.rendering import (
@@ -47,6 +49,10 @@ _TINT = 0.55  # how much of the model's wall colour a wall keeps
 _SKIRTING_M = 0.09
 _CEILING = np.array([247, 246, 242], np.float32)
 _LINE, _CREASE = 0.42, 0.8  # brightness where two things meet, and where two faces of one do
+_WALLS = {2: 0, 1: 1, 3: 2, 0: 3}  # which wall a face is, as doors count them
+_LEAF, _FRAME = np.array([238, 231, 218], np.float32), np.array([150, 134, 112], np.float32)
+_DOOR_HIGH_M, _FRAME_M = 2.02, 0.07
+_HANDLE_M = (0.09, 1.02, 0.13, 0.035)  # from the latch's side, above the floor, length, thickness
 _FLOOR, _TOP = 4, 5  # faces are numbered 2 * axis + (1 at the high end)
 
 
@@ -175,7 +181,23 @@ def _shell_colors(room: Room, face: int, local_N3: np.ndarray, foot_m_N: np.ndar
     above = local_N3[:, 2] + room.shell.size[2] / 2
     rim = _covered(np.abs(above - _SKIRTING_M), 0.012, foot_m_N)[:, None]
     skirting = np.where((above < _SKIRTING_M)[:, None], _PAPER, wall)
-    return skirting * (1 - 0.35 * rim)
+    return _with_door(room, face, local_N3, foot_m_N, skirting * (1 - 0.35 * rim))
+
+
+def _with_door(room: Room, face: int, local_N3: np.ndarray, foot_m_N: np.ndarray, wall_N3: np.ndarray) -> np.ndarray:
+    """Colours of points of a wall with the door in it, where it has one: a pale leaf, a frame around it, a handle."""
+    door = door_of(room)
+    if door is None or door.wall != _WALLS[face]:
+        return wall_N3
+    corner_N3 = local_N3 + np.asarray(room.shell.size) / 2
+    start, end = door.span
+    along, above = corner_N3[:, door.wall % 2], corner_N3[:, 2]
+    off = np.maximum(np.abs(along - (start + end) / 2) - (end - start) / 2, above - _DOOR_HIGH_M)  # below 0 inside
+    rim = _covered(np.abs(off + _FRAME_M / 2), _FRAME_M, foot_m_N)[:, None]
+    aside, high, long, thick = _HANDLE_M
+    grip = np.maximum(np.abs(along - (end - aside - long / 2)) - long / 2, np.abs(above - high) - thick / 2) < 0
+    leaf = np.where(grip[:, None], _FRAME * 0.55, _LEAF)
+    return np.where((off < 0)[:, None], leaf * (1 - rim) + _FRAME * rim, wall_N3)
 
 
 def _parquet(spot_N2: np.ndarray, foot_m_N: np.ndarray) -> np.ndarray:
