@@ -233,6 +233,7 @@ pages/                      html without a network
   rooms                     plans and clips of a page's rooms
   gallery                   rollouts and answers of the shipped study
   verdicts                  every verdict with cited answers
+  cited                     the same and cited rollouts in notebooks
   landing                   what the site's index opens with
 cli/                        the command vsr
   course                    run, course, lab, test

@@ -45,7 +45,7 @@ exercises: cases course
 miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
  training_runs travel real_rooms runner judge citations summary acceptance cold_start_acceptance study thinking
-pages: html filling rooms packing browser report gallery verdicts landing site
+pages: html filling rooms packing browser report gallery verdicts cited landing site
 cli: terminal resume course data training bridging recipes models stopping asking study __init__ __main__
 """
 

@@ -16,10 +16,10 @@ from vsr_kit.inspection.columns import CHARACTERS, KEY
 from vsr_kit.pages.browser import Shown, link_to, write_browser
 from vsr_kit.recipes import all_variants
 from vsr_kit.study.answers import condition_answers, earned, finished_runs, study_folder
-from vsr_kit.study.citations import Citations, Cited
+from vsr_kit.study.citations import EVERY_STEPS, Citations, Cited, gallery_steps, label_of
 
 PAGE = "gallery.html"
-EVERY_STEPS, ROOMS = 60, 12
+ROOMS = 12
 RULE = (
     f"Rollouts: of every way of training its first seed, at the first step, every {EVERY_STEPS}th and the last, with "
     "all rollouts of every question. Answers: for every claim about answers the first runs of the two models that it "
@@ -55,7 +55,7 @@ def shown_rollouts(folder: Path | str | None = None) -> list[Shown]:
         if not runs or not (study_folder(folder) / runs[0] / "rollouts.parquet").is_file():
             continue
         rows = read_rollout_table(study_folder(folder) / runs[0])
-        steps = [step for step in rows.steps if step in (rows.steps[0], rows.steps[-1]) or step % EVERY_STEPS == 0]
+        steps = gallery_steps(rows.steps)
         kept = rows.frame[rows.frame["step"].isin(steps)].drop(columns=[CHARACTERS, KEY])
         found.append(
             Shown(RolloutTable(kept, rows.name, rows.mode), f"Rollouts of training, from the run {rows.name}.")
@@ -92,12 +92,6 @@ def _shown(row: dict, label: str) -> dict:
 def run_name(claim: str) -> str:
     """What the page calls a claim's answers."""
     return f"claim {claim}"
-
-
-def label_of(model: str, mode: str, clip: str) -> str:
-    """Who answered and how, as the page tells it."""
-    other = {"own": "", "wrong": ", another room's clip", "none": ", no clip"}[clip]
-    return f"{model}, {mode.split('--')[0]}{other}"
 
 
 def link(citations: Citations, cited: Cited) -> str:

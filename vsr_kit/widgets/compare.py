@@ -1,9 +1,9 @@
 """Several runs over each other: one metric, over steps, tokens or seconds, and beneath it where each run ended.
 
-Runs of one name and the same settings are seeds of one training and have one line with a band (runs/seeds.py). What the
-band spans, how wide the smoothing is and what an interval is about stands in the captions. Runs may be running, killed
-and resumed, broken, without a step, or unreadable; what is missing is said, and the others are shown. A run that was
-only asked questions, by `vsr eval`, has scores and no line.
+Runs of one name and the same settings are seeds of one training and have one line with a band (runs/seeds.py); who
+names groups of runs decides that. What the band spans, how wide the smoothing is and what an interval is about stands
+in the captions. Runs may be running, killed and resumed, broken, without a step, or unreadable; what is missing is
+said, and the others are shown. A run that was only asked questions, by `vsr eval`, has scores and no line.
 Left out: differences with intervals (`evaluation.differences`), for which the answers must be about the same questions.
 """
 
@@ -54,7 +54,7 @@ class RunCompare(Quietly):
 
     def __init__(
         self,
-        runs: Runs | Sequence[Runs] | None = None,
+        runs: Runs | Sequence[Runs] | Mapping[str, Runs | Sequence[Runs]] | None = None,
         *,
         metric: str | None = None,
         over: str = "step",
@@ -64,8 +64,8 @@ class RunCompare(Quietly):
         """Read the runs.
 
         Args:
-            runs: run folders, their paths, or folders that hold runs, one or several; None is the folder that new runs
-                go to.
+            runs: run folders, their paths, or folders that hold runs, one or several; by name, the runs of a name are
+                seeds of one training. None is the folder that new runs go to.
             metric: shown first, a key of the logs; by default the first of `plots.METRICS` that some run has.
             over: the axis at first: `step`, `tokens` or `seconds`.
             smooth: trailing mean at first, one of 1, 2, 5, 10, 20 and 50 logged steps.
@@ -92,8 +92,19 @@ class RunCompare(Quietly):
 
     def _read(self) -> None:
         """Every run that can be read, with its steps; what cannot be read is told."""
-        self._faults, self._seen, readable = [], {}, []
-        for run in _folders(self._given):
+        self._faults, self._seen = [], {}
+        if isinstance(self._given, Mapping):
+            if not self._given:
+                raise ValueError("there is no run to compare: give each training's name its runs")
+            found = {name: self._readable(_folders(own)) for name, own in self._given.items()}
+            self.runs = {name: runs for name, runs in found.items() if runs}
+        else:
+            self.runs = by_seeds(self._readable(_folders(self._given)))
+
+    def _readable(self, runs: Sequence[RunFolder]) -> list[RunFolder]:
+        """Those of some runs that can be read; the others are told."""
+        readable = []
+        for run in runs:
             try:
                 check_seal(run.path / "metrics.jsonl")
                 seen = Watch(run).look()
@@ -105,7 +116,7 @@ class RunCompare(Quietly):
                 continue
             self._seen[run.path] = seen
             readable.append(run)
-        self.runs = by_seeds(readable)
+        return readable
 
     def _rows(self, name: str) -> list[list[dict]]:
         """The steps of each seed that logged some."""
