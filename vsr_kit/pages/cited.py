@@ -37,7 +37,7 @@ def rollouts_that(of: str, says: str, shows: Callable[[Mapping], bool], folder: 
 
     Raises:
         FileNotFoundError: no finished run of the variant, or none that kept rollouts.
-        ValueError: no rollout shows it.
+        ValueError: an unknown variant, or no rollout shows it.
     """
     found = showing(of, says, shows, folder)
     table = _table(found, f"Rollouts that {says}")

@@ -46,7 +46,7 @@ RULES = {
     ),
     "showing": (
         "A sentence says how rollouts look. Examples are the first rollouts that show it, by step and then by their "
-        "question's id, each of another question and, as long as there is one, of another question type. They are of "
+        "question's id, each of another question and question type as long as there is one. They are of "
         f"the first run, of the steps that the gallery holds: the first, every {EVERY_STEPS}th and the last."
     ),
 }
@@ -177,21 +177,28 @@ def showing(of: str, says: str, shows: Callable[[Mapping], bool], folder: Path |
 
     Raises:
         FileNotFoundError: no finished run of the variant, or none that kept rollouts.
-        ValueError: no rollout shows it, so the sentence should not say it.
+        ValueError: an unknown variant; or no rollout shows it, so the sentence should not say it.
     """
     if not (names := answers.finished_runs(folder, of)):
         raise FileNotFoundError(f"{answers.study_folder(folder)} has no finished run of {of!r}, so none can be cited")
-    rows = answers.run_folder(names[0], folder).read_rollouts()
-    held = set(gallery_steps(row["step"] for row in rows))
-    firsts: dict[str, dict] = {}
-    for row in sorted((row for row in rows if row["step"] in held), key=lambda row: (row["step"], str(row["id"]))):
-        if str(row["id"]) not in firsts and shows(row):
-            firsts[str(row["id"])] = row
-    if not firsts:
-        raise ValueError(f"no rollout of {names[0]} that the gallery holds shows that it {says}: mend the sentence")
-    chosen = _first(firsts, {id: (row, 0.0) for id, row in firsts.items()}, EXAMPLES)
     run = answers.run_folder(names[0], folder)
-    return Citations(says, tuple(_rollout(run, firsts[id], says) for id in chosen), "showing")
+    if not (rows := run.read_rollouts()):
+        raise FileNotFoundError(f"{names[0]} kept no rollouts: name a variant that samples, such as one of GRPO")
+    held = set(gallery_steps(row["step"] for row in rows))
+    kept = sorted((row for row in rows if row["step"] in held), key=lambda row: (row["step"], str(row["id"])))
+    if not (shown := [row for row in kept if shows(row)]):
+        raise ValueError(f"no rollout of {names[0]} that the gallery holds shows that it {says}: mend the sentence")
+    return Citations(says, tuple(_rollout(run, row, says) for row in _of_other_questions(shown)), "showing")
+
+
+def _of_other_questions(rows: Sequence[dict]) -> list[dict]:
+    """The first of some rollouts, each of another question and type as long as there is one."""
+    firsts: dict[str, dict] = {}
+    for row in rows:
+        firsts.setdefault(str(row["id"]), row)
+    chosen = [firsts[id] for id in _first(firsts, {id: (row, 0.0) for id, row in firsts.items()}, EXAMPLES)]
+    again = [row for row in rows if not any(row is one for one in chosen)]
+    return [*chosen, *again][:EXAMPLES]
 
 
 def gallery_steps(steps: Iterable[int]) -> list[int]:
@@ -323,5 +330,5 @@ def citation_table(found: Mapping[str, Citations]) -> str:
 
 
 def _in_words(example: Example) -> str:
-    who = " and ".join(map(who_wrote, example.answers))
+    who = "; ".join(map(who_wrote, example.answers))
     return f"`{example.answers[0].id}`: {escape(who, quote=False)} ({example.shows})"
