@@ -5,7 +5,7 @@ import math
 import pytest
 
 from vsr_kit.paths import data_samples
-from vsr_kit.runs import RunFolder
+from vsr_kit.runs import RunFolder, run_folders
 from vsr_kit.widgets import RunCompare
 
 HOSTILE = "<script>alert(1)</script>"
@@ -49,6 +49,28 @@ def test_seeds_are_one_line_and_every_control_redraws(root):
     compare.metric.value = "kl"
     assert list(lines(compare)["ours"][1]) == pytest.approx([0.15] * 3) and lines(compare)["other"] == ([], [])
     assert "other (not logged)" in compare.drawing.value
+
+
+def test_named_groups_of_runs_are_trainings_of_these_names(root):
+    by_name = {run.name: [] for run in run_folders(root)}
+    for run in run_folders(root):
+        by_name[run.name].append(run)
+    compare = RunCompare({"beta 0": by_name["ours"], "all of them": root}, smooth=1)
+    assert lines(compare) == {
+        "beta 0": ([1, 2, 3], [2.5, 3.5, 4.5]),
+        "all of them": ([1, 2, 3], [3.667, 4.667, 5.667]),
+    }
+    assert "beta 0 2 3 2 finished" in compare.tables()[0].alt
+    with pytest.raises(ValueError, match="no run to compare"):
+        RunCompare({})
+
+
+def test_a_named_run_that_cannot_be_read_is_told_and_its_empty_name_is_not_shown(root):
+    damaged = run_of(root, "damaged", 8)
+    with (damaged.path / "metrics.jsonl").open("a") as journal:
+        journal.write("{broken\n{broken\n")
+    compare = RunCompare({"good": [run for run in run_folders(root) if run.name == "ours"], "bad": damaged})
+    assert list(lines(compare)) == ["good"] and f"{damaged.path.name} is left out" in compare.told.value
 
 
 def test_the_table_says_where_each_training_ended_and_how_sure_that_is(root):

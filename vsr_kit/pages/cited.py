@@ -75,7 +75,8 @@ def _table(found: Citations, title: str) -> Html:
             paid = {"score": one.score} if one.step is None else _paid(example.row)
             told = {"label": who_wrote(one), "completion": one.text, "rewards": paid}
             lines.append(_asked(example.row) | told)
-            texts.append(f"<pre {_PRE}>{_text(one.text, example.row)}</pre>{_linked(found, one)}")
+            how = "" if found.rule == "showing" else f" · {escape(example.shows)}"
+            texts.append(f"<pre {_PRE}>{_text(one.text, example.row)}</pre>{_linked(found, one)}{how}")
     return traces(lines, source="shipped", read=read_if_known, title=title, texts=texts)
 
 

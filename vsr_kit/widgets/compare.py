@@ -96,8 +96,7 @@ class RunCompare(Quietly):
         if isinstance(self._given, Mapping):
             if not self._given:
                 raise ValueError("there is no run to compare: give each training's name its runs")
-            found = {name: self._readable(_folders(own)) for name, own in self._given.items()}
-            self.runs = {name: runs for name, runs in found.items() if runs}
+            self.runs = {name: self._readable(_folders(own)) for name, own in self._given.items()}
         else:
             self.runs = by_seeds(self._readable(_folders(self._given)))
 
