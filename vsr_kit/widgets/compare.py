@@ -207,17 +207,17 @@ class RunCompare(Quietly):
         """Where the chosen trainings ended, and the scores that runs recorded or that were given."""
         names = list(self.shown.value)
         made = [self._ends(names)] if names and self.metric.value is not None else []
-        rows = self._score_rows()
-        if rows:
-            note = "of one run over its rooms, of several over their seeds (Student's), where they are known"
+        rows, given = self._score_rows(), self._given_scores()
+        if rows or given:
+            notes = ["of one run over its rooms, of several over their seeds (Student's), where they are known"]
+            notes = (notes if rows else []) + (["of given scores as they were given"] if given else [])
             runs = [name for name in self.runs if self.runs[name]]
-            made.append(
-                score_table(rows, source=self._source(runs), note=f"intervals: {note}", title="Scores, per cent")
-            )
+            look = {"note": f"intervals: {'; '.join(notes)}", "title": "Scores, per cent"}
+            made.append(score_table(rows | given, source=self._source(runs), **look))
         return made
 
     def _score_rows(self) -> dict[str, dict]:
-        """Scores by row: of trainings that are shown, of runs without steps, and those that were given."""
+        """Scores by row that runs recorded: of trainings that are shown, and of runs without steps."""
         rows: dict[str, dict] = {}
         for name, runs in self.runs.items():
             if name in self.shown.options and name not in self.shown.value:
@@ -229,10 +229,10 @@ class RunCompare(Quietly):
                 self._faults += [] if fault in self._faults else [fault]  # every redraw comes by here
                 continue
             rows |= {f"{name}: {label}": row for label, row in found.items()}
-        given = {
-            name: {t: getattr(band, "band", band) for t, band in row.items()} for name, row in self._scores.items()
-        }
-        return rows | given
+        return rows
+
+    def _given_scores(self) -> dict[str, dict]:
+        return {name: {t: getattr(band, "band", band) for t, band in row.items()} for name, row in self._scores.items()}
 
     def _ends(self, names: Sequence[str]) -> Html:
         """Each training's steps, state, and its metric's mean of the last steps."""
