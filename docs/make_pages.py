@@ -14,7 +14,9 @@ sys.path[:0] = [str(DOCS.parent), str(DOCS)]
 
 from make_tree import tree  # noqa: E402
 
+from vsr_kit.pages.verdicts import all_citations  # noqa: E402
 from vsr_kit.study import ledger, study_summary  # noqa: E402
+from vsr_kit.study.citations import citation_table  # noqa: E402
 from vsr_kit.study.real_rooms import real_rooms_summary, travels  # noqa: E402
 from vsr_kit.study.summary import headlines, sharing_lines, sharing_summary  # noqa: E402
 from vsr_kit.study.travel import findings  # noqa: E402
@@ -31,6 +33,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "scores": study_summary,
     "headlines": headlines,
     "ledger": ledger,
+    "citations": lambda: citation_table(all_citations()),
     "real-rooms": real_rooms_summary,
     "travels": lambda: _listed(travels()),
     "controls": lambda: _listed(findings()),

@@ -272,6 +272,7 @@ pages/                      html without a network
   verdicts                  every verdict with cited answers
   furnished                 rooms as people furnish them, plan and large frame of each kind
   moving_picture            a walk, questions and two models' answers as one GIF
+  cited                     the same and cited rollouts in notebooks
   landing                   what the site's index opens with
 cli/                        the command vsr
   course                    run, course, lab, test

@@ -346,6 +346,7 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "one to four tokens": "tokens of an answer in the shipped tokenizer",
     },
     "think_observe_vanilla": {
+        "Half of the chains": lambda told: 1 - grounded_share(told),
         "1.0 if the whole text is": DEFINED,
         "else 0.0": DEFINED,
         "at most two rollouts": most_empty_thoughts,

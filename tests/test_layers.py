@@ -50,7 +50,7 @@ exercises: cases course
 miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
  training_runs travel real_rooms runner judge citations summary acceptance cold_start_acceptance study thinking
-pages: html filling rooms packing browser report gallery verdicts furnished moving_picture landing site
+pages: html filling rooms packing browser report gallery verdicts furnished moving_picture cited landing site
 cli: terminal flags loading resume course data clips fetch held_out training bridging recipes evaluating models \\
  planning pretraining preflight doctor stopping asking study publishing __init__ __main__
 """

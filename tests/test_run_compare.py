@@ -5,7 +5,7 @@ import math
 import pytest
 
 from vsr_kit.paths import data_samples
-from vsr_kit.runs import RunFolder
+from vsr_kit.runs import RunFolder, run_folders
 from vsr_kit.widgets import RunCompare
 
 HOSTILE = "<script>alert(1)</script>"
@@ -51,6 +51,28 @@ def test_seeds_are_one_line_and_every_control_redraws(root):
     assert "other (not logged)" in compare.drawing.value
 
 
+def test_named_groups_of_runs_are_trainings_of_these_names(root):
+    by_name = {run.name: [] for run in run_folders(root)}
+    for run in run_folders(root):
+        by_name[run.name].append(run)
+    compare = RunCompare({"beta 0": by_name["ours"], "all of them": root}, smooth=1)
+    assert lines(compare) == {
+        "beta 0": ([1, 2, 3], [2.5, 3.5, 4.5]),
+        "all of them": ([1, 2, 3], [3.667, 4.667, 5.667]),
+    }
+    assert "beta 0 2 3 2 finished" in compare.tables()[0].alt
+    with pytest.raises(ValueError, match="no run to compare"):
+        RunCompare({})
+
+
+def test_a_named_run_that_cannot_be_read_is_told_and_its_empty_name_is_not_shown(root):
+    damaged = run_of(root, "damaged", 8)
+    with (damaged.path / "metrics.jsonl").open("a") as journal:
+        journal.write("{broken\n{broken\n")
+    compare = RunCompare({"good": [run for run in run_folders(root) if run.name == "ours"], "bad": damaged})
+    assert list(lines(compare)) == ["good"] and f"{damaged.path.name} is left out" in compare.told.value
+
+
 def test_the_table_says_where_each_training_ended_and_how_sure_that_is(root):
     alt = RunCompare(root).tables()[0].alt
     assert "ours 2 3 2 finished 3.5 -2.85 to 9.85" in alt, "means 3 and 4, Student's interval of two"
@@ -64,6 +86,9 @@ def test_recorded_and_given_scores_stand_beneath(root):
     shown = compare.table.value
     assert "asked: vanilla, own clip, lenient" in shown and "41.0" in shown and "43.0 to 47.3" in shown
     assert "asked" not in lines(compare) and "No step is logged yet" in compare.told.value
+    assert "over their seeds (Student&#x27;s), where they are known; of given scores as they were given" in shown
+    alone = RunCompare({"ours": run_of(root, "new", 3)}, scores={"base": {"overall": 45.0}})
+    assert "intervals: of given scores as they were given" in alone.table.value
 
 
 def test_runs_in_every_state_are_fine(root, tmp_path):

@@ -17,10 +17,10 @@ from vsr_kit.inspection import RolloutTable, read_rollout_table
 from vsr_kit.pages.browser import Shown, link_to, write_browser
 from vsr_kit.recipes import all_variants
 from vsr_kit.study.answers import condition_answers, earned, finished_runs, study_folder
-from vsr_kit.study.citations import Citations, Cited
+from vsr_kit.study.citations import EVERY_STEPS, Citations, Cited, gallery_steps, label_of
 
 PAGE = "gallery.html"
-EVERY_STEPS, ROOMS = 60, 12
+ROOMS = 12
 RULE = (
     f"Rollouts: of every way of training its first seed, at the first step, every {EVERY_STEPS}th and the last, with "
     "all rollouts of every question. Answers: for every claim about answers the first runs of the two models that it "
@@ -56,8 +56,7 @@ def shown_rollouts(folder: Path | str | None = None) -> list[Shown]:
         if not runs or not (study_folder(folder) / runs[0] / "rollouts.parquet").is_file():
             continue
         rows = read_rollout_table(study_folder(folder) / runs[0])
-        steps = [step for step in rows.steps if step in (rows.steps[0], rows.steps[-1]) or step % EVERY_STEPS == 0]
-        kept = np.flatnonzero(rows.frame["step"].isin(steps))
+        kept = np.flatnonzero(rows.frame["step"].isin(gallery_steps(rows.steps)))
         found.append(Shown(rows.part(kept), f"Rollouts of training, from the run {rows.name}."))
     return found
 
@@ -91,12 +90,6 @@ def _shown(row: dict, label: str) -> dict:
 def run_name(claim: str) -> str:
     """What the page calls a claim's answers."""
     return f"claim {claim}"
-
-
-def label_of(model: str, mode: str, clip: str) -> str:
-    """Who answered and how, as the page tells it."""
-    other = {"own": "", "wrong": ", another room's clip", "none": ", no clip"}[clip]
-    return f"{model}, {mode.split('--')[0]}{other}"
 
 
 def link(citations: Citations, cited: Cited) -> str:

@@ -40,6 +40,7 @@ def notebook_page(
     pages: Collection[str] = (),
     folder: str | Path | None = None,
     note: str = "",
+    later: Collection[str] = (),
 ) -> str:
     """The notebook as a page that needs `../plotly.min.js` and `../index.html` and no network.
 
@@ -49,6 +50,7 @@ def notebook_page(
         pages: names of all notebooks that have a page in the same folder, in the course's order.
         folder: where the page will lie: a relative link to anything that is there is kept.
         note: a sentence at the top, say that nothing was run.
+        later: relative addresses of pages that will be there, though they are not yet.
     """
     order = sorted({*pages, name})
     at = order.index(name)
@@ -56,7 +58,8 @@ def notebook_page(
     exporter = _CourseExporter(template_name="course", extra_template_basedirs=[str(TEMPLATES)])
     resources = {"metadata": {"name": name}, "course": {"index": "../index.html", "note": note, **neighbours}}
     html, _ = exporter.from_notebook_node(_static(notebook), resources)
-    return drawable(_linked(html, set(order), None if folder is None else Path(folder)))
+    there = {"../index.html", *later, *(f"{each}.html" for each in order)}
+    return drawable(_linked(html, set(order), there, None if folder is None else Path(folder)))
 
 
 class _CourseExporter(HTMLExporter):
@@ -103,11 +106,11 @@ def markdown_body(text: str) -> str:
     return str(soup)
 
 
-def _linked(html: str, names: set[str], folder: Path | None) -> str:
+def _linked(html: str, names: set[str], there: set[str], folder: Path | None) -> str:
     """The page with links to notebooks turned to their pages, dead ones made text, and no picture from elsewhere."""
     soup = BeautifulSoup(html, "html.parser")
     for link in soup.find_all("a", href=True):
-        target = _target(link["href"], names, folder)
+        target = _target(link["href"], names, there, folder)
         if target is None:
             link["title"] = f"{link['href']}: not among these pages"
             del link["href"]
@@ -122,7 +125,7 @@ def _linked(html: str, names: set[str], folder: Path | None) -> str:
     return str(soup)
 
 
-def _target(url: str, names: set[str], folder: Path | None) -> str | None:
+def _target(url: str, names: set[str], there: set[str], folder: Path | None) -> str | None:
     """Where a link leads from a page; None where nothing is there."""
     if _ELSEWHERE.match(url):
         return url
@@ -133,9 +136,7 @@ def _target(url: str, names: set[str], folder: Path | None) -> str | None:
         return f"{stem.removeprefix('./')}.html{anchor}"
     if kind == "md" and _lies_in(folder, f"{stem}.html"):
         return f"{stem}.html{anchor}"
-    if path in ("../index.html", *(f"{name}.html" for name in names)):
-        return url
-    return url if _lies_in(folder, path) else None
+    return url if path in there or _lies_in(folder, path) else None
 
 
 def _lies_in(folder: Path | None, path: str) -> bool:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from vsr_kit.paths import SMOKE_VARIABLE, kernel_environment, notebooks_folder
 from vsr_kit.runs import RunFolder, run_folders
 from vsr_kit.validation import without_commands
 
+GALLERY = "gallery.html"  # its module brings pandas and plotly
 MAIN_JOB = ("00", "01", "02", "03", "04")
 AS_SHIPPED = "Not executed here: these are the outputs that the course ships with. vsr course executes all of it."
 
@@ -122,7 +123,8 @@ def build_site(
     course = _with_neighbours(notebooks)
     minutes = {name: minutes_told(_read(path)) for name, path in course.items()}
     shown: dict = {"minutes": minutes, "picture": copy_pictures(out), "smoke": smoke}
-    others = [_as_shipped(path, out, list(course)) for path in course.values() if path not in notebooks]
+    later = (f"../{GALLERY}",) if study else ()
+    others = [_as_shipped(path, out, list(course), later) for path in course.values() if path not in notebooks]
     waiting = {path: Listed(path.stem, _title(_read(path), path.stem), "waiting") for path in notebooks}
     executed: list[Executed] = []
     runs: list[RunFolder] = []
@@ -130,7 +132,7 @@ def build_site(
     for path in notebooks:
         _write_index(out, executed, [*waiting.values(), *others], runs, shown)
         on_start(path, len(_code_cells(_read(path))))
-        executed.append(execute(path, out, pages=list(course), on_cell=on_cell, **limits))
+        executed.append(execute(path, out, pages=list(course), later=later, on_cell=on_cell, **limits))
         del waiting[path]
         runs = [run for run in run_folders(out / "runs") if run.path not in before]
         _write_index(out, executed, [*waiting.values(), *others], runs, shown)
@@ -150,10 +152,12 @@ def execute(
     cell_timeout_s: int | None = None,
     on_cell: Callable[[], None] = lambda: None,
     pages: Iterable[str] = (),
+    later: Collection[str] = (),
 ) -> Executed:
     """Run one notebook in a fresh kernel; leave `<out>/notebooks/<name>.ipynb` and `.html`.
 
     pages: names of the notebooks that have or will have a page there; links to others become plain text.
+    later: addresses of other pages that will be there, seen from a notebook's.
     cell_timeout_s: a cell that takes longer fails; 300 on the smoke budget and 1800 otherwise. Nothing is raised for a
     failing cell: see `Executed.error`.
     """
@@ -169,7 +173,7 @@ def execute(
     seconds = time.monotonic() - began
     _write(notebook, workplace / path.name)
     note = "Executed on the smoke budget: every cell ran, the numbers mean nothing." if smoke else ""
-    html = notebook_page(notebook, path.stem, pages=pages, folder=workplace, note=note)
+    html = notebook_page(notebook, path.stem, pages=pages, folder=workplace, note=note, later=later)
     (workplace / f"{path.stem}.html").write_text(html, encoding="utf-8")
     return Executed(path.stem, _title(notebook, path.stem), seconds, len(_code_cells(notebook)), error)
 
@@ -180,7 +184,7 @@ def _with_neighbours(notebooks: Sequence[Path]) -> dict[str, Path]:
     return dict(sorted({path.stem: path for path in [*beside, *notebooks]}.items()))
 
 
-def _as_shipped(path: Path, out: Path, pages: list[str]) -> Listed:
+def _as_shipped(path: Path, out: Path, pages: list[str], later: Collection[str]) -> Listed:
     """Leave the page of a notebook with the outputs it has; one that an earlier build executed stays."""
     from vsr_kit.pages.html import notebook_page
 
@@ -190,7 +194,7 @@ def _as_shipped(path: Path, out: Path, pages: list[str]) -> Listed:
     if page.exists() and copy.exists() and copy.read_bytes() != path.read_bytes():
         return Listed(path.stem, title, "from an earlier run")
     shutil.copyfile(path, copy)
-    html = notebook_page(notebook, path.stem, pages=pages, folder=copy.parent, note=AS_SHIPPED)
+    html = notebook_page(notebook, path.stem, pages=pages, folder=copy.parent, note=AS_SHIPPED, later=later)
     page.write_text(html, encoding="utf-8")
     return Listed(path.stem, title, "as shipped")
 

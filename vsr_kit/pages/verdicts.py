@@ -13,9 +13,9 @@ from pathlib import Path
 from vsr_kit.claims import Claim
 from vsr_kit.files import replace
 from vsr_kit.pages.filling import page
-from vsr_kit.pages.gallery import label_of, link
+from vsr_kit.pages.gallery import link
 from vsr_kit.recipes import all_claims
-from vsr_kit.study.citations import RULES, Citations, Example, cited
+from vsr_kit.study.citations import RULES, Citations, Example, cited, who_wrote
 from vsr_kit.study.judge import NOT_JUDGED, Verdict, not_run
 from vsr_kit.study.summary import counted
 
@@ -72,7 +72,7 @@ def _view(known: Claim, verdict: Verdict | None, citations: Citations, damaged: 
 def _example(citations: Citations, example: Example) -> dict:
     answers = [
         {
-            "who": label_of(one.run, one.mode, one.clip) + ("" if one.step is None else f", step {one.step}"),
+            "who": who_wrote(one),
             "text": one.text,
             "score": f"{one.score:.2g}",
         }

@@ -2,14 +2,16 @@
 
 A verdict is a number over a thousand answers. `cited` opens three of them. What a claim compares is known from its own
 measure: it is run once on evidence that notes which answers it reads, so a claim of a recipe of your own is cited as
-well. `RULES` says in words how examples are chosen.
-Left out: drawing; `vsr_kit.pages.verdicts` has the page.
+well. `RULES` says in words how examples are chosen. `showing` backs a sentence about how rollouts look in the same way:
+with the first ones that show it.
+Left out: drawing; `vsr_kit.pages.verdicts` has the page, `vsr_kit.pages.cited` what notebooks show.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from vsr_kit.study import answers
 from vsr_kit.study.evidence import Evidence
 
 EXAMPLES = 3
+EVERY_STEPS = 60  # of a run's kept steps, that the gallery shows
 CLEAR = 0.5  # of a full score, by which two answers differ in an example
 ALONG, AGAINST, AT_THE_END = "with the difference", "against the difference", "from the end of a run"
 RULES = {
@@ -40,6 +43,11 @@ RULES = {
     "rollouts": (
         "The claim is about what happens in training, so examples are rollouts: of the first run of each variant, in "
         "turn, the first rollout of the first questions by id of the last step that the run kept."
+    ),
+    "showing": (
+        "A sentence says how rollouts look. Examples are the first rollouts that show it, by step and then by their "
+        "question's id, each of another question and question type as long as there is one. They are of "
+        f"the first run, of the steps that the gallery holds: the first, every {EVERY_STEPS}th and the last."
     ),
 }
 
@@ -81,10 +89,10 @@ class Example:
 
 @dataclass(frozen=True)
 class Citations:
-    """Examples of a verdict.
+    """Examples of a verdict, or of a sentence.
 
     Attributes:
-        claim: its name.
+        claim: its name; of a sentence its words.
         examples: as many as there are, at most three.
         rule: by which they were chosen, a key of `RULES`; empty where there are none.
         none: why there are none; empty where there are some.
@@ -156,6 +164,47 @@ def cited(name: str, folder: Path | str | None = None) -> Citations:
     if not evidence.sets:
         return _of_rollouts(name, evidence.variants, folder)
     return _of_answers(known, found, evidence.sets, folder)
+
+
+def showing(of: str, says: str, shows: Callable[[Mapping], bool], folder: Path | str | None = None) -> Citations:
+    """Rollouts that show what a sentence says of them; `RULES` has the rule.
+
+    Args:
+        of: a variant, whose first run kept rollouts.
+        says: the sentence's words about them.
+        shows: whether a rollout, a row as the run kept it, shows it.
+        folder: the study's, by default the shipped one.
+
+    Raises:
+        FileNotFoundError: no finished run of the variant, or none that kept rollouts.
+        ValueError: an unknown variant; or no rollout shows it, so the sentence should not say it.
+    """
+    if not (names := answers.finished_runs(folder, of)):
+        raise FileNotFoundError(f"{answers.study_folder(folder)} has no finished run of {of!r}, so none can be cited")
+    run = answers.run_folder(names[0], folder)
+    if not (rows := run.read_rollouts()):
+        raise FileNotFoundError(f"{names[0]} kept no rollouts: name a variant that samples, such as one of GRPO")
+    held = set(gallery_steps(row["step"] for row in rows))
+    kept = sorted((row for row in rows if row["step"] in held), key=lambda row: (row["step"], str(row["id"])))
+    if not (shown := [row for row in kept if shows(row)]):
+        raise ValueError(f"no rollout of {names[0]} that the gallery holds shows that it {says}: mend the sentence")
+    return Citations(says, tuple(_rollout(run, row, says) for row in _of_other_questions(shown)), "showing")
+
+
+def _of_other_questions(rows: Sequence[dict]) -> list[dict]:
+    """The first of some rollouts, each of another question and type as long as there is one."""
+    firsts: dict[str, dict] = {}
+    for row in rows:
+        firsts.setdefault(str(row["id"]), row)
+    chosen = [firsts[id] for id in _first(firsts, {id: (row, 0.0) for id, row in firsts.items()}, EXAMPLES)]
+    again = [row for row in rows if not any(row is one for one in chosen)]
+    return [*chosen, *again][:EXAMPLES]
+
+
+def gallery_steps(steps: Iterable[int]) -> list[int]:
+    """Of the steps whose rollouts a run kept those that the gallery shows: the first, the last, and some between."""
+    kept = sorted(set(steps))
+    return [step for step in kept if step in (kept[0], kept[-1]) or step % EVERY_STEPS == 0]
 
 
 def _of_answers(known: Claim, found: Mapping[str, Finding], sets: Sequence[list[Condition]], folder) -> Citations:
@@ -249,11 +298,37 @@ def _last_questions(of: str, folder) -> list[Example]:
     for row in rows:
         if row["step"] == last:
             firsts.setdefault(str(row["id"]), row)
+    return [_rollout(run, row, AT_THE_END) for _, row in sorted(firsts.items())]
+
+
+def _rollout(run, row: Mapping, shows: str) -> Example:
+    """A rollout of a run as an example."""
     variant, seed = _variant_of(run.path.name)
     mode = run.config["config"].get("mode", "")
-    found = []
-    for id, row in sorted(firsts.items()):
-        paid = float(row.get("accuracy_reward") or 0)
-        one = Cited(variant, seed, mode, "own", id, row["completion"], paid, run.path.name, int(row["step"]))
-        found.append(Example(row, (one,), AT_THE_END))
-    return found
+    paid = float(row.get("accuracy_reward") or 0)
+    one = Cited(variant, seed, mode, "own", str(row["id"]), row["completion"], paid, run.path.name, int(row["step"]))
+    return Example(row, (one,), shows)
+
+
+def label_of(model: str, mode: str, clip: str) -> str:
+    """Who answered and how, in words."""
+    other = {"own": "", "wrong": ", another room's clip", "none": ", no clip"}[clip]
+    return f"{model}, {mode.split('--')[0]}{other}"
+
+
+def who_wrote(one: Cited) -> str:
+    """Who wrote a cited text, how it was asked, and in training when."""
+    return label_of(one.run, one.mode, one.clip) + ("" if one.step is None else f", step {one.step}")
+
+
+def citation_table(found: Mapping[str, Citations]) -> str:
+    """Markdown: the cited answers and rollouts of each claim, by question, with their runs and steps."""
+    table = ["| claim | cited |", "|---|---|"]
+    for name, own in found.items():
+        table.append(f"| `{name}` | {'<br>'.join(map(_in_words, own.examples)) or escape(own.none, quote=False)} |")
+    return "\n".join(table)
+
+
+def _in_words(example: Example) -> str:
+    who = "; ".join(map(who_wrote, example.answers))
+    return f"`{example.answers[0].id}`: {escape(who, quote=False)} ({example.shows})"

@@ -1,9 +1,9 @@
 """Several runs over each other: one metric, over steps, tokens or seconds, and beneath it where each run ended.
 
-Runs of one name and the same settings are seeds of one training and have one line with a band (runs/seeds.py). What the
-band spans, how wide the smoothing is and what an interval is about stands in the captions. Runs may be running, killed
-and resumed, broken, without a step, or unreadable; what is missing is said, and the others are shown. A run that was
-only asked questions, by `vsr eval`, has scores and no line.
+Runs of one name and the same settings are seeds of one training and have one line with a band (runs/seeds.py); who
+names groups of runs decides that. What the band spans, how wide the smoothing is and what an interval is about stands
+in the captions. Runs may be running, killed and resumed, broken, without a step, or unreadable; what is missing is
+said, and the others are shown. A run that was only asked questions, by `vsr eval`, has scores and no line.
 Left out: differences with intervals (`evaluation.differences`), for which the answers must be about the same questions.
 """
 
@@ -54,7 +54,7 @@ class RunCompare(Quietly):
 
     def __init__(
         self,
-        runs: Runs | Sequence[Runs] | None = None,
+        runs: Runs | Sequence[Runs] | Mapping[str, Runs | Sequence[Runs]] | None = None,
         *,
         metric: str | None = None,
         over: str = "step",
@@ -64,8 +64,8 @@ class RunCompare(Quietly):
         """Read the runs.
 
         Args:
-            runs: run folders, their paths, or folders that hold runs, one or several; None is the folder that new runs
-                go to.
+            runs: run folders, their paths, or folders that hold runs, one or several; by name, the runs of a name are
+                seeds of one training. None is the folder that new runs go to.
             metric: shown first, a key of the logs; by default the first of `plots.METRICS` that some run has.
             over: the axis at first: `step`, `tokens` or `seconds`.
             smooth: trailing mean at first, one of 1, 2, 5, 10, 20 and 50 logged steps.
@@ -92,8 +92,18 @@ class RunCompare(Quietly):
 
     def _read(self) -> None:
         """Every run that can be read, with its steps; what cannot be read is told."""
-        self._faults, self._seen, readable = [], {}, []
-        for run in _folders(self._given):
+        self._faults, self._seen = [], {}
+        if isinstance(self._given, Mapping):
+            if not self._given:
+                raise ValueError("there is no run to compare: give each training's name its runs")
+            self.runs = {name: self._readable(_folders(own)) for name, own in self._given.items()}
+        else:
+            self.runs = by_seeds(self._readable(_folders(self._given)))
+
+    def _readable(self, runs: Sequence[RunFolder]) -> list[RunFolder]:
+        """Those of some runs that can be read; the others are told."""
+        readable = []
+        for run in runs:
             try:
                 check_seal(run.path / "metrics.jsonl")
                 seen = Watch(run).look()
@@ -105,7 +115,7 @@ class RunCompare(Quietly):
                 continue
             self._seen[run.path] = seen
             readable.append(run)
-        self.runs = by_seeds(readable)
+        return readable
 
     def _rows(self, name: str) -> list[list[dict]]:
         """The steps of each seed that logged some."""
@@ -197,17 +207,17 @@ class RunCompare(Quietly):
         """Where the chosen trainings ended, and the scores that runs recorded or that were given."""
         names = list(self.shown.value)
         made = [self._ends(names)] if names and self.metric.value is not None else []
-        rows = self._score_rows()
-        if rows:
-            note = "of one run over its rooms, of several over their seeds (Student's), where they are known"
+        rows, given = self._score_rows(), self._given_scores()
+        if rows or given:
+            notes = ["of one run over its rooms, of several over their seeds (Student's), where they are known"]
+            notes = (notes if rows else []) + (["of given scores as they were given"] if given else [])
             runs = [name for name in self.runs if self.runs[name]]
-            made.append(
-                score_table(rows, source=self._source(runs), note=f"intervals: {note}", title="Scores, per cent")
-            )
+            look = {"note": f"intervals: {'; '.join(notes)}", "title": "Scores, per cent"}
+            made.append(score_table(rows | given, source=self._source(runs), **look))
         return made
 
     def _score_rows(self) -> dict[str, dict]:
-        """Scores by row: of trainings that are shown, of runs without steps, and those that were given."""
+        """Scores by row that runs recorded: of trainings that are shown, and of runs without steps."""
         rows: dict[str, dict] = {}
         for name, runs in self.runs.items():
             if name in self.shown.options and name not in self.shown.value:
@@ -219,10 +229,10 @@ class RunCompare(Quietly):
                 self._faults += [] if fault in self._faults else [fault]  # every redraw comes by here
                 continue
             rows |= {f"{name}: {label}": row for label, row in found.items()}
-        given = {
-            name: {t: getattr(band, "band", band) for t, band in row.items()} for name, row in self._scores.items()
-        }
-        return rows | given
+        return rows
+
+    def _given_scores(self) -> dict[str, dict]:
+        return {name: {t: getattr(band, "band", band) for t, band in row.items()} for name, row in self._scores.items()}
 
     def _ends(self, names: Sequence[str]) -> Html:
         """Each training's steps, state, and its metric's mean of the last steps."""
