@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections import namedtuple
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from tests.harm import make_all
@@ -24,6 +26,7 @@ from vsr_kit.paths import data_samples
 from vsr_kit.publishing import origin_of
 from vsr_kit.publishing.card import loading_lines
 from vsr_kit.publishing.merging import merge, whole_weight
+from vsr_kit.runs import RunFolder
 
 SHIPPED = data_samples("reference_runs") / "grpo-vanilla-seed1"
 
@@ -109,17 +112,18 @@ PLAIN = """
 import sys
 from safetensors.torch import load_file, save_file
 {lines}
+# there is no dropout; in eval mode bitsandbytes computes in bfloat16 on processors with AVX512-BF16
+model.train()
+merged = Qwen2VLForConditionalGeneration.from_pretrained({merged!r}).eval()
 inputs = load_file("inputs.safetensors")
-model.train()  # there is no dropout; in eval mode bitsandbytes computes in bfloat16 on processors with AVX512-BF16
-save_file({{"logits": model(**inputs, use_cache=False).logits.detach().contiguous()}}, "plain.safetensors")
+found = {{name: each(**inputs, use_cache=False).logits for name, each in (("adapter", model), ("merged", merged))}}
+save_file({{name: logits.detach().contiguous() for name, logits in found.items()}}, "plain.safetensors")
 assert not [name for name in sys.modules if name.split(".")[0] in ("vsr_kit", "trl")]
 """
 
 
 @pytest.mark.slow
 def test_three_lines_of_plain_peft_and_a_merged_folder_give_the_same_logits_without_the_kit(run, tmp_path):
-    from safetensors.torch import load_file, save_file
-
     origin, folder = origin_of(run), tmp_path / "elsewhere"
     folder.mkdir()
     loaded = load_model(origin.base, origin.quantize, adapter=origin.adapter, device="cpu", quiet=True)
@@ -128,15 +132,12 @@ def test_three_lines_of_plain_peft_and_a_merged_folder_give_the_same_logits_with
     lines = loading_lines(origin.base, str(origin.adapter), origin)
     assert len([line for line in lines.split("\n") if line and not line.startswith("from ")]) <= 3
     merged = merge(origin, tmp_path / "merged", dtype="float32").folder
-    of_merged = "from transformers import Qwen2VLForConditionalGeneration\n"
-    of_merged += f"model = Qwen2VLForConditionalGeneration.from_pretrained({str(merged)!r}).eval()"
-    for code in (lines, of_merged):
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", PLAIN.format(lines=code)], cwd=folder, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        plain = load_file(folder / "plain.safetensors")["logits"]
-        assert (plain - logits(loaded)).abs().max() < 1e-5 * plain.abs().max()
+    code = PLAIN.format(lines=lines, merged=str(merged))
+    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    wanted, plain = logits(loaded), load_file(folder / "plain.safetensors")
+    for name in ("adapter", "merged"):
+        assert (plain[name] - wanted).abs().max() < 1e-5 * wanted.abs().max(), name
 
 
 # -- what cannot be merged ---------------------------------------------------------------------------------------------
@@ -151,8 +152,6 @@ def vsr(monkeypatch, capsys, *words):
 
 
 def broken_cases(made, root):
-    from vsr_kit.runs import RunFolder
-
     adapter = made / "adapter"
     asked = RunFolder.create("asked", {"model": "mini", "split": "test"}, root=root)
     asked.finish()
@@ -174,8 +173,6 @@ def broken_cases(made, root):
 
 
 def test_what_is_no_finished_run_or_has_no_base_is_refused_in_one_line(made, tmp_path, monkeypatch, capsys):
-    import re
-
     for told, path in broken_cases(made, tmp_path / "runs").items():
         code, said = vsr(monkeypatch, capsys, "merge", path, "--out", tmp_path / "merged")
         assert code == 2 and re.search(told, said) and len(said.strip().splitlines()) == 1, said
