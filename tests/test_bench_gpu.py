@@ -108,7 +108,7 @@ def test_what_fails_is_a_reason_and_the_others_are_measured(monkeypatch, tmp_pat
 
 @pytest.mark.parametrize("side", [TWO, STOCK])
 def test_a_mismatch_is_seen(monkeypatch, tmp_path, side):
-    """A training pass that is off by a tenth of a nat."""
+    """A training pass that is off by a tenth of a nat; and the next cell finds the model as this one did."""
     loaded = load_model(make_checkpoint(tmp_path / "c", TINY, 0), quiet=True)
     plain, scored = gpu_cell.plain_logps, gpu_cell.score
 
@@ -121,6 +121,9 @@ def test_a_mismatch_is_seen(monkeypatch, tmp_path, side):
     cell = Cell(side, 2, 56, 56, 2, **SMALL)
     found = gpu_cell.measure(cell, loaded, TINY, checkpoint=str(tmp_path / "c"), seed=0)["mismatch"]
     assert found["mean"] == pytest.approx(0.1, abs=1e-4) and found["tokens"] == 4
+    names = [name for name, _ in loaded.model.named_parameters()]
+    assert not any("lora_" in name for name in names), "the adapter is off again"
+    assert "forward" not in vars(loaded.model), "and what a trainer puts on the forward pass"
 
 
 @pytest.mark.parametrize(
