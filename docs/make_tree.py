@@ -135,6 +135,8 @@ training/                   grpo, sft and dpo by trl
   run                       train: the one call
   methods                   GRPO, SFT, DPO
   profiles                  settings: mini, t4, a100, paper
+  machine                   this machine, and the profile that it can hold
+  spending                  minutes and memory of a notebook's parts
   launching                 several processes: launch configurations, a step divided
   shapes                    a model's sizes from its configuration
   memory                    what a step holds in memory, predicted

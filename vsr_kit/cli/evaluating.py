@@ -19,8 +19,10 @@ from vsr_kit.runs.attempts import FINISHED
 from vsr_kit.runs.provenance import checkpoint_identity
 
 # Settings that every recorded evaluation has, and all that one is asked with.
-SETTINGS = ("model", "adapter", "mode", "rooms", "split", "phrasing", "per_type", "clip", "quantize", "max_new_tokens")
-SETTINGS += ("temperature", "samples", "frames", "size")
+SETTINGS = (
+    *("model", "adapter", "mode", "rooms", "split", "phrasing", "per_type", "clip", "quantize", "max_new_tokens"),
+    *("temperature", "samples", "frames", "size"),
+)
 ASKED_WITH = (*SETTINGS, "dtype", "videos", "pixels", "fps", "preset", "skip_broken_clips", "types")
 
 

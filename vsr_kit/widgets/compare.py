@@ -212,8 +212,8 @@ class RunCompare(Quietly):
             notes = ["of one run over its rooms, of several over their seeds (Student's), where they are known"]
             notes = (notes if rows else []) + (["of given scores as they were given"] if given else [])
             runs = [name for name in self.runs if self.runs[name]]
-            look = {"note": f"intervals: {'; '.join(notes)}", "title": "Scores, per cent"}
-            made.append(score_table(rows | given, source=self._source(runs), **look))
+            note, source = f"intervals: {'; '.join(notes)}", self._source(runs)
+            made.append(score_table(rows | given, source=source, note=note, title="Scores, per cent"))
         return made
 
     def _score_rows(self) -> dict[str, dict]:
