@@ -138,4 +138,6 @@ def test_only_tokens_that_count_and_were_seen_are_compared():
     training = torch.tensor([[-1.5, -2.0, -9.0], [-3.25, -9.0, -9.0], [-9.0, -9.0, -9.0]])
     mask = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 1]])
     assert differences(rollout, training, mask).tolist() == [0.5, 0.0, 0.25]
+    mask[1] = 0  # truncated, and told not to count
+    assert differences(rollout, training, mask).tolist() == [0.5, 0.0]
     assert padded(None, ids).isnan().all()
