@@ -14,7 +14,7 @@ from vsr_kit.cli import app, main
 from vsr_kit.runs import RunFolder
 
 COMMANDS = ["build", "score", "ask", "pretrain", "bridge", "eval", "train", "report", "reproduce", "claims"]
-COMMANDS += ["run", "course", "test", "lab", "stop"]
+COMMANDS += ["run", "course", "test", "lab", "stop", "plan"]
 
 
 def vsr(*words):

@@ -46,7 +46,10 @@ SIDE = 112
 def rows_about(scenes):
     own = {"dataset": "rooms", "question_type": "object_counting", "options": None}
     question = "How many chair(s) are in this room?"
-    return [{"id": str(i), "scene_name": scene, "question": question, "ground_truth": str(i + 2), **own} for i, scene in enumerate(scenes)]
+    return [
+        {"id": str(i), "scene_name": scene, "question": question, "ground_truth": str(i + 2), **own}
+        for i, scene in enumerate(scenes)
+    ]
 
 
 def small_profile(path, **changes):

@@ -2,7 +2,7 @@
 
 The packages, in import order; a module imports only from those above it:
 
-    paths, validation, files, locks           shipped files; checked input; files that show damage; locks
+    paths, validation, failures, files, locks shipped files; checked input; limits; files that show damage; locks
     rooms, videos, questions                  boxes in metres; clips rendered from them; questions with ground truths
     prompts, data, rewards                    what a model is asked and how it is read; rows, splits, folders; rewards
     models, runs                              Qwen2-VL checkpoints and clip features; run folders
@@ -63,7 +63,7 @@ logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_without_kernel_adv
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=(
-        "paths validation files locks rooms videos questions prompts data rewards models runs sharing generation "
+        "paths validation failures files locks rooms videos questions prompts data rewards models runs sharing generation "
         "losses kl evaluation bridging training claims recipes inspection plots widgets exercises miniature study "
         "pages cli"
     ).split(),
