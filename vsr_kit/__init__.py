@@ -63,8 +63,8 @@ logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_without_kernel_adv
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=(
-        "paths validation failures files locks rooms videos questions prompts data rewards models runs sharing generation "
-        "losses kl evaluation bridging training claims recipes inspection plots widgets exercises miniature study "
+        "paths validation failures files locks rooms videos questions prompts data rewards models runs sharing "
+        "generation losses kl evaluation bridging training claims recipes inspection plots widgets exercises miniature study "
         "pages cli"
     ).split(),
     submod_attrs={
