@@ -67,31 +67,9 @@ ORDER = {name: place for place, name in enumerate(ordered(LAYERS))}
 HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets", "plotly", "ipywidgets", "av"}
 HEAVY |= {"nbclient", "nbconvert", "jupyter_client", "pandas", "pyarrow", "matplotlib", "IPython"}
 # These import without torch, and without anything else that takes its time.
-LIGHT = [
-    "paths",
-    "validation",
-    "failures",
-    "files",
-    "locks",
-    "rooms",
-    "videos",
-    "questions",
-    "data",
-    "prompts",
-    "rewards",
-    "runs",
-]
-LIGHT += [
-    "evaluation",
-    "training.collapse",
-    "training.profiles",
-    "training.methods",
-    "training.memory",
-    "claims",
-    "recipes",
-    "study",
-]
-LIGHT += ["bridging", "pages.site", "cli"]
+LIGHT = ["paths", "validation", "files", "locks", "rooms", "videos", "questions", "data", "prompts", "rewards", "runs"]
+LIGHT += ["evaluation", "training.collapse", "training.profiles", "training.methods", "claims", "recipes", "study"]
+LIGHT += ["bridging", "pages.site", "cli", "failures", "training.out_of_memory"]
 BESIDE = PACKAGE.parent / "benchmarks"  # imports the package; nothing imports it
 
 FILES = sorted(PACKAGE.rglob("*.py"))
