@@ -138,7 +138,7 @@ def test_the_help_of_train_has_panels_and_an_example_of_the_real_model():
     for flag in ("--quantize", "--lora-rank", "--dtype", "--groups-per-pass", "--gradient-checkpointing"):
         assert flag in memory
     plain = CliRunner().invoke(app, ["eval", "--help"], env={"COLUMNS": "150"}).output
-    assert "Precision and memory" not in plain  # options that both have are shared
+    assert "─ Questions and clips" not in plain and "─ The run" not in plain  # options that both have are shared
 
 
 # -- one default of precision ------------------------------------------------------------------------------------------

@@ -73,8 +73,8 @@ HEAVY |= {"nbclient", "nbconvert", "jupyter_client", "pandas", "pyarrow", "matpl
 # These import without torch, and without anything else that takes its time.
 LIGHT = ["paths", "validation", "failures", "files", "locks", "rooms", "videos", "questions", "data", "prompts"]
 LIGHT += ["rewards", "runs", "evaluation", "training.collapse", "training.profiles", "training.methods"]
-LIGHT += ["training.launching", "training.memory", "training.machine", "claims", "recipes", "study"]
-LIGHT += ["bridging", "diagnosis", "pages.site", "cli"]
+LIGHT += ["training.launching", "training.memory", "training.machine", "training.out_of_memory", "claims", "recipes"]
+LIGHT += ["study", "bridging", "diagnosis", "pages.site", "cli"]
 BESIDE = PACKAGE.parent / "benchmarks"  # imports the package; nothing imports it
 
 FILES = sorted(PACKAGE.rglob("*.py"))

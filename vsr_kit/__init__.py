@@ -2,7 +2,8 @@
 
 The packages, in import order; a module imports only from those above it:
 
-    paths, validation, files, locks           shipped files; checked input; files that show damage; locks
+    paths, validation, failures               shipped files; checked input; limits of a machine that were met
+    files, locks                              files that show damage; locks
     rooms, videos, questions                  boxes in metres; clips rendered from them; questions with ground truths
     prompts, data, rewards                    what a model is asked and how it is read; rows, splits, folders; rewards
     models, runs                              Qwen2-VL checkpoints and clip features; run folders
@@ -12,6 +13,7 @@ The packages, in import order; a module imports only from those above it:
     claims, recipes                           verdict rules; the papers' claims and the kit's own
     inspection                                what models wrote, to be looked through
     publishing                                checkpoints, cards and files for others; two scores compared
+    diagnosis                                 what `vsr doctor` finds in an installation, a model, a run
     plots, widgets, exercises                 figures, widgets and checked exercises of the course
     miniature, study                          how the shipped model was made; its training runs and their verdicts
     pages, cli                                HTML pages; the command `vsr`
@@ -64,9 +66,9 @@ logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_without_kernel_adv
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=(
-        "paths validation files locks rooms videos questions prompts data rewards models runs sharing generation "
-        "losses kl evaluation bridging training claims recipes inspection publishing diagnosis plots widgets exercises "
-        "miniature study pages cli"
+        "paths validation failures files locks rooms videos questions prompts data rewards models runs sharing "
+        "generation losses kl evaluation bridging training claims recipes inspection publishing diagnosis plots "
+        "widgets exercises miniature study pages cli"
     ).split(),
     submod_attrs={
         "paths": ["data_samples", "smoke"],
