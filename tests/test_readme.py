@@ -168,4 +168,4 @@ def test_each_option_it_shows_is_known(line):
 def test_each_make_target_exists():
     targets = (TOP / "Makefile").read_text(encoding="utf-8")
     for target in set(re.findall(r"`?make ([a-z]+)", README)):
-        assert re.search(rf"^(\w+ )*{target}( \w+)*:", targets, re.M), target
+        assert re.search(rf"^([\w-]+ )*{target}( [\w-]+)*:", targets, re.M), target
