@@ -33,7 +33,6 @@ from vsr_kit.cli.flags import (
 from vsr_kit.cli.models import Mode
 
 _UNITS = {"": 10**9, "g": 10**9, "gb": 10**9, "gib": 2**30, "m": 10**6, "mb": 10**6, "mib": 2**20}
-_WITHOUT_BF16 = ("t4",)  # profiles named after cards that compute in fp32 instead
 
 
 def plan(
@@ -68,6 +67,7 @@ def plan(
     Qwen2-VL-2B on a T4, at the film's own size:
     vsr plan --profile t4 --frames 16 --film 640x480 --pixels 401408 --memory 15GB
     """
+    from vsr_kit.training.machine import this_machine, work_here
     from vsr_kit.training.memory import METHODS
     from vsr_kit.training.profiles import get_profile
 
@@ -78,22 +78,9 @@ def plan(
     chosen.check_passes()
     budget = None if memory is None else bytes_of(memory)
     own = {"method": method, "mode": mode.value, "frame_px": frame_px, "text_tokens": text_tokens, "num_clips": rooms}
-    work = work_of(chosen, device, **own)
-    _show(work, budget or _gpu_bytes(work))
-
-
-def work_of(profile, device: str | None = None, **more):
-    """The work of a profile on this machine: on its GPU, or as it would be on the card that the profile is for."""
-    from vsr_kit.training.memory import Work
-    from vsr_kit.training.shapes import shape_of
-
-    shape = shape_of(profile.model)
-    gpu, has_bf16 = _gpu()
-    device = device or ("cuda" if gpu or profile.name != "mini" else "cpu")
-    if not gpu:
-        has_bf16 = device == "cuda" and profile.name not in _WITHOUT_BF16
-    two = profile.dtype == "bfloat16" if profile.dtype else has_bf16 and device == "cuda"
-    return Work(profile, shape, device=device, number_bytes=2 if two else 4, has_bf16=has_bf16, **more)
+    work = work_here(chosen, device, **own)
+    there = int(this_machine().memory_gb * 10**9) if work.device == "cuda" else 0
+    _show(work, budget or there or None)
 
 
 def bytes_of(text: str) -> int:
@@ -128,22 +115,6 @@ def size_of(text: str) -> tuple[int, int]:
     if found is None or not int(found[1]) or not int(found[2]):
         raise ValueError(f"film is {text!r}: give width x height in pixels, such as 640x480")
     return int(found[2]), int(found[1])
-
-
-def _gpu() -> tuple[int, bool]:
-    """Bytes of this machine's GPU, 0 where there is none, and whether it computes bf16."""
-    import torch
-
-    from vsr_kit.models.loading import pick_dtype
-
-    if not torch.cuda.is_available():
-        return 0, False
-    place = torch.device("cuda")
-    return torch.cuda.mem_get_info()[1], pick_dtype(place) is torch.bfloat16
-
-
-def _gpu_bytes(work) -> int | None:
-    return (_gpu()[0] or None) if work.device == "cuda" else None
 
 
 def _show(work, budget: int | None) -> None:

@@ -2,7 +2,7 @@
 
 A profile's sizes were chosen for a class of GPU, so the choice goes by the GPU's memory alone: `a100` from 36 GB with
 bfloat16, `t4` from 14 GB, else the miniature's `mini`, which runs anywhere. `vsr plan` says what a profile needs in
-detail, and what to turn down where a GPU lies between two classes.
+detail, and what to turn down where a GPU lies between two classes; `work_here` is what it plans.
 Left out: several GPUs (`profile_here` looks at the first one), and Apple's GPUs, which no profile was sized for.
 """
 
@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vsr_kit.training.memory import Work
 from vsr_kit.training.profiles import Profile, get_profile
+from vsr_kit.training.shapes import shape_of
 
 # Smallest memory in GB that a profile is chosen for, largest first; None asks for no GPU. A T4 reports 15.6 to 16.1 GB,
 # of which some is taken; an A100 of the small kind 42.
 CHOICES = (("a100", 36.0), ("t4", 14.0), ("mini", None))
+_WITHOUT_BF16 = ("t4",)  # profiles named after cards that compute in fp32 instead
 
 
 @dataclass(frozen=True)
@@ -66,3 +69,18 @@ def profile_here(wanted: str | Profile | None = None) -> tuple[Profile, str]:
     if wanted is None and not machine.memory_gb:
         why = "the same cells on the miniature"
     return profile, f"{machine}: profile {profile.name} ({why}), model {profile.model}"
+
+
+def work_here(profile: Profile, device: str | None = None, **more) -> Work:
+    """What a memory plan is made of (`memory.plan`), on this machine's GPU, or else on the card a profile is for.
+
+    Args:
+        profile: whose model must be known to `shape_of`, or be a folder.
+        device: `cuda` or `cpu`; None takes a GPU where there is one, and for profiles that are for one.
+        more: as `Work` takes it.
+    """
+    machine = this_machine()
+    device = device or ("cuda" if machine.memory_gb or profile.name != "mini" else "cpu")
+    bf16 = machine.bf16 if machine.memory_gb else device == "cuda" and profile.name not in _WITHOUT_BF16
+    two = profile.dtype == "bfloat16" if profile.dtype else bf16 and device == "cuda"
+    return Work(profile, shape_of(profile.model), device=device, number_bytes=2 if two else 4, has_bf16=bf16, **more)
