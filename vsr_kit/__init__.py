@@ -64,8 +64,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=(
         "paths validation files locks rooms videos questions prompts data rewards models runs sharing generation "
-        "losses kl evaluation bridging training claims recipes inspection diagnosis plots widgets exercises miniature study "
-        "pages cli"
+        "losses kl evaluation bridging training claims recipes inspection diagnosis plots widgets exercises miniature "
+        "study pages cli"
     ).split(),
     submod_attrs={
         "paths": ["data_samples", "smoke"],
