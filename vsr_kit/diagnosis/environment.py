@@ -25,7 +25,7 @@ from vsr_kit.paths import checkout
 from vsr_kit.runs import runs_root
 from vsr_kit.runs.provenance import hardware
 
-FREE_GB, LITTLE_GB = 10, 2  # Qwen2-VL-2B is 4.5 GB on disk; a run with checkpoints about 1 GB
+FREE_GB, LITTLE_GB = 10, 2  # Qwen2-VL-2B is 4.5 GB on disk, and runs and their checkpoints come on top
 TORCHAO = "0.16.0"  # the least that PEFT 0.21 takes (peft/import_utils.py)
 _GPU_GB = 14  # profile t4 is made for a card of 16 GB, of which about 15 can be used
 
@@ -145,7 +145,7 @@ def _disk() -> Iterator[Finding]:
         else:
             level = "problem" if free < LITTLE_GB else "warning"
             remedy = "free some, or choose another disk: VSR_RUNS for runs, HF_HOME for models"
-            told = "there is little room: Qwen2-VL-2B takes 4.5 GB, a run of it about 1 GB"
+            told = "there is little room: Qwen2-VL-2B alone takes 4.5 GB"
             yield Finding(f"disk for {what}", level, told, evidence, remedy, numbers)
 
 
