@@ -29,7 +29,7 @@ def test_a_parts_memory_is_its_own_and_its_minutes_add_up():
     large, small = spent.rows()
     assert [large["part"], small["part"]] == ["large", "small"]
     assert large["GB"] > small["GB"] + 0.3
-    assert 0.1 <= 60 * large["minutes"] < 1 and 0.02 <= 60 * small["minutes"] < 0.5
+    assert 60 * large["minutes"] >= 0.1 and 60 * small["minutes"] >= 0.02
     assert large["of what"] == "the process"
 
 
