@@ -1,6 +1,7 @@
 """What the parts of a notebook took, and which profile a machine is given."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import torch
 
 from vsr_kit.sharing import meter
 from vsr_kit.training import machine, spending
-from vsr_kit.training.machine import Machine, profile_for, profile_here, this_machine
+from vsr_kit.training.machine import Machine, profile_for, profile_here, slow_here, this_machine
+from vsr_kit.training.profiles import get_profile
 from vsr_kit.training.spending import Spending
 
 CPU = torch.device("cpu")
@@ -76,6 +78,14 @@ def test_the_sentence_says_what_was_chosen_and_why(monkeypatch):
     profile, told = profile_here()
     assert profile.name == "t4"
     assert told.startswith("Tesla T4, 16 GB, without bfloat16: profile t4 (chosen by the memory)")
+
+
+def test_a_profile_for_a_gpu_is_called_slow_without_one(monkeypatch):
+    monkeypatch.setattr(machine, "this_machine", lambda: Machine("no GPU", 0.0, bf16=False))
+    assert "profile t4 with Qwen/Qwen2-VL-2B-Instruct is meant for a GPU" in slow_here(get_profile("t4"))
+    assert slow_here(get_profile("mini")) is None and slow_here(replace(get_profile("t4"), model="mini")) is None
+    monkeypatch.setattr(machine, "this_machine", lambda: Machine("Tesla T4", 15.6, bf16=False))
+    assert slow_here(get_profile("t4")) is None
 
 
 def test_a_gpu_is_read_by_its_properties(monkeypatch):

@@ -21,7 +21,7 @@ class DataSet(StrEnum):
 
 
 _NEXT = {
-    "vsi-bench": "ask a model: vsr eval --rooms {out}",
+    "vsi-bench": "ask a model: vsr eval --rooms {out} --preset vsi-bench --model Qwen/Qwen2-VL-2B-Instruct",
     "vsi-100k": "train on it: vsr train --rooms {out} --videos SCANNET, the folder of your scans (docs/real_data.md)",
 }
 

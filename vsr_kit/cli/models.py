@@ -208,7 +208,7 @@ def train(
 
     Qwen2-VL-2B on one T4: vsr train --profile t4 --rooms 400 --steps 300
 
-    The same on a larger card: vsr train --profile a100 --num-generations 8 --lora-rank 32 --max-vanilla-tokens 16
+    On a larger card, with a larger adapter: vsr train --profile a100 --lora-rank 32 --lora-alpha 64 --steps 500
     """
     _start_training({**locals(), "mode": mode.value, "phrasing": phrasing.value}, typed(context))
 

@@ -32,6 +32,7 @@ from vsr_kit.cli.flags import (
 )
 from vsr_kit.cli.models import Mode
 
+_SHOWN = 0.002  # of the peak: settings that change less are not listed
 _UNITS = {"": 10**9, "g": 10**9, "gb": 10**9, "gib": 2**30, "m": 10**6, "mb": 10**6, "mib": 2**20}
 
 
@@ -140,12 +141,18 @@ def _show(work, budget: int | None) -> None:
     console.print(parts)
     others = [f"{phase} {gigabytes(own.at(phase))}" for phase in own.phases if phase != own.largest]
     typer.echo(f"at other moments: {', '.join(others)}")
-    table = Table(title="what each knob saves")
-    for heading in ("turned down", "saves", "for"):
-        table.add_column(heading, justify="right" if heading == "saves" else "left")
-    for knob in knobs(work):
-        table.add_row(knob.flag, gigabytes(knob.saved), knob.price)
-    console.print(table)
+    settings = [knob for knob in knobs(work) if abs(knob.saved) > _SHOWN * own.peak]
+    for title, saves, chosen in (
+        ("one setting turned down", "it frees", [knob for knob in settings if knob.saved > 0]),
+        ("one setting turned up", "it takes", [knob for knob in settings if knob.saved < 0]),
+    ):
+        table = Table(title=title)
+        for heading in ("setting", saves, "the price" if saves == "it frees" else "what for"):
+            table.add_column(heading, justify="right" if heading == saves else "left")
+        for knob in chosen:
+            table.add_row(knob.flag, gigabytes(abs(knob.saved)), knob.price)
+        if chosen:
+            console.print(table)
     if work.device == "cuda":
         typer.echo(f"with a GPU's own share and gaps, which are guessed: {gigabytes(own.needed)}")
         if budget is not None:

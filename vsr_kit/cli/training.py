@@ -36,7 +36,6 @@ def train(
 
     given: the options that were typed, which may not contradict the record.
     """
-    from vsr_kit.evaluation.evaluate import load_questions
     from vsr_kit.runs.interrupts import say_on_full_disk, say_on_stop
 
     with say_on_stop("begin again with the same command (nothing was recorded)") as stop:
@@ -46,25 +45,7 @@ def train(
         chosen, method, settings, seed, run = work
         if run is not None:
             stop.how = f"go on with: vsr train --resume {run.path}"
-        asked = load_questions(
-            settings["rooms"],
-            split="train",
-            phrasing=settings["phrasing"],
-            types=_types(settings),
-            per_room=settings["per_room"],
-            num_frames=chosen.num_frames,
-            size_px=chosen.size_px,
-            max_pixels=settings.get("pixels"),
-            fps=settings.get("fps"),
-            seed=seed,
-            skip_broken=settings.get("skip_broken_clips", False),
-            videos=settings.get("videos"),
-            keep=partial(without_test_scenes, settings=settings, tell=_main_process()),
-            progress=_main_process(),
-        )
-        for line in asked.told() if _main_process() else ():
-            typer.echo(line, err=True)
-        _look(chosen, method, asked, settings)
+        asked = _questions(chosen, method, settings, seed)
         how = {"seconds": settings["seconds"], "resume": resume is not None}
         if every := settings.get("record_tokens", 0):
             from vsr_kit.training.token_records import TokenSample
@@ -93,10 +74,38 @@ def train(
                 _close(run, trained)
 
 
-def _look(chosen, method, asked, settings: dict) -> None:
-    """Say what the clips cost, and refuse rows that cannot be trained on; no weights are loaded for it."""
+def _questions(chosen, method, settings: Mapping, seed: int):
+    """Rows and clips of the settings; says what they cost, and refuses rows that cannot be trained on.
+
+    No weights are loaded for it.
+    """
+    from vsr_kit.evaluation.evaluate import load_questions
+    from vsr_kit.training.machine import slow_here
+
+    say = _main_process()
+    if say and (slow := slow_here(chosen)) is not None:
+        typer.echo(f"warning: {slow}", err=True)
+    asked = load_questions(
+        settings["rooms"],
+        split="train",
+        phrasing=settings["phrasing"],
+        types=_types(settings),
+        per_room=settings["per_room"],
+        num_frames=chosen.num_frames,
+        size_px=chosen.size_px,
+        max_pixels=settings.get("pixels"),
+        fps=settings.get("fps"),
+        seed=seed,
+        skip_broken=settings.get("skip_broken_clips", False),
+        videos=settings.get("videos"),
+        keep=partial(without_test_scenes, settings=settings, tell=say),
+        progress=say,
+    )
+    for line in asked.told() if say else ():
+        typer.echo(line, err=True)
     how = {"mode": method.mode, "prompt_set": "train", "numeric": chosen.numeric}
-    look(chosen.model, asked.rows, asked.clips, how, where=settings["rooms"], say=_main_process())
+    look(chosen.model, asked.rows, asked.clips, how, where=settings["rooms"], say=say)
+    return asked
 
 
 def _work(profile: str, changes: dict, settings: dict, seed: int, name: str, resume: Path | None, given: Mapping):

@@ -83,7 +83,7 @@ def _check_room(films: dict[str, zipfile.ZipInfo], folder: Path, archive: Path) 
     if missing > free:
         raise ValueError(
             f"{archive}: unpacks to {missing / 1e9:.2f} GB, and {folder} has {free / 1e9:.2f} GB free; make room, and "
-            "say the same again"
+            "run the same command again"
         )
 
 

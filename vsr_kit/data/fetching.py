@@ -247,7 +247,7 @@ def _download(hub_id: str, file: HubFile, revision: str, out: Path, endpoint: st
             part.unlink()
             raise ValueError(
                 f"{place}: came with another checksum than the hub states ({file.sha256 or file.blob}), so it was not "
-                "kept; say the same again, and if it comes wrong again, try another network"
+                "kept; run the same command again, and if it comes wrong again, try another network"
             )
         os.replace(part, place)
 
@@ -288,6 +288,6 @@ def _network(hub_id: str) -> Iterator[None]:
         why = " ".join(str(error).split())[:300] or type(error).__name__
         raise ValueError(
             f"{hub_id} cannot be fetched ({why}): it needs the network (https://huggingface.co, or what HF_ENDPOINT "
-            "names; HF_HUB_OFFLINE must not be set); say the same again, and it goes on where it stood. Without "
-            "network, copy the folder from a machine that has it"
+            "names; HF_HUB_OFFLINE must not be set); run the same command again, and it goes on where it stood. "
+            "Without network, copy the folder from a machine that has it"
         ) from error

@@ -69,7 +69,7 @@ def _clip(probed: Probed, name: str) -> Finding:
 
 def _reference(probed: Probed) -> Finding:
     mean = float(probed.from_reference_N.mean()) if len(probed.from_reference_N) else 0.0
-    return Finding("reference", "note", "the policy before the step, from its reference",
+    return Finding("reference", "note", "how far the policy is from its reference before the step",
                    f"mean {mean:.2g} nats; 0 with a fresh adapter", numbers={"value": mean})  # fmt: skip
 
 

@@ -265,7 +265,10 @@ def read_rooms(
         return GeometryFile(tuple(make_rooms(int(source), seed)), ())
     path = Path(source)
     if not path.is_file():
-        raise ValueError(f"no file {path}: give a geometry file, or a number of procedural rooms to make")
+        raise ValueError(
+            f"no file or folder {path}: give a number of procedural rooms, a geometry file, a folder of vsr build, or "
+            "questions (VSI-Bench: vsr fetch vsi-bench)"
+        )
     if path.read_text(encoding="utf-8-sig", errors="replace").lstrip().startswith("["):
         return GeometryFile(tuple(load_rooms(path)), ())
     return read_geometry(path, walls)

@@ -93,7 +93,7 @@ def _short(verdict: Verdict) -> str:
     """The verdict with its differences and the intervals that its rule looks at; the ledger has the rest."""
     bands = ruled(verdict)
     found = {name: f"{band.mean:+.1f} points ({_signed(band)})" for name, band in bands.items()}
-    words = ", ".join(found.values() if len(found) == 1 else (f"{name} {text}" for name, text in found.items()))
+    words = ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in found.items())
     return f"**{verdict.verdict.partition(':')[0].capitalize()}**: {words}."
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vsr_kit.paths import SHIPPED
 from vsr_kit.training.memory import Work
 from vsr_kit.training.profiles import Profile, get_profile
 from vsr_kit.training.shapes import shape_of
@@ -69,6 +70,14 @@ def profile_here(wanted: str | Profile | None = None) -> tuple[Profile, str]:
     if wanted is None and not machine.memory_gb:
         why = "the same cells on the miniature"
     return profile, f"{machine}: profile {profile.name} ({why}), model {profile.model}"
+
+
+def slow_here(profile: Profile) -> str | None:
+    """A sentence where a profile is meant for a GPU and here is none; None otherwise."""
+    meant = dict(CHOICES).get(profile.name, 1.0)
+    if this_machine().memory_gb or meant is None or profile.model in SHIPPED:
+        return None
+    return f"profile {profile.name} with {profile.model} is meant for a GPU, and here is none: it will take days"
 
 
 def work_here(profile: Profile, device: str | None = None, **more) -> Work:
