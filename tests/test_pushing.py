@@ -145,16 +145,16 @@ def test_the_command_in_the_card_makes_the_same_settings(made, run, monkeypatch,
     profile, changes, settings, seed, *_ = given[0]
     recorded = RunFolder.open(run).config["config"]
     remade = asdict(replace(get_profile(profile), **changes))
-    assert {k: v for k, v in remade.items() if k != "quantize"} == {
-        k: v for k, v in recorded["profile"].items() if k != "quantize"
-    }
+    assert remade == recorded["profile"]
     assert settings == {k: v for k, v in recorded.items() if k != "profile"} and seed == 5
 
 
 def test_what_has_no_flag_is_told_behind_the_command(made, tmp_path):
-    run = finished(tmp_path / "runs", made / "model", made / "adapter", "nf4", groups_per_pass=4)
-    told = command_of(RunFolder.open(run))
-    assert "groups_per_pass" in told
+    changed = {"size_px": 56, "num_frames": 4, "gradient_checkpointing": False}
+    run = finished(tmp_path / "runs", made / "model", made / "adapter", None, **changed)
+    told, _, behind = command_of(RunFolder.open(run)).partition("#")
+    assert "size_px=56" in behind and "num_frames" not in behind
+    assert "--quantize none" in told and "--frames 4" in told
     assert command_of(RunFolder.open(SHIPPED)) is None
 
 

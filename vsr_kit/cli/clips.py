@@ -27,7 +27,7 @@ def processor_of(model: str):
 
     try:
         return load_processor(checkpoint_of(model))
-    except Exception:  # whatever it is, loading the model says it in better words
+    except (OSError, ValueError, ImportError):  # loading the model says it in better words
         return None
 
 

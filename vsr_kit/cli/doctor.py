@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vsr_kit.cli.flags import quantization_of
+from vsr_kit.cli.loading import adapter_run, default_quantize
 from vsr_kit.cli.models import Mode
 from vsr_kit.files import read_json
 from vsr_kit.paths import SHIPPED
@@ -83,6 +85,7 @@ def _model(
     """Ask a model, or the model of an adapter, for one step."""
     from vsr_kit.diagnosis.model import check_model
     from vsr_kit.evaluation import load_questions
+    from vsr_kit.questions import TRAINED_TYPES
     from vsr_kit.training.profiles import get_profile
 
     if kind == "model" and model is not None:
@@ -90,12 +93,14 @@ def _model(
     adapter = Path(what) if kind == "adapter" else None
     base = what if adapter is None else model or _base_of(adapter)
     chosen = get_profile(profile or ("mini" if base in SHIPPED else "t4"))
-    if sizes["quantize"] is not None:
-        chosen = replace(chosen, quantize=None if sizes["quantize"] == "none" else sizes["quantize"])
+    trained = default_quantize(base, what) if adapter is not None and adapter_run(what) is not None else None
+    if (told := sizes["quantize"] or trained) is not None:
+        chosen = replace(chosen, quantize=quantization_of(told))
     if sizes["num_generations"] is not None:
         chosen = replace(chosen, num_generations=sizes["num_generations"])
     split = "val" if rooms.isdigit() else "all"
-    asked = load_questions(rooms, split=split, num_frames=chosen.num_frames, size_px=chosen.size_px, seed=seed)
+    how = {"split": split, "phrasing": "vsi-100k", "types": TRAINED_TYPES, "seed": seed}  # as training asks
+    asked = load_questions(rooms, num_frames=chosen.num_frames, size_px=chosen.size_px, **how)
     random.Random(seed).shuffle(asked.rows)
     typer.echo(f"one step of GRPO: {count} questions, {chosen.num_generations} completions of each", err=True)
     return check_model(what, replace(chosen, model=base), mode, asked, adapter=adapter, num_questions=count, seed=seed)

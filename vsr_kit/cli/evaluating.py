@@ -17,6 +17,7 @@ from vsr_kit.cli.resume import is_over, needed, refuse_changes, settings_of
 from vsr_kit.runs import RunFolder, check_name, runs_root
 from vsr_kit.runs.attempts import FINISHED
 from vsr_kit.runs.provenance import checkpoint_identity
+from vsr_kit.videos.frame_limits import PixelBounds
 
 # Settings that every recorded evaluation has, and all that one is asked with.
 SETTINGS = (
@@ -91,7 +92,7 @@ def _questions(settings: Mapping, seed: int):
         per_type=settings["per_type"] or None,
         num_frames=settings["frames"],
         size_px=settings["size"],
-        max_pixels=settings.get("pixels"),
+        max_pixels=settings.get("pixels", PixelBounds.most),  # an earlier version recorded none, and shrank none
         fps=settings.get("fps"),
         seed=seed,
         skip_broken=settings.get("skip_broken_clips", False),

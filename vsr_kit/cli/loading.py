@@ -1,8 +1,8 @@
 """What `vsr eval` and `vsr ask` load: a model as it was trained, an adapter out of a run folder, and too little memory.
 
 A model is asked in the precision it is trained in: 4 bits, as the profiles of a laptop and of a T4 train, unless the
-run that an adapter or a checkpoint is from says otherwise, or the device has no 4-bit products. Full precision is asked
-for by `--quantize none`.
+run that an adapter is from says otherwise, the checkpoint is a folder of one's own, or the device has no 4-bit
+products. Full precision is asked for by `--quantize none`.
 Left out: choosing a device.
 """
 
@@ -15,20 +15,26 @@ from pathlib import Path
 import typer
 
 from vsr_kit.cli.flags import quantization_of
-from vsr_kit.paths import checkpoint_of
+from vsr_kit.paths import SHIPPED, checkpoint_of
 from vsr_kit.runs import RunFolder
 from vsr_kit.runs.attempts import UNFINISHED
+from vsr_kit.runs.reading import flat_settings
 
 DEFAULT = "nf4"  # of the profiles mini and t4
 
 
 def default_quantize(model: str, adapter: str | None) -> str:
-    """How to load a model where nobody says: nf4 or none, as the adapter's or the checkpoint's own run trained it."""
-    for name in (adapter, model):
-        profile = run.config["config"].get("profile") if (run := adapter_run(name)) is not None else None
-        if isinstance(profile, Mapping) and "quantize" in profile:
-            return profile["quantize"] or "none"
-    return "none" if _on_mps() else DEFAULT
+    """How to load a model where nobody says: nf4 or none.
+
+    As the adapter's run was trained; a checkpoint in a folder of its own, which a merge or a training of all weights
+    left, as it is stored; any other as the profiles train it.
+    """
+    if _on_mps():
+        return "none"
+    if (run := adapter_run(adapter)) is not None and "quantize" in (settings := flat_settings(run)):
+        return settings["quantize"] or "none"
+    stored = adapter is None and model not in SHIPPED and Path(model).is_dir()
+    return "none" if stored else DEFAULT
 
 
 def _on_mps() -> bool:

@@ -147,7 +147,7 @@ def eval_(
 
         settings, told = with_preset(preset, {**settings, "harness": harness.value}, typed(context))
         harness = Harness(settings.pop("harness"))
-        typer.echo(told, err=True)
+        typer.echo(f"{told}; weights: {settings['quantize']} (--quantize)", err=True)
     evaluate(settings, harness.value, seed, name, resume, typed(context), batch_size)
 
 

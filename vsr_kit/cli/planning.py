@@ -79,6 +79,7 @@ def plan(
     chosen.check_passes()
     budget = None if memory is None else bytes_of(memory)
     own = {"method": method, "mode": mode.value, "frame_px": frame_px, "text_tokens": text_tokens, "num_clips": rooms}
+    own |= {} if budget is None else {"card_bytes": budget}
     work = work_here(chosen, device, **own)
     there = int(this_machine().memory_gb * 10**9) if work.device == "cuda" else 0
     _show(work, budget or there or None)

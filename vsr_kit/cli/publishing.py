@@ -19,7 +19,11 @@ import typer
 
 from vsr_kit.validation import printable
 
-_FLAGS = {"extra_rewards": "extra_reward", "detectors": "detector"}  # settings whose flags have another name
+_FLAGS = {
+    "extra_rewards": "extra_reward",
+    "detectors": "detector",
+    "num_frames": "frames",
+}  # settings whose flags have another name
 
 
 class Dtype(StrEnum):
@@ -198,7 +202,9 @@ def _words(flag: str, value) -> list[str]:
 
     name = f"--{flag.replace('_', '-')}"
     if isinstance(value, bool):
-        return [name] if value else []
+        return [name] if value else [f"--no-{name[2:]}"] * (flag == "gradient_checkpointing")
+    if flag == "quantize":
+        return [name, value or "none"]
     if isinstance(value, (list, tuple)):
         return [word for each in value for word in (name, private(str(each)))]
     return [name, private(str(value))]

@@ -27,6 +27,7 @@ from vsr_kit.training.launching import alone_by_mistake, divided
 from vsr_kit.training.methods import GRPO, check_numbers, make_method
 from vsr_kit.training.phases import headline_of
 from vsr_kit.training.profiles import get_profile
+from vsr_kit.videos.frame_limits import PixelBounds
 
 
 def train(
@@ -93,7 +94,7 @@ def _questions(chosen, method, settings: Mapping, seed: int):
         per_room=settings["per_room"],
         num_frames=chosen.num_frames,
         size_px=chosen.size_px,
-        max_pixels=settings.get("pixels"),
+        max_pixels=settings.get("pixels", PixelBounds.most),  # an earlier version recorded none, and shrank none
         fps=settings.get("fps"),
         seed=seed,
         skip_broken=settings.get("skip_broken_clips", False),

@@ -13,6 +13,7 @@ Left out: downloading videos, and repairing them.
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections import Counter
@@ -67,6 +68,10 @@ class ClipFolder(Mapping[str, np.ndarray]):
         self.notes: dict[str, dict[str, str]] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
 
+    def __getstate__(self) -> dict:
+        """Without what is being read ahead: threads cannot be copied."""
+        return {**self.__dict__, "_ahead": {}, "_threads": None}
+
     def __getitem__(self, scene_name: str) -> np.ndarray:
         told = scene_name in self.notes
         frames = self.read(scene_name)
@@ -95,9 +100,12 @@ class ClipFolder(Mapping[str, np.ndarray]):
     def ahead(self, scene_names: Iterable[str]) -> None:
         """Begin to read scenes in threads, so that `clips[name]` finds them ready; what fails says so there.
 
-        What was begun is held until it is asked for, whatever `memory_mb` says: name a few.
+        What was begun is held until it is asked for; as far as sizes are known, no more is begun than `memory_mb`.
         """
         for name in scene_names:
+            begun = [*self._ahead, name] if self._ahead else []
+            if sum(math.prod(self.shapes.get(each, ())) for each in begun) > self._memory_bytes:
+                return
             if name in self._paths and name not in self._kept and name not in self._ahead:
                 self._threads = self._threads or ThreadPoolExecutor(decoding_threads(), "decoding")
                 self._ahead[name] = self._threads.submit(self._video, name)

@@ -24,14 +24,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from vsr_kit.data.clips import MEMORY_MB, ClipFolder
-from vsr_kit.validation import whole
 from vsr_kit.videos import Video, read_video
+from vsr_kit.videos.frame_limits import SIDE_PX, check_pixels, resized, shrunk_size
 
 MAX_PIXELS = 401_408  # 512 patches of 28 x 28 px, R1-V's bound; Vision-R1's is not stated
 NUM_FRAMES = 16  # of a video, as Video-R1 trains on them
 MOST_PIXELS = 100_000_000  # of a file; a few kilobytes can unfold to more than a memory holds
-_SIDE_PX = 28  # of what becomes one token: 2 x 2 patches of 14 px
-_MOST_ASPECT = 200  # Qwen2-VL's own bound
 
 
 def fitted_size(height: int, width: int, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -40,16 +38,9 @@ def fitted_size(height: int, width: int, max_pixels: int = MAX_PIXELS) -> tuple[
     Raises:
         ValueError: a picture more than 200 times as long as wide, or too long for so few pixels.
     """
-    whole("max_pixels", max_pixels, _SIDE_PX**2, remedy="one token of Qwen2-VL has 28 × 28 px")
-    if max(height, width) > _MOST_ASPECT * min(height, width):
-        raise ValueError(f"is {width} × {height} px, more than {_MOST_ASPECT} times as long as wide: cut it")
-    sides = [max(1, round(side / _SIDE_PX)) for side in (height, width)]
-    if math.prod(sides) * _SIDE_PX**2 > max_pixels:
-        shrink = math.sqrt(max_pixels / (height * width))
-        sides = [max(1, int(side * shrink / _SIDE_PX)) for side in (height, width)]
-        longest = max_pixels // _SIDE_PX**2 // min(sides)  # where the shorter side could shrink no further
-        sides = [min(side, longest) for side in sides]
-    return sides[0] * _SIDE_PX, sides[1] * _SIDE_PX
+    check_pixels(max_pixels)
+    high, wide = (max(1, round(side / SIDE_PX)) * SIDE_PX for side in shrunk_size(height, width, max_pixels))
+    return high, wide
 
 
 def read_picture(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -72,7 +63,7 @@ def read_picture(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> np
                 raise ValueError(f"has {picture.width} × {picture.height} px, above {MOST_PIXELS:,}: make it smaller")
             upright = ImageOps.exif_transpose(picture)
             height, width = fitted_size(upright.height, upright.width, max_pixels)
-            frame_HW3 = _resized(_over_white(upright), height, width)
+            frame_HW3 = resized(_over_white(upright), height, width)
     except FileNotFoundError:
         raise ValueError(f"{named}: is missing; put it there, or leave its row out") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, MemoryError) as error:
@@ -85,11 +76,6 @@ def _over_white(picture: Image.Image) -> Image.Image:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     return picture.convert("RGB")
-
-
-def _resized(picture: Image.Image, height: int, width: int) -> np.ndarray:
-    same = picture.size == (width, height)
-    return np.asarray(picture if same else picture.resize((width, height), Image.Resampling.BICUBIC))
 
 
 class PictureClips(ClipFolder):
@@ -105,7 +91,7 @@ class PictureClips(ClipFolder):
         self, num_frames: int | None = NUM_FRAMES, max_pixels: int = MAX_PIXELS, memory_mb: float = MEMORY_MB
     ) -> None:
         super().__init__({}, num_frames, memory_mb=memory_mb)
-        fitted_size(_SIDE_PX, _SIDE_PX, max_pixels)  # complain now, not at the first picture
+        fitted_size(SIDE_PX, SIDE_PX, max_pixels)  # complain now, not at the first picture
         self._max_pixels = max_pixels
         self._videos: set[str] = set()
         self._bytes: dict[str, bytes] = {}
@@ -131,8 +117,8 @@ class PictureClips(ClipFolder):
             return Video(read_picture(self._bytes.get(scene_name, source), self._max_pixels), {})
         if not Path(source).is_file():
             raise ValueError(f"{source}: is missing; put it there, or leave its row out")
-        video = read_video(source, self._num_frames, max_side_px=max(_SIDE_PX, self._max_pixels // _SIDE_PX))
+        video = read_video(source, self._num_frames, max_side_px=max(SIDE_PX, self._max_pixels // SIDE_PX))
         _, height, width, _ = video.frames_FHW3.shape
         height, width = fitted_size(height, width, self._max_pixels)
-        frames = [_resized(Image.fromarray(frame), height, width) for frame in video.frames_FHW3]
+        frames = [resized(Image.fromarray(frame), height, width) for frame in video.frames_FHW3]
         return Video(np.stack(frames), video.notes)

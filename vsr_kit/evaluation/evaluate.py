@@ -114,7 +114,7 @@ def load_questions(
             folder keeps its own.
         videos: where the films of questions from elsewhere lie, if not beside them: mp4, ScanNet's `.sens`, or
             extracted frames (`data.scans.find_clip` has the places).
-        blind: read no films of questions from elsewhere, since none will be shown; `clips` is empty then.
+        blind: read no clips from disk, since none will be shown; `clips` is empty then.
         keep: given the rows before any is drawn or a clip on disk is read, returns those to go on with; it may refuse.
 
     Raises:
@@ -134,7 +134,7 @@ def load_questions(
     if videos is not None:
         raise ValueError(f"videos is {videos}, and {rooms} are rooms, whose films are theirs; leave --videos out")
     if (folder := Path(str(rooms))).is_dir():
-        return _of_folder(folder, types, per_type, limits, seed, skip_broken, keep, progress)
+        return _of_folder(folder, types, per_type, limits, seed, skip_broken, blind, keep, progress)
     if fps is not None:
         raise ValueError(f"fps is {fps}, but rooms that are filmed have no rate: leave it out, and give num_frames")
     if max_pixels is not None:
@@ -162,7 +162,7 @@ def frame_limits(num_frames: int, size_px: int, max_pixels: int | None = None, f
 
 
 def _of_folder(
-    folder: Path, types, per_type, limits: FrameLimits, seed: int, skip_broken: bool, keep, progress: bool
+    folder: Path, types, per_type, limits: FrameLimits, seed: int, skip_broken: bool, blind: bool, keep, progress: bool
 ) -> Questions:
     """The questions of a built folder that what is taken of its clips supports; arguments as `load_questions`."""
     if unfinished(folder):
@@ -171,6 +171,8 @@ def _of_folder(
     rows = keep([row for row in rows if types is None or row["question_type"] in types])
     shown = shown_rows(rows, folder, **vars(limits))
     chosen = shown if per_type is None else balanced(shown, per_type, seed)
+    if blind:
+        return Questions(chosen, {}, unseen=len(rows) - len(shown))
     kept, clips, left_out, notes = whole_clips(
         chosen, folder, skip_broken=skip_broken, progress=progress, cache=default_cache(), **vars(limits)
     )

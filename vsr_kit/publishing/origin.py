@@ -16,6 +16,7 @@ from vsr_kit.paths import checkpoint_of
 from vsr_kit.runs import RunFolder
 from vsr_kit.runs.attempts import BROKEN, FINISHED
 from vsr_kit.runs.provenance import checkpoint_identity, identity_differs
+from vsr_kit.runs.reading import flat_settings
 
 MERGED_BASE, WHOLE = "base", "model"  # in a run's folder: see training/starting.py
 
@@ -66,15 +67,6 @@ def origin_of(path: str | Path) -> Origin:
             )
         raise ValueError(f"{run.path} has no adapter/: it was not kept, or never trained; name another run")
     return Origin(run, run.adapter, _base(run, settings), settings.get("quantize", "unknown"), settings)
-
-
-def flat_settings(run: RunFolder) -> dict:
-    """The settings of a run with its profile's fields among them; `profile` is then the profile's name."""
-    settings = dict(run.config["config"])
-    profile = settings.pop("profile", None)
-    if isinstance(profile, dict):
-        settings = {**profile, **settings, "profile": profile.get("name")}
-    return settings
 
 
 def _base(run: RunFolder, settings: Mapping) -> str:

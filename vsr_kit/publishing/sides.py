@@ -21,9 +21,9 @@ from vsr_kit.inspection.sources import read_answer_file
 from vsr_kit.prompts import user_text
 from vsr_kit.prompts.templates import MODES, VSI_BENCH_MODE
 from vsr_kit.publishing.card import recorded_packages
-from vsr_kit.publishing.origin import flat_settings
 from vsr_kit.questions import NUMERIC_TYPES, QUESTION_TYPES
 from vsr_kit.runs import RunFolder
+from vsr_kit.runs.reading import flat_settings
 from vsr_kit.validation import one_line, one_of
 
 UNKNOWN = "unknown"

@@ -201,3 +201,13 @@ class RecordedRun:
             return rows
         metrics = read_metrics(self.path) if metrics is None else metrics
         return attempts.current(rows, attempts.with_lost(self.attempts(), metrics))
+
+
+def flat_settings(run: RecordedRun) -> dict:
+    """The settings of a run with its profile's fields among them; `profile` is then the profile's name."""
+    told = run.config.get("config")
+    settings = dict(told) if isinstance(told, Mapping) else {}
+    profile = settings.pop("profile", None)
+    if isinstance(profile, Mapping):
+        settings = {**profile, **settings, "profile": profile.get("name")}
+    return settings

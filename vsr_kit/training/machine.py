@@ -92,4 +92,8 @@ def work_here(profile: Profile, device: str | None = None, **more) -> Work:
     device = device or ("cuda" if machine.memory_gb or profile.name != "mini" else "cpu")
     bf16 = machine.bf16 if machine.memory_gb else device == "cuda" and profile.name not in _WITHOUT_BF16
     two = profile.dtype == "bfloat16" if profile.dtype else bf16 and device == "cuda"
-    return Work(profile, shape_of(profile.model), device=device, number_bytes=2 if two else 4, has_bf16=bf16, **more)
+    card = {"card_bytes": int((machine.memory_gb or dict(CHOICES).get(profile.name) or 16) * 10**9)}
+    number_bytes = 2 if two else 4
+    return Work(
+        profile, shape_of(profile.model), device=device, number_bytes=number_bytes, has_bf16=bf16, **card | more
+    )

@@ -66,6 +66,7 @@ class Work:
         number_bytes: e; 2 or 4, by the profile's dtype, else 2 on a GPU with bf16.
         has_bf16: whether the device computes bf16 fast enough to be told to.
         processes: that share the questions of a step.
+        card_bytes: of the GPU; what is kept of clips goes by it.
     """
 
     profile: Profile
@@ -79,6 +80,7 @@ class Work:
     number_bytes: int = 2
     has_bf16: bool = True
     processes: int = 1
+    card_bytes: int = 16 * 10**9
 
     def __post_init__(self) -> None:
         """Refuse what cannot be planned.
@@ -212,8 +214,8 @@ def _kept_dequantized(work: Work) -> bool:
 
 
 def _store_bytes(work: Work) -> int:
-    """The feature store's bound: 4 GiB, a twentieth of a GPU's memory (of 16 GB, the smallest that is meant)."""
-    return 4 * 2**30 if work.device == "cpu" else 16 * 10**9 // 20
+    """The feature store's bound (models/feature_cache.py): 4 GiB, on a GPU a twentieth of its memory at most."""
+    return 4 * 2**30 if work.device == "cpu" else min(4 * 2**30, work.card_bytes // 20)
 
 
 # -- phases ------------------------------------------------------------------------------------------------------------

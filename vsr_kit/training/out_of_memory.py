@@ -8,6 +8,7 @@ Left out: trying again with smaller settings, which would be another run than th
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -93,6 +94,8 @@ def work_of_run(profile: Profile, method, clips: Mapping) -> Work:
         device="cuda" if device.type == "cuda" else "cpu",
         number_bytes=2 if dtype == torch.bfloat16 else 4,
         has_bf16=pick_dtype(device) == torch.bfloat16,
+        processes=int(os.environ.get("WORLD_SIZE") or 1),
+        **({"card_bytes": torch.cuda.mem_get_info()[1]} if device.type == "cuda" else {}),
     )
 
 

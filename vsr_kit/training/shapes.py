@@ -17,6 +17,7 @@ from pathlib import Path
 from vsr_kit.files import reading
 from vsr_kit.paths import checkpoint_of
 from vsr_kit.validation import parse_json
+from vsr_kit.videos.frame_limits import PixelBounds, smart_size
 
 NF4_BLOCK = 64  # weights that share a scale in bitsandbytes' nf4
 _SCALE_BLOCK = 256  # scales that share one, quantised a second time
@@ -122,10 +123,8 @@ class Shape:
         Raises:
             ValueError: frames more than 200 times as long as wide.
         """
-        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
-
-        bounds = {"min_pixels": self.least_px, "max_pixels": self.most_px}
-        height, width = smart_resize(height_px, width_px, factor=self.patch_px * self.merge, **bounds)
+        bounds = PixelBounds(self.least_px, self.most_px, self.patch_px * self.merge, self.frames_a_patch)
+        height, width = smart_size(height_px, width_px, bounds)
         return -(-num_frames // self.frames_a_patch), height // self.patch_px, width // self.patch_px
 
     def video_tokens(self, num_frames: int, height_px: int, width_px: int) -> int:

@@ -188,8 +188,8 @@ def length_of(path: str | Path) -> tuple[int, float]:
     """
     import av
 
-    if Path(path).is_dir():
-        raise ValueError(f"{path}: pictures in a folder have no rate: ask for a number of frames, without --fps")
+    if Path(path).is_dir() or Path(path).suffix.lower() == ".sens":
+        raise ValueError(f"{path}: pictures in a folder and .sens files state no rate: give --frames, without --fps")
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]

@@ -23,7 +23,7 @@ from vsr_kit.files import read_json
 from vsr_kit.inspection import RolloutTable, read_rollout_table
 from vsr_kit.paths import SHIPPED
 from vsr_kit.runs import RunFolder
-from vsr_kit.runs.reading import RecordedRun
+from vsr_kit.runs.reading import RecordedRun, flat_settings
 from vsr_kit.videos import Clip
 
 Ask = Callable[[Mapping], str]
@@ -147,8 +147,7 @@ def _of_run(run: RecordedRun, asking: Asking) -> AnswerSource:
     kept = {str(row["id"]): str(row["prediction"]) for row in reversed(run.read_predictions())}
     if not (run.adapter / "adapter_config.json").is_file():
         return AnswerSource(kept)
-    told = run.config.get("config")
-    settings = told if isinstance(told, Mapping) else {}
+    settings = flat_settings(run)
     base = {"name": settings.get("model") or "mini", "quantize": settings.get("quantize")}
     return AnswerSource(kept, _later({**base, "adapter": run.adapter}, asking))
 
