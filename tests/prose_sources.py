@@ -438,6 +438,7 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
     },
     "qwen2_vl_on_a_gpu": {
         "on a GPU of 14 GB or more": dict(CHOICES)["t4"],
+        "from 14 GB, even where": dict(CHOICES)["t4"],
         "stored in 32 bits": "float32",
         "within 15 % of them": "tests/test_memory_plan.py compares",
         "In 32 bits the difference": "float32",

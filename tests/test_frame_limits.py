@@ -112,6 +112,6 @@ def test_limits_that_show_nothing_are_refused(settings, words):
 
 def test_a_file_without_a_rate_is_named(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"no video")
-    for place, words in ((tmp_path / "a.mp4", "not readable as video"), (tmp_path, "have no rate")):
+    for place, words in ((tmp_path / "a.mp4", "not readable as video"), (tmp_path, "state no rate")):
         with pytest.raises(ValueError, match=words):
             length_of(place)

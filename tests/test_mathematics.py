@@ -262,7 +262,7 @@ def test_pictures_are_upright_over_white_and_not_too_large(tmp_path):
         read_picture(tmp_path / "bomb.png")
     with pytest.raises(ValueError, match="more than 200 times as long as wide"):
         read_picture(png(size=(2100, 10)))
-    with pytest.raises(ValueError, match="max_pixels is 100"):
+    with pytest.raises(ValueError, match="pixels is 100"):
         read_picture(png(), 100)
 
 

@@ -1,5 +1,6 @@
 """Before a model is loaded: tokens told, rows and clips looked at, faults named; and the benchmark's preset."""
 
+import copy
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vsr_kit.cli import app
+from vsr_kit.cli.evaluating import _questions
 from vsr_kit.data import build, read_rows
 from vsr_kit.evaluation import load_questions
 from vsr_kit.evaluation.preflight import check_questions, check_row_of, refuse_faults
@@ -337,3 +339,23 @@ def test_train_takes_frames_and_pixels_records_them_and_resumes_with_them(film, 
     done = vsr("train", "--resume", run.path, "--frames", 4, "--pixels", 84 * 112)
     assert done.exit_code == 0, done.output
     assert seen == [(4, {"41069021": (4, 84, 112, 3)})] * 2
+
+
+def test_what_an_earlier_version_began_is_shown_whole_frames_as_then(built):
+    settings = {"rooms": str(built), "split": "test", "phrasing": "vsi-bench", "per_type": 0, "frames": 4, "size": 28}
+    settings |= {"clip": "own"}
+    now, then = (next(iter(_questions(own, 0).clips.values())) for own in (settings | {"pixels": None}, settings))
+    assert now.shape == (4, 28, 28, 3) and then.shape == (4, 56, 56, 3)
+
+
+def test_clips_that_were_read_ahead_can_be_copied(built):
+    clips = load_questions(built, num_frames=4).clips
+    scenes = list(clips)
+    clips.ahead(scenes)
+    assert np.array_equal(copy.deepcopy(clips)[scenes[0]], clips[scenes[0]])
+
+
+def test_a_folder_is_not_read_where_nothing_is_shown(built):
+    for path in built.glob("*/*.mp4"):
+        path.unlink()
+    assert load_questions(built, blind=True).rows and load_questions(built, blind=True).clips == {}

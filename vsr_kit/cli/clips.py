@@ -23,12 +23,14 @@ Fps = Annotated[float | None, typer.Option(help="Frames a second of a folder's c
 
 def processor_of(model: str):
     """The processor of a model, without its weights; None where there is none that can be read."""
-    from vsr_kit.models.vision import load_processor
+    from vsr_kit.models.vision import chat_text, load_processor
 
     try:
-        return load_processor(checkpoint_of(model))
-    except (OSError, ValueError, ImportError):  # loading the model says it in better words
+        processor = load_processor(checkpoint_of(model))
+        chat_text(processor, [{"role": "user", "content": "?"}], with_video=False)  # a template that cannot be filled
+    except Exception:  # damaged files raise all kinds; loading the model, which comes next, says it in better words
         return None
+    return processor
 
 
 def look(model: str, rows: Sequence[dict], clips: Mapping | None, how: Mapping, *, where: str, run=None, say=True):

@@ -184,7 +184,7 @@ def _with_neighbours(notebooks: Sequence[Path]) -> dict[str, Path]:
     return dict(sorted({path.stem: path for path in [*beside, *notebooks]}.items()))
 
 
-def _as_shipped(path: Path, out: Path, pages: list[str], later: Collection[str]) -> Listed:
+def _as_shipped(path: Path, out: Path, pages: list[str], later: Collection[str] = ()) -> Listed:
     """Leave the page of a notebook with the outputs it has; one that an earlier build executed stays."""
     from vsr_kit.pages.html import notebook_page
 
