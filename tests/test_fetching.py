@@ -80,7 +80,7 @@ def test_annotations_alone(hub, tmp_path):
 def test_a_checksum_that_is_not_the_hubs_is_refused_and_the_file_not_kept(hub, tmp_path, name):
     hub.broken.add(name)
     with pytest.raises(
-        ValueError, match=rf"{name}: came with another checksum than the hub states .*say the same again"
+        ValueError, match=rf"{name}: came with another checksum than the hub states .*run the same command again"
     ):
         bring(hub, tmp_path)
     assert not (tmp_path / name).exists() and not list((tmp_path / ".fetch").glob("*.part"))

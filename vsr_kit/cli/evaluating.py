@@ -17,7 +17,6 @@ from vsr_kit.cli.resume import is_over, needed, refuse_changes, settings_of
 from vsr_kit.runs import RunFolder, check_name, runs_root
 from vsr_kit.runs.attempts import FINISHED
 from vsr_kit.runs.provenance import checkpoint_identity
-from vsr_kit.videos.frame_limits import PixelBounds
 
 # Settings that every recorded evaluation has, and all that one is asked with.
 SETTINGS = (
@@ -83,6 +82,7 @@ def _questions(settings: Mapping, seed: int):
     """Rows and clips of the settings, and a line for each thing to know about them."""
     from vsr_kit.evaluation.evaluate import load_questions
     from vsr_kit.questions import named_types
+    from vsr_kit.videos.frame_limits import PixelBounds
 
     asked = load_questions(
         settings["rooms"],

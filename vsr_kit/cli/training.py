@@ -27,7 +27,6 @@ from vsr_kit.training.launching import alone_by_mistake, divided
 from vsr_kit.training.methods import GRPO, check_numbers, make_method
 from vsr_kit.training.phases import headline_of
 from vsr_kit.training.profiles import get_profile
-from vsr_kit.videos.frame_limits import PixelBounds
 
 
 def train(
@@ -82,6 +81,7 @@ def _questions(chosen, method, settings: Mapping, seed: int):
     """
     from vsr_kit.evaluation.evaluate import load_questions
     from vsr_kit.training.machine import slow_here
+    from vsr_kit.videos.frame_limits import PixelBounds
 
     say = _main_process()
     if say and (slow := slow_here(chosen)) is not None:
