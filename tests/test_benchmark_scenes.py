@@ -11,7 +11,7 @@ from vsr_kit.data.benchmark import DATASETS, place_of
 from vsr_kit.data.benchmark import SCENES as SHIPPED
 from vsr_kit.data.rows import make_rows
 
-GEOMETRY = Path("/work/shared/data")
+GEOMETRY = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 ROW = {
     "id": "mine-1",
     "dataset": "scannet",

@@ -101,7 +101,7 @@ def test_eval_asks_scores_and_leaves_a_run_folder(stub, runs):
     assert run.config["config"]["mode"] == "think"
     assert run.versions["checkpoint"]["name"] == "mini-qwen2-vl"
     assert len(run.read_predictions()) == 2 * len(stub["rows"])
-    assert stub["settings"][0][1:] == ("think", "eval", 64, 0.5, 2, 3)
+    assert stub["settings"][0][1:] == ("think", "eval", 64, 0.5, 2, 3, 64)
     (label,) = run.summary["scores"]
     assert "overall" in run.summary["scores"][label]
     assert str(run.path.name) in done.output

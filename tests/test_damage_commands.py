@@ -9,9 +9,9 @@ import shutil
 
 import pytest
 
+from tests import terminal
 from tests.harm import BYTES, copied, harm, line_told_well, make_all
 from tests.test_damage import write_run
-from vsr_kit import cli
 from vsr_kit.files import seal
 from vsr_kit.paths import data_samples
 
@@ -22,15 +22,8 @@ ALL = [*BYTES, "missing", "folder"]
 
 def command(monkeypatch, capsys, *words):
     """Exit code, what was printed, and what was said on stderr without progress bars; a traceback comes through."""
-    monkeypatch.setattr("sys.argv", ["vsr", *map(str, words)])
-    capsys.readouterr()
-    try:
-        cli.main()
-        code = 0
-    except SystemExit as ended:
-        code = ended.code or 0
-    said = capsys.readouterr()
-    return code, said.out, [line for line in said.err.splitlines() if line.startswith("error") or "Abort" in line]
+    code, out, err = terminal.command(monkeypatch, capsys, *words)
+    return code, out, [line for line in err.splitlines() if line.startswith("error") or "Abort" in line]
 
 
 def count(monkeypatch, capsys, cases):

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from tests.fake_hub import TOKEN, FakeHub, serving
 from tests.shared_runs import finished
+from tests.terminal import command as vsr
 from vsr_kit import cli
 from vsr_kit.cli.publishing import command_of
 from vsr_kit.evaluation import score
@@ -27,19 +28,6 @@ from vsr_kit.runs import RunFolder
 from vsr_kit.training.profiles import get_profile
 
 SHIPPED = data_samples("reference_runs") / "grpo-vanilla-seed1"
-
-
-def vsr(monkeypatch, capsys, *words):
-    """Exit code, stdout and stderr of a command, as a terminal gets them."""
-    monkeypatch.setattr("sys.argv", ["vsr", *map(str, words)])
-    capsys.readouterr()
-    try:
-        cli.main()
-        code = 0
-    except SystemExit as ended:
-        code = ended.code or 0
-    said = capsys.readouterr()
-    return code, said.out, said.err
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ def _ask_and_tell(
         "made_of": {"base sha256": checkpoint_identity(checkpoint)["sha256"], "quantize": settings["quantize"]},
     }
     how["made_of"] |= {"dtype": settings["dtype"]} if settings.get("dtype") else {}
-    how |= {"batch_size": batch_size} if batch_size != 64 else {}
+    how["batch_size"] = batch_size
     with tqdm(total=len(rows), desc=f"asking ({settings['mode']})", unit="question") as bar:
         answered = ask(loaded, rows, shown, run, on_answers=bar.update, **how)
     table = score(answered, harness)

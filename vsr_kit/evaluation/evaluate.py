@@ -139,14 +139,7 @@ def load_questions(
         raise ValueError(f"fps is {fps}, but rooms that are filmed have no rate: leave it out, and give num_frames")
     if max_pixels is not None:
         size_px = min(size_px, math.isqrt(max_pixels) // SIDE_PX * SIDE_PX)
-    skipped: tuple[str, ...] = ()
-    if str(rooms).isdigit():
-        picked = split_rooms(int(str(rooms)), split, seed)
-    else:
-        walls = "labelled" if rules is None else get_rules(rules, "").walls
-        geometry = read_rooms(rooms, walls=walls)
-        skipped = geometry.skipped
-        picked = _of_split(list(geometry.rooms), split)
+    picked, skipped = _rooms(rooms, split, seed, rules)
     watched = tqdm(picked, desc="filming rooms", unit="room", disable=not progress)
     filmed = {
         room.name: film(room, num_frames, size_px, clear=get_rules(rules, room.dataset).clear_walk) for room in watched
@@ -154,6 +147,14 @@ def load_questions(
     rows = keep(make_rows(picked, phrasing, seed, types=types, clips=filmed, max_per_type=per_room, rules=rules))
     chosen = rows if per_type is None else balanced(rows, per_type, seed)
     return Questions(chosen, {name: clip.frames_FHW3 for name, clip in filmed.items()}, skipped)
+
+
+def _rooms(rooms: str | int | Path, split: str, seed: int, rules) -> tuple[list, tuple[str, ...]]:
+    """Rooms that will be filmed, procedural or of a geometry file, and what was left out of such a file."""
+    if str(rooms).isdigit():
+        return split_rooms(int(str(rooms)), split, seed), ()
+    geometry = read_rooms(rooms, walls="labelled" if rules is None else get_rules(rules, "").walls)
+    return _of_split(list(geometry.rooms), split), geometry.skipped
 
 
 def frame_limits(num_frames: int, size_px: int, max_pixels: int | None = None, fps: float | None = None) -> FrameLimits:

@@ -11,23 +11,22 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 from vsr_kit.failures import OutOfMemory, is_out_of_memory
 from vsr_kit.files import in_a_line
 from vsr_kit.runs.interrupts import a_command_tells
 from vsr_kit.training.knobs import gigabytes, largest_parts, sentence
+from vsr_kit.training.machine import work_here
 from vsr_kit.training.memory import Work, plan
 from vsr_kit.training.profiles import Profile
-from vsr_kit.training.shapes import shape_of
 
 _SMALLER = 0.8  # of what the plan said: that much was not there, whatever the plan says
 _ALL = "--gradient-checkpointing, --groups-per-pass, --quantize nf4, --num-generations, --pixels, --frames"
 
 
-@contextmanager
-def told_out_of_memory(profile: Profile, method, clips: Mapping, run) -> Iterator[None]:
+def told_out_of_memory(profile: Profile, method, clips: Mapping, run) -> AbstractContextManager:
     """Around a training: memory that runs out is told with what to turn down, and the run stays to be gone on with.
 
     Args:
@@ -36,23 +35,17 @@ def told_out_of_memory(profile: Profile, method, clips: Mapping, run) -> Iterato
     Raises:
         OutOfMemory: in place of torch's error.
     """
-    try:
-        yield
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        used = _used()
-        traceback.clear_frames(error.__traceback__)  # the step's tensors go with them
-        told = f"{_said(error, used)}; {_advice(profile, method, clips)}{_how_to_go_on(run)}"
+
+    def advice() -> str:
+        told = f"{_advice(profile, method, clips)}{_how_to_go_on(run)}"
         if run is not None:
             run.let_go()  # the same process may go on with it
-    else:
-        return
-    raise OutOfMemory(told)
+        return told
+
+    return _told(advice)
 
 
-@contextmanager
-def told_out_of_memory_asking(knobs: Sequence[str], how: Callable[[], str]) -> Iterator[None]:
+def told_out_of_memory_asking(knobs: Sequence[str], how: Callable[[], str]) -> AbstractContextManager:
     """Around an evaluation, in the same way.
 
     Args:
@@ -62,14 +55,20 @@ def told_out_of_memory_asking(knobs: Sequence[str], how: Callable[[], str]) -> I
     Raises:
         OutOfMemory: in place of torch's error.
     """
+    return _told(lambda: f"turn it down by {' '.join(knobs)}; {how()}")
+
+
+@contextmanager
+def _told(advice: Callable[[], str]) -> Iterator[None]:
+    """OutOfMemory with the advice in place of torch's error."""
     try:
         yield
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
         used = _used()
-        traceback.clear_frames(error.__traceback__)
-        told = f"{_said(error, used)}; turn it down by {' '.join(knobs)}; {how()}"
+        traceback.clear_frames(error.__traceback__)  # the step's tensors go with them
+        told = f"{_said(error, used)}; {advice()}"
     else:
         return
     raise OutOfMemory(told)
@@ -77,25 +76,17 @@ def told_out_of_memory_asking(knobs: Sequence[str], how: Callable[[], str]) -> I
 
 def work_of_run(profile: Profile, method, clips: Mapping) -> Work:
     """The work that a training is, on this machine, with the frames that its clips have."""
-    import torch
+    from vsr_kit.models.loading import pick_device
 
-    from vsr_kit.models.loading import pick_device, pick_dtype
-
-    device = pick_device()
-    dtype = pick_dtype(device) if profile.dtype is None else getattr(torch, profile.dtype)
     num_frames, height, width = next(iter(clips.values())).shape[:3]
-    return Work(
+    return work_here(
         replace(profile, num_frames=num_frames),
-        shape_of(profile.model),
+        "cuda" if pick_device().type == "cuda" else "cpu",
         method=method.name.split("-")[0],
         mode=method.mode,
         frame_px=(height, width),
         num_clips=len(clips),
-        device="cuda" if device.type == "cuda" else "cpu",
-        number_bytes=2 if dtype == torch.bfloat16 else 4,
-        has_bf16=pick_dtype(device) == torch.bfloat16,
         processes=int(os.environ.get("WORLD_SIZE") or 1),
-        **({"card_bytes": torch.cuda.mem_get_info()[1]} if device.type == "cuda" else {}),
     )
 
 
