@@ -167,6 +167,7 @@ recipes/                    one file a paper; add() for your own
   vision_r1                 runs, claims and tables of Vision-R1
   ptst                      stages whose cap grows, and the phases of vsr train --recipe
   kit_questions             what the papers do not test
+  kl_elsewhere              what a KL term keeps, ten seeds
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
   columns                   rows brought into one form

@@ -221,11 +221,7 @@ def test_a_claim_is_stated_in_full(known):
 
 
 def test_claims_are_looked_up_by_name():
-    assert (
-        len({known.name for known in CLAIMS})
-        == len(CLAIMS)
-        == len(recipes.vsgrpo.VSGRPO) + len(recipes.kit_questions.KIT_QUESTIONS) + len(recipes.vision_r1.CLAIMS)
-    )
+    assert len({known.name for known in CLAIMS}) == len(CLAIMS) == sum(len(recipe.claims) for recipe in recipes.RECIPES)
     assert all(recipes.claim(known.name) is known for known in CLAIMS)
     with pytest.raises(ValueError, match="no claim is called 'x': there are cot-prompts-do-not-help, grpo-lifts, "):
         recipes.claim("x")

@@ -15,7 +15,7 @@ from vsr_kit.claims.recipe import Recipe, Variant
 from vsr_kit.cli import app
 from vsr_kit.pages.report import write_report
 from vsr_kit.plots import training_curves
-from vsr_kit.recipes import kit_questions, vision_r1, vsgrpo
+from vsr_kit.recipes import kit_questions, kl_elsewhere, vision_r1, vsgrpo
 from vsr_kit.rewards import EXTRA_REWARDS, NUMERIC_REWARDS
 from vsr_kit.runs import RunFolder
 from vsr_kit.study import Study, runner, verdicts
@@ -53,8 +53,12 @@ def vsr(*words):
 
 
 def test_the_kits_recipes_are_a_list_of_files_and_nothing_else_names_them():
-    assert [recipe.name for recipe in recipes.RECIPES] == ["vsgrpo", "kit-questions", "vision-r1"]
-    assert recipes.recipes() == recipes.RECIPES == (vsgrpo.RECIPE, kit_questions.RECIPE, vision_r1.RECIPE)
+    assert [recipe.name for recipe in recipes.RECIPES] == ["vsgrpo", "kit-questions", "vision-r1", "kl-elsewhere"]
+    assert (
+        recipes.recipes()
+        == recipes.RECIPES
+        == tuple(module.RECIPE for module in (vsgrpo, kit_questions, vision_r1, kl_elsewhere))
+    )
     for recipe in recipes.RECIPES:
         assert all(known.measure is None if known.scale else known.measure for known in recipe.claims)
 
