@@ -28,6 +28,7 @@ TUNING_SEED = 0  # left out of every result
 SAMPLES = 8  # draws of a sampled pass
 BENCH_SET, WORDS_SET, HELD_OUT_SET, ORDER_SET = "test-vsi-bench", "test-vsi-100k", "test-held-out", "test-order"
 UNTRAINED = ("base", *SHIPPED)  # models that are asked as they are
+_MECHANISM_WORDS = 14
 WATCHED = ("empty_thought", "repeated_tags", "repeated_words")  # detectors that are logged wherever a mode has tags
 
 
@@ -194,6 +195,34 @@ def asked_in(*modes: str, held_out: bool = False, wrong: bool = False, words: bo
 
 
 @dataclass(frozen=True)
+class System:
+    """The published system that a recipe is about: its row in the README's table of recipes.
+
+    Attributes:
+        title: as its authors call it.
+        source: where it is published, such as `arXiv 2503.07365`.
+        mechanism: what the recipe switches on, in at most 14 words.
+        section: the notebook that has its section, by file name without ending.
+        try_it: the shortest command that runs it.
+        kl: the weight of the published KL term, in words where it has none.
+        kl_here: what this kit's runs of it have.
+    """
+
+    title: str
+    source: str
+    mechanism: str
+    section: str
+    try_it: str
+    kl: str = "no RL"
+    kl_here: str = "no RL"
+
+    def __post_init__(self) -> None:
+        if len(self.mechanism.split()) > _MECHANISM_WORDS:
+            words = len(self.mechanism.split())
+            raise ValueError(f"the mechanism of {self.title!r} has {words} words: give at most {_MECHANISM_WORDS}")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A paper's method, or questions of this kit's: what runs, what is asked, what is claimed.
 
@@ -209,6 +238,7 @@ class Recipe:
             and returns something with `name`, `rows` and `clips`.
         table: the paper's figures as printed: {row: {task: per cent}}.
         phases: the paper's whole training, part after part, on any model: `vsr train --recipe NAME`.
+        system: what the table of recipes says of it; None for this kit's own questions.
     """
 
     name: str
@@ -221,6 +251,7 @@ class Recipe:
     question_sets: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     table: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     phases: tuple[Phase, ...] = ()
+    system: System | None = None
 
     @property
     def sets(self) -> set[str]:

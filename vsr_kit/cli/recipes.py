@@ -6,9 +6,10 @@ The folder holds all of it:
     chains/       what `vsr bridge` writes by rules, unless --chains names a folder that it filled
     <phase>/      a run folder for each phase
 
-Killed anywhere, `vsr train --resume FOLDER` goes on. Rules write chains about rooms whose geometry is known. With
---rows the questions are about pictures and videos (`data.read_picture_rows`), and chains stand beside them in a file of
-their own, as Vision-R1's cold start has them, or in a folder that `vsr bridge` filled.
+Killed anywhere, `vsr train --resume FOLDER` goes on. A recipe whose phases need no chains gets none. Rules write chains
+about rooms whose geometry is known. With --rows the questions are about pictures and videos (`data.read_picture_rows`),
+and chains stand beside them in a file of their own, as Vision-R1's cold start has them, or in a folder that
+`vsr bridge` filled.
 Left out: evaluation, and phases by several processes (`vsr_kit.training.phases`).
 """
 
@@ -110,7 +111,7 @@ def _begun(recipe, profile: str, changes: dict, settings: dict, seed: int, name:
     whole("steps", settings["steps"])
     whole("per_room", settings["per_room"])
     chosen = replace(get_profile(profile), **changes)
-    asked = _asked(chosen, settings, seed)
+    asked = _asked(recipe, chosen, settings, seed)
     record = {"recipe": recipe, "profile": asdict(chosen), "settings": settings, "seed": seed, "name": name}
     beside = begin(runs_root(), name)
     write_json(beside / RECORD, record)
@@ -130,7 +131,7 @@ def _gone_on(folder: Path, given: Mapping) -> _Work:
     refuse_changes(SimpleNamespace(path=folder), "train", given, {**asdict(chosen), **record["settings"], **own})
     trainable(record["recipe"])
     settings, seed = record["settings"], record["seed"]
-    return _Work(folder, record["recipe"], chosen, settings, seed, _asked(chosen, settings, seed))
+    return _Work(folder, record["recipe"], chosen, settings, seed, _asked(record["recipe"], chosen, settings, seed))
 
 
 def _run(work: _Work) -> None:
@@ -138,11 +139,10 @@ def _run(work: _Work) -> None:
     from vsr_kit.training.phases import train_phases
 
     chosen, settings, asked = work.profile, work.settings, work.asked
-    chains = asked["chains"]
+    recipe, bars, chains = trainable(work.recipe), _Bars(), asked["chains"]
     if chains is None:
-        chains = _written(asked, work.folder / CHAINS, work.seed)
+        chains = _written(asked, work.folder / CHAINS, work.seed) if _needs_chains(work.recipe) else {}
     questions = SimpleNamespace(rows=asked["rows"], clips=asked["clips"])
-    recipe, bars = trainable(work.recipe), _Bars()
     try:
         runs = train_phases(
             recipe.phases, chosen, questions, chains, work.folder, steps=settings["steps"], seed=work.seed, on_log=bars
@@ -153,14 +153,20 @@ def _run(work: _Work) -> None:
         typer.echo(f"{phase.name}: {phase.about}")
         for what, value in run.summary["headline"].items():
             typer.echo(f"    {what}: {value:.3g}")
-        typer.echo(f"    ask it: vsr eval --adapter {run.path} --mode think; a page: vsr report {run.path}")
+        mode = run.config["config"]["mode"]
+        typer.echo(f"    ask it: vsr eval --adapter {run.path} --mode {mode}; a page: vsr report {run.path}")
 
 
-def _asked(profile: Profile, settings: Mapping, seed: int) -> dict:
+def _needs_chains(recipe: str) -> bool:
+    return any(phase.needs_chains for phase in trainable(recipe).phases)
+
+
+def _asked(recipe: str, profile: Profile, settings: Mapping, seed: int) -> dict:
     """Rows, clips, and chains by the rows' ids; None for chains that are still to be written.
 
     Raises:
-        ValueError: rows that nothing can be made of, two of one id, or no chain beside rows about pictures.
+        ValueError: rows that nothing can be made of, two of one id, or no chain beside rows about pictures where a
+            phase of the recipe needs chains.
     """
     from vsr_kit.bridging import chains_of
 
@@ -184,7 +190,7 @@ def _asked(profile: Profile, settings: Mapping, seed: int) -> dict:
             f"{len(twice)} ids stand in two of the files of --rows, {twice[0]!r} first: rename them in one"
         )
     known = {ident: text for each in read for ident, text in each.completions.items()} | dict(chains or {})
-    if not known:
+    if not known and _needs_chains(recipe):
         raise ValueError(
             "--rows has no chains of thought: name a file of Vision-R1-cold's form beside it by a second --rows, or a "
             "folder that vsr bridge filled by --chains"

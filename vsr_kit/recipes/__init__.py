@@ -21,7 +21,13 @@ from vsr_kit.claims.recipe import TUNING_SEED, Condition, Recipe, Variant
 from vsr_kit.paths import SHIPPED
 from vsr_kit.recipes import kit_questions, kl_elsewhere, vision_r1, vsgrpo
 
-RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in (vsgrpo, kit_questions, vision_r1, kl_elsewhere))
+_MODULES = (
+    vsgrpo,
+    kit_questions,
+    vision_r1,
+    kl_elsewhere,
+)
+RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in _MODULES)
 CLAIMS: tuple[Claim, ...] = tuple(claim for recipe in RECIPES for claim in recipe.claims)
 VARIANTS: tuple[Variant, ...] = tuple(variant for recipe in RECIPES for variant in recipe.variants)
 MINI = "mini"  # the base of every study

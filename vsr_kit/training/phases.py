@@ -35,8 +35,8 @@ class Given:
     Attributes:
         profile: the model and the numbers that were chosen.
         steps: updates of each phase.
-        chains: completions by the rows' `id`, as `bridging.chains_of` reads them.
-        chain_tokens: their mean length in tokens of the profile's model.
+        chains: completions by the rows' `id`, as `bridging.chains_of` reads them; empty where no phase needs them.
+        chain_tokens: their mean length in tokens of the profile's model; 0 where there are none.
         adapter: folder of what the phase before learnt; None for the first phase.
     """
 
@@ -55,11 +55,13 @@ class Phase:
         name: of its run folder.
         about: one sentence.
         plan: f(given) -> the method, and the fields of the profile that differ in this phase.
+        needs_chains: whether its plan reads `given.chains`. Where no phase of a recipe does, none are written.
     """
 
     name: str
     about: str
     plan: Callable[[Given], tuple[Method, dict]]
+    needs_chains: bool = True
 
 
 def train_phases(
@@ -97,13 +99,14 @@ def train_phases(
         raise ValueError("WORLD_SIZE is above 1: phases are trained by one process; launch it without accelerate")
     whole("steps", steps)
     profile, folder = get_profile(profile), Path(folder)
+    needed = any(phase.needs_chains for phase in phases)
     own = {row["id"]: chains[row["id"]] for row in questions.rows if row["id"] in chains}
-    if not own:
+    if needed and not own:
         raise ValueError(
             f"none of the {len(chains)} chains is about one of the {len(questions.rows)} questions: their ids differ; "
             "give the questions that the chains were written for"
         )
-    given = Given(profile, steps, own, mean_tokens(own.values(), profile.model))
+    given = Given(profile, steps, own, mean_tokens(own.values(), profile.model) if own else 0.0)
     runs = []
     for phase in phases:
         runs.append(_train(phase, given, questions, folder, seed, on_log))
