@@ -161,6 +161,7 @@ claims/                     the form of a claim
   rules                     a verdict's rule: gain, no_gain, most_runs, ...
   measures                  from a study's answers to named findings
   chain_measures            does thinking pay, is longer worse, what does a knob do to it
+  training_measures         numbers read from logs, the best of several tries
   recipe                    Variant, Condition, Recipe
 recipes/                    one file a paper; add() for your own
   vsgrpo                    runs, claims and table of vsGRPO

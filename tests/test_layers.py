@@ -37,7 +37,7 @@ bridging: chains description reasoner quality stage_prompts asking costs answer_
 training: collapse profiles shapes memory knobs launching machine spending joints video_mixin callbacks token_records \\
  mismatch grpo_trainer references stages joint_trainer supervised_trainers starting methods resuming out_of_memory \\
  run background phases
-claims: rules recipe measures chain_measures
+claims: rules recipe measures chain_measures training_measures
 recipes: vsgrpo kit_questions kl_elsewhere ptst vision_r1
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap

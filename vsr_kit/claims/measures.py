@@ -41,6 +41,9 @@ class Evidence(Protocol):
     def sides(self, after: str, before: str, questions: str | None = None, **how) -> tuple:
         """The answers of both sides of a difference; `how` has the `mode`, `cap` and `prompt_set` of untrained ones."""
 
+    def draws(self, of: str, questions: str | None = None, mode: str | None = None) -> list[list[list[dict]]]:
+        """The sampled answers of a variant's runs, or of the base's one run: for each seed a list for each draw."""
+
     def test_set(self, of: str) -> str:
         """The question set by which a variant is judged."""
 

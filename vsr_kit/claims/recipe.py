@@ -88,6 +88,7 @@ class Variant:
         questions: name of the training set.
         changes: fields of the profile that differ.
         asked: (question set, mode, clip) of every greedy pass over the trained model.
+        sampled: (question set, mode) of every pass of SAMPLES draws at temperature 1 over the trained model.
         seeds: one run each.
         learning_rate: the tuned one; the profile's if None. A rate among `changes` comes before it.
         how: a method object of your own, such as `GRPO(advantages=…)`, in place of the names; its mode must be `mode`.
@@ -111,6 +112,7 @@ class Variant:
     cap: int | None = None
     prompt_set: str = "eval"
     starts_from: str = ""
+    sampled: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         _check_variant(self)
@@ -149,7 +151,9 @@ class Variant:
 
     def conditions(self, seed: int) -> list[Condition]:
         """What a seed's model is asked."""
-        return [self.condition(self.run_name(seed), *asked) for asked in self.asked]
+        run = self.run_name(seed)
+        greedy = [self.condition(run, *asked) for asked in self.asked]
+        return greedy + [replace(self.condition(run, *drawn), samples=SAMPLES) for drawn in self.sampled]
 
     def condition(self, run: str, questions: str, mode: str | None = None, clip: str = "own") -> Condition:
         """One greedy pass over a run, by its name, with the variant's prompts and cap; in its own mode by default."""
@@ -174,6 +178,9 @@ def _check_variant(variant: Variant) -> None:
             raise ValueError(
                 f"{named} is asked {asked}: give (question set, {' or '.join(MODES)}, own or wrong or none)"
             )
+    for drawn in variant.sampled:
+        if len(drawn) != 2 or drawn[1] not in MODES:
+            raise ValueError(f"{named} is sampled {drawn}: give (question set, {' or '.join(MODES)})")
     if variant.how is not None and (variant.method != "grpo" or variant.extra_rewards):
         raise ValueError(f"{named} has a method object and names beside it: leave method and extra_rewards to `how`")
     _check_asking(named, variant.cap, variant.prompt_set)
@@ -256,7 +263,7 @@ class Recipe:
     @property
     def sets(self) -> set[str]:
         """Names of the question sets that its runs and the base train on or are asked."""
-        asked = {questions for variant in self.variants for questions, _, _ in variant.asked}
+        asked = {each[0] for variant in self.variants for each in (*variant.asked, *variant.sampled)}
         return (
             asked | {variant.questions for variant in self.variants} | {condition.questions for condition in self.base}
         )

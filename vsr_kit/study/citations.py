@@ -161,6 +161,8 @@ def cited(name: str, folder: Path | str | None = None) -> Citations:
     found = known.measure(evidence)
     if known.geometry_only:
         return Citations(name, none="It is measured on released geometry alone: no model answered anything.")
+    if not evidence.sets and not evidence.variants:
+        return Citations(name, none="It compares numbers over many draws or scores; no single answer shows it.")
     if not evidence.sets:
         return _of_rollouts(name, evidence.variants, folder)
     return _of_answers(known, found, evidence.sets, folder)

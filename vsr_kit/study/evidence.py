@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsr_kit.claims.recipe import BENCH_SET, UNTRAINED, Condition
+from vsr_kit.claims.recipe import BENCH_SET, SAMPLES, UNTRAINED, Condition
 from vsr_kit.evaluation import Interval, score
 from vsr_kit.recipes import variant
 from vsr_kit.study import answers
@@ -159,6 +159,24 @@ class Evidence:
         """
         about = questions or self.test_set(of)
         return answers.variant_answers(of, self.folder, about, mode, clip, self.runs(of), self.read)
+
+    def draws(self, of: str, questions: str | None = None, mode: str | None = None) -> list[list[list[dict]]]:
+        """The sampled answers of a variant's runs, or of an untrained model: for each seed a list of rows a draw.
+
+        mode: the variant's own by default, vanilla for an untrained model.
+
+        Raises:
+            FileNotFoundError: if the folder holds no run of the variant, or lacks some of these answers.
+        """
+        about = questions or self.test_set(of)
+        if of in UNTRAINED:
+            asked = [Condition(about, of, mode or "vanilla", SAMPLES)]
+        else:
+            runs = self.runs(of)
+            if not runs:
+                raise FileNotFoundError(f"{self.folder} holds no runs of {of}; vsr reproduce makes them")
+            asked = [replace(variant(of).condition(run, about, mode), samples=SAMPLES) for run in runs]
+        return [read_samples(condition, self.folder) for condition in asked]
 
     def curves(self, of: str) -> list[list[dict]]:
         """What each run of a variant logged, one list of log rows a seed, whether or not it has been asked anything.

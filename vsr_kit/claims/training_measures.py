@@ -1,0 +1,124 @@
+"""Measures of claims about training: numbers read from runs' logs, and what a trained model can do in several tries.
+
+A log has one row a step. A reader, such as `last_mean("frac_reward_zero_std", 20)`, makes one number of it; runs of two
+variants are then compared by these numbers, one a run. Variants are independent samples of runs, although run i of both
+has seed i: Welch's interval, which is Student's for two samples of unequal spread, decides.
+Left out: answers asked once, greedily, which `measures.minus` compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from vsr_kit.claims.chain_measures import over_seeds
+from vsr_kit.claims.measures import Compared, Evidence, Log, comparing
+from vsr_kit.claims.rules import Finding, Measure
+from vsr_kit.evaluation import Interval, best_of_k_table, difference
+from vsr_kit.validation import whole
+
+Reads = Callable[[Log], float]  # one number of one run's log
+EQUAL_REWARDS = "frac_reward_zero_std"  # TRL's name: the share of groups whose completions all earn the same
+
+
+def values_of(log: Log, key: str) -> list[float]:
+    """A logged number, step by step.
+
+    Raises:
+        ValueError: no row of the log has it.
+    """
+    values = [float(row[key]) for row in log if row.get(key) is not None]
+    if not values:
+        raise ValueError(f"no step of the log has {key!r}: choose a number that the run logged, or train it so")
+    return values
+
+
+def last_mean(key: str, steps: int, scale: float = 1.0) -> Reads:
+    """Reads the mean of a logged number over a run's last steps, times `scale` (100 for a share in per cent)."""
+    whole("steps", steps)
+    return lambda log: scale * float(np.mean(values_of(log, key)[-steps:]))
+
+
+def change(key: str, steps: int, scale: float = 1.0) -> Reads:
+    """Reads what a logged number rose by: its mean over the last steps minus that over as many first ones."""
+    whole("steps", steps)
+    return lambda log: scale * float(np.mean(values_of(log, key)[-steps:]) - np.mean(values_of(log, key)[:steps]))
+
+
+def total(key: str, scale: float = 1.0) -> Reads:
+    """Reads the sum of a logged number over a whole run."""
+    return lambda log: scale * float(np.sum(values_of(log, key)))
+
+
+def log_minus(name: str, after: str, before: str, read: Reads) -> Measure:
+    """The difference between two variants of a number that is read from each run's log, in that number's unit.
+
+    Args:
+        name: of the finding.
+        after, before: variants by name; each needs runs of at least two seeds.
+        read: makes one number of a log.
+    """
+
+    def measure(evidence: Evidence) -> dict[str, Finding]:
+        sides = [[read(log) for log in evidence.curves(of)] for of in (after, before)]
+        return {name: welch(sides[0], sides[1])}
+
+    return measure
+
+
+def log_mean(name: str, of: str, read: Reads) -> Measure:
+    """The mean over a variant's runs of a number that is read from each log, with Student's interval over the seeds."""
+
+    def measure(evidence: Evidence) -> dict[str, Finding]:
+        logs = evidence.curves(of)
+        return {name: over_seeds([read(log) for log in logs], n=max(map(len, logs)), rooms=0)}
+
+    return measure
+
+
+def welch(after: Sequence[float], before: Sequence[float]) -> Interval:
+    """The difference of two means with Welch's 95 % interval, which stands for both intervals; no rooms are drawn.
+
+    Raises:
+        ValueError: fewer than two values on a side, which have no spread.
+    """
+    from scipy.stats import ttest_ind
+
+    if short := [side for side in (after, before) if len(side) < 2]:
+        raise ValueError(f"{len(short[0])} run has no spread: give runs of at least 2 seeds")
+    apart = float(np.mean(after) - np.mean(before))
+    if np.std(after) == 0 and np.std(before) == 0:  # all runs of a side agree: nothing to draw
+        ends = apart, apart
+    else:
+        found = ttest_ind(after, before, equal_var=False).confidence_interval(0.95)
+        ends = float(found.low), float(found.high)
+    return Interval(apart, *ends, len(after) + len(before), 0, (len(after), len(before)), ends)
+
+
+def pass_at_minus(
+    name: str, after: str, before: str, k: int, task: str = "trained", questions: str | None = None
+) -> Measure:
+    """The difference between two models' best of k sampled answers, paired by question, in points.
+
+    For answers that are right or wrong it is pass@k; a graded answer counts by the best grade among the k. Both sides
+    need sampled passes: a variant's `sampled` names its own, the base's are conditions with `samples`.
+
+    Args:
+        name: of the finding.
+        after, before: variants or `base`, by name.
+        k: tries, at most as many as were drawn.
+        task: as `minus` takes it.
+        questions: name of the question set; by default that by which `after` is judged.
+    """
+    whole("k", k)
+
+    def measure(evidence: Evidence) -> dict[str, Finding]:
+        about = questions or evidence.test_set(after)
+        own, other = (
+            [best_of_k_table([row for draw in drawn for row in draw], k) for drawn in evidence.draws(of, about)]
+            for of in (after, before)
+        )
+        return {name: difference(own, other, task=task)}
+
+    return comparing(measure, Compared(task=task))
