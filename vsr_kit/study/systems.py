@@ -129,7 +129,8 @@ def system_differences(folder: Path | str | None = None) -> list[SystemDifferenc
 
 
 def _difference(row: SystemRow, folder) -> SystemDifference | None:
-    for verdict in row.verdicts:
+    drawn = [verdict for verdict in row.verdicts if row.system.drawn in ("", verdict.claim.name)]
+    for verdict in drawn:
         if verdict.claim.geometry_only:
             continue
         for name, band in ruled(verdict).items():
