@@ -33,10 +33,11 @@ GEOMETRY = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "
 FOLDER = reference_runs()
 ANSWERS = sorted((FOLDER / "answers").glob("*.gz"))
 MADE = {entry["name"]: entry for entry in read_journal(FOLDER / "manifest.jsonl")}
+# By variant: seeds whose runs are still to be made, always its last ones.
 NOT_YET: dict[str, tuple[int, ...]] = {
     "kl-0-ten": tuple(range(11, 21)),
     "kl-1e-1-ten": tuple(range(11, 21)),
-}  # by variant: seeds whose runs are still to be made, always its last ones
+}
 MADE_SEEDS = [(v, seed) for v in VARIANTS for seed in v.seeds if seed not in NOT_YET.get(v.name, ())]
 RUNS = {v.run_name(seed): v for v, seed in MADE_SEEDS}  # all of them: a bad seed cannot be left out
 CHECKPOINTS = {"mini": "mini-qwen2-vl", "mini-cold-start": "mini-cold-start"}
