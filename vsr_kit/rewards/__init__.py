@@ -13,7 +13,7 @@ Left out: reward models.
 
 from vsr_kit.rewards.cheats import CHEATS, Cheat
 from vsr_kit.rewards.detectors import COUNTS, DETECTORS, THINKING_WORDS
-from vsr_kit.rewards.hard import RIGHT_WITHIN, all_or_nothing, hard_reward, right_answer
+from vsr_kit.rewards.hard import RIGHT_WITHIN, all_or_nothing, hard_reward, right_answer, right_reward
 from vsr_kit.rewards.terms import (
     EXTRA_REWARDS,
     LENGTH_TARGET,
@@ -66,6 +66,7 @@ __all__ = [
     "one_minus_relative_error",
     "paper_numeric",
     "right_answer",
+    "right_reward",
     "tag_counts",
     "tag_names",
     "text_reward",
