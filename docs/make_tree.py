@@ -66,6 +66,7 @@ rewards/                    what a completion earns
   cheats                    completions that earn without an answer
   trl_functions             rewards as TRL takes them
   hard                      Vision-R1's reward: format and answer, or nothing
+  matched                   advantages matched to N(0, 1) by rank, task by task
 models/                     Qwen2-VL checkpoints
   loading                   load_model: miniature, hub or folder; nf4, LoRA
   vision                    a clip is encoded here: frames, vision tower, video tokens
@@ -146,6 +147,7 @@ training/                   grpo, sft and dpo by trl
   grpo_trainer              TRL's GRPO trainer, taught to see video
   mismatch                  rollouts against the pass that trains on them, logged
   joint_trainer             the same with joints
+  entropy_bounds            GRPO whose entropy is held between two bounds
   stages                    settings that switch at a step inside one run
   references                the KL term's reference: base, frozen adapter, moving mean
   phases                    a recipe's whole training, part after part
@@ -169,6 +171,7 @@ recipes/                    one file a paper; add() for your own
   ptst                      stages whose cap grows, and the phases of vsr train --recipe
   kit_questions             what the papers do not test
   kl_elsewhere              what a KL term keeps, ten seeds
+  openvlthinker_v2          advantages matched by task, entropy bounded from both sides
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
   columns                   rows brought into one form
