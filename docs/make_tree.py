@@ -67,6 +67,7 @@ rewards/                    what a completion earns
   trl_functions             rewards as TRL takes them
   hard                      Vision-R1's reward: format and answer, or nothing
   matched                   advantages matched to N(0, 1) by rank, task by task
+  waste                     a penalty on outputs that reach their cap or repeat themselves
 models/                     Qwen2-VL checkpoints
   loading                   load_model: miniature, hub or folder; nf4, LoRA
   vision                    a clip is encoded here: frames, vision tower, video tokens
@@ -164,6 +165,7 @@ claims/                     the form of a claim
   measures                  from a study's answers to named findings
   chain_measures            does thinking pay, is longer worse, what does a knob do to it
   training_measures         numbers read from logs, the best of several tries
+  factor_measures           what each factor of a grid of variants adds
   recipe                    Variant, Condition, Recipe
 recipes/                    one file a paper; add() for your own
   vsgrpo                    runs, claims and table of vsGRPO
@@ -172,6 +174,7 @@ recipes/                    one file a paper; add() for your own
   kit_questions             what the papers do not test
   kl_elsewhere              what a KL term keeps, ten seeds
   openvlthinker_v2          advantages matched by task, entropy bounded from both sides
+  t1                        samples, temperature and entropy bonus on half a grid; thinking budgets
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
   columns                   rows brought into one form

@@ -23,7 +23,7 @@ questions: types held_out geometric own_types multi_step wordings
 prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
 data: checking scans frame_cache clips pictures rows picture_rows own_questions vsi_100k sources benchmark archives \\
  fetching datasets
-rewards: terms cheats trl_functions hard matched detectors
+rewards: terms cheats trl_functions hard matched detectors waste
 models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching
 sharing: meter packing reference shared_cache attention prefill rollouts sampled_logps scoring compare
@@ -37,8 +37,8 @@ bridging: chains description reasoner quality stage_prompts asking costs answer_
 training: collapse profiles shapes memory knobs launching machine spending joints video_mixin callbacks token_records \\
  mismatch grpo_trainer references stages joint_trainer supervised_trainers starting methods entropy_bounds resuming \\
  out_of_memory run background phases
-claims: rules recipe measures chain_measures training_measures
-recipes: vsgrpo kit_questions kl_elsewhere ptst vision_r1 openvlthinker_v2
+claims: rules recipe measures chain_measures training_measures factor_measures
+recipes: vsgrpo kit_questions kl_elsewhere ptst vision_r1 openvlthinker_v2 t1
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap
 diagnosis: rules findings adapter_files run_folder environment probe model

@@ -4,8 +4,9 @@ The paper pays accuracy (a match for words; |p-g| / min(p,g) for numbers) and, w
 not say how an error becomes a reward: max(0, 1 - error) is the kit's reading. terms.py has these, three other rewards
 for numbers, and two extra terms against empty thoughts: one of length, which the paper tried and does not describe, and
 one of thought, which is the kit's. hard.py has Vision-R1's reward, all or nothing; matched.py advantages by rank, which
-a reward hands on. cheats.py lists completions that earn a reward without an answer, or lose one despite an answer;
-detectors.py counts such completions, and thinking words, during training; trl_functions.py wraps all of them for TRL.
+a reward hands on; waste.py a penalty. cheats.py lists completions that earn a reward without an answer, or lose one
+despite an answer; detectors.py counts such completions, and thinking words, during training; trl_functions.py wraps all
+of them for TRL.
 Every reward but the matched one is a pure function of one completion and one row; the ground truth itself earns 1.0 on
 every row, in every mode.
 Left out: reward models.
@@ -38,6 +39,7 @@ from vsr_kit.rewards.terms import (
     words,
 )
 from vsr_kit.rewards.trl_functions import RewardFunction, group_reward, make_reward_funcs, text_reward
+from vsr_kit.rewards.waste import waste_reward
 
 __all__ = [
     "CHEATS",
@@ -76,5 +78,6 @@ __all__ = [
     "text_reward",
     "thought_reward",
     "thoughts",
+    "waste_reward",
     "words",
 ]
