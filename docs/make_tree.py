@@ -234,6 +234,7 @@ widgets/                    clickable, for notebooks
   stop                      a button that ends a training after its step
 exercises/                  the course's exercises, checked
   course                    one check an exercise
+  recipe_cases              the same for exercises about recipes
   cases                     how a check is made
 miniature/                  how the shipped model was made
   recipe                    its numbers

@@ -46,7 +46,7 @@ plots: style marks svg canvas rooms large_frames scores sharing training curves 
  comparisons knobs tables token_colours draws
 widgets: view player stop live answer_sources inspector token_colours browser knob guesses monitor compare \\
  room_choice playground
-exercises: cases course
+exercises: cases course recipe_cases
 miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
  training_runs travel real_rooms runner judge citations summary acceptance cold_start_acceptance study thinking
