@@ -168,7 +168,8 @@ claims/                     the form of a claim
   factor_measures           what each factor of a grid of variants adds
   recipe                    Variant, Condition, Recipe
 recipes/                    one file a paper; add() for your own
-  vsgrpo                    runs, claims and table of vsGRPO
+  vsgrpo_table              vsGRPO's results as printed
+  vsgrpo                    runs and claims of vsGRPO
   vision_r1                 runs, claims and tables of Vision-R1
   ptst                      stages whose cap grows, and the phases of vsr train --recipe
   kit_questions             what the papers do not test
@@ -260,6 +261,7 @@ study/                      the study: runs, answers, verdicts
   reach                     the model and rooms behind a verdict
   citations                 three examples of every verdict
   summary                   tables of the README and of docs/
+  systems                   the published systems: mechanism, KL term, verdicts, differences
   real_rooms                base and GRPO on released geometry
   controls                  what might stop the gain there
   travel                    what the controls showed

@@ -101,12 +101,13 @@ def test_a_factor_adds_what_all_runs_with_it_have_more_than_all_without():
 
 
 def test_a_factor_in_a_log_has_welchs_interval_over_all_its_runs():
-    (found,) = factor_logs({"first": FACTORS["first"]}, last_mean("entropy", 1), "_in_nats")(Grid()).values()
+    (found,) = factor_logs({"first": FACTORS["first"]}, last_mean("entropy", 1), "", "nats")(Grid()).values()
     sides = np.array([0.4, 0.5, 0.9, 1.0]), np.array([0.2, 0.3, 0.5, 0.6])
     parts = [side.var(ddof=1) / 4 for side in sides]
     freedom = sum(parts) ** 2 / sum(part**2 / 3 for part in parts)
     reach = t.ppf(0.975, freedom) * math.sqrt(sum(parts))
-    assert found.mean == pytest.approx(0.3) and found.student == pytest.approx((0.3 - reach, 0.3 + reach))
+    assert found.unit == "nats" and found.mean == pytest.approx(0.3)
+    assert found.student == pytest.approx((0.3 - reach, 0.3 + reach))
 
 
 # -- the recipe --------------------------------------------------------------------------------------------------------

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
+from vsr_kit.claims import Claim
 from vsr_kit.claims.recipe import BENCH_SET, SAMPLES, Recipe, Variant
+from vsr_kit.claims.rules import GAIN_BY_STUDENT, gain
 from vsr_kit.claims.training_measures import (
     change,
     last_mean,
@@ -17,7 +19,7 @@ from vsr_kit.claims.training_measures import (
     values_of,
     welch,
 )
-from vsr_kit.study import citations
+from vsr_kit.study import citations, judge
 from vsr_kit.study.evidence import Evidence
 
 LOG = [{"step": i, "reward": float(i)} for i in range(1, 7)] + [{"train_runtime": 3.0}]
@@ -58,7 +60,7 @@ def test_one_run_has_no_spread_and_equal_runs_have_none_to_draw():
     with pytest.raises(ValueError, match="1 run has no spread: give runs of at least 2 seeds"):
         welch([1.0], [1.0, 2.0])
     same = welch([2.0, 2.0], [1.0, 1.0])
-    assert (same.low, same.mean, same.high) == (1.0, 1.0, 1.0)
+    assert (same.low, same.mean, same.high, same.unit) == (1.0, 1.0, 1.0, "points")
 
 
 def test_a_mean_over_runs_has_students_interval():
@@ -112,3 +114,22 @@ def test_a_claim_that_no_single_answer_shows_cites_none(monkeypatch):
     claim = type("Known", (), {"measure": staticmethod(lambda evidence: {}), "geometry_only": False, "name": "x"})
     monkeypatch.setattr(citations, "claim", lambda name: claim)
     assert citations.cited("x").none.startswith("It compares numbers over many draws")
+
+
+def test_a_difference_of_logs_is_told_in_its_unit_over_runs_and_training_rooms(monkeypatch):
+    known = Claim(
+        name="longer",
+        says="It grows.",
+        source="a test",
+        measured="length",
+        rule=GAIN_BY_STUDENT,
+        decide=gain("longer", by="student"),
+        measure=log_minus("longer", "grpo-vanilla", "grpo-think", last_mean("step", 1), unit="tokens"),
+        caveat="",
+        needs=("grpo-vanilla", "grpo-think"),
+    )
+    monkeypatch.setattr(judge, "claim", lambda name: known)
+    monkeypatch.setattr(Evidence, "curves", lambda self, of: [[{"step": end}] for end in (3, 5, 4)[: len(of) - 8]])
+    told = str(judge.verdict("longer"))
+    assert told.startswith("longer: +0 tokens (") and "; 5 runs, 3 and 2 seeds)" in told, told
+    assert "UNDECIDED" in told and "trained on 400 procedural rooms" in told

@@ -42,12 +42,12 @@ def factor_draws(factors: Factors, k: int, task: str = "trained") -> Measure:
     return comparing(measure, Compared(task=task))
 
 
-def factor_logs(factors: Factors, read: Reads, ending: str) -> Measure:
-    """What each factor adds to a number of each run's log, by Welch's interval; findings end as named."""
+def factor_logs(factors: Factors, read: Reads, ending: str, unit: str = "points") -> Measure:
+    """What each factor adds to a number of each run's log, in its unit, by Welch's interval; findings end as named."""
 
     def measure(evidence: Evidence) -> dict[str, Finding]:
         sides = _sides(factors, lambda of: [read(log) for log in evidence.curves(of)])
-        return {f"{name}{ending}": welch(*own) for name, own in sides.items()}
+        return {f"{name}{ending}": welch(*own, unit) for name, own in sides.items()}
 
     return measure
 

@@ -213,6 +213,7 @@ class System:
         try_it: the shortest command that runs it.
         kl: the weight of the published KL term, in words where it has none.
         kl_here: what this kit's runs of it have.
+        drawn: the claim whose first difference stands for the recipe beside others'; its first claim's if empty.
     """
 
     title: str
@@ -222,6 +223,7 @@ class System:
     try_it: str
     kl: str = "no RL"
     kl_here: str = "no RL"
+    drawn: str = ""
 
     def __post_init__(self) -> None:
         if len(self.mechanism.split()) > _MECHANISM_WORDS:

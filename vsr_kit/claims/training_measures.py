@@ -9,6 +9,7 @@ Left out: answers asked once, greedily, which `measures.minus` compares.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -51,34 +52,40 @@ def total(key: str, scale: float = 1.0) -> Reads:
     return lambda log: scale * float(np.sum(values_of(log, key)))
 
 
-def log_minus(name: str, after: str, before: str, read: Reads) -> Measure:
+def log_minus(name: str, after: str, before: str, read: Reads, unit: str = "points") -> Measure:
     """The difference between two variants of a number that is read from each run's log, in that number's unit.
 
     Args:
         name: of the finding.
         after, before: variants by name; each needs runs of at least two seeds.
         read: makes one number of a log.
+        unit: of that number, such as `tokens` or `nats`; points for a share that is read in per cent.
     """
 
     def measure(evidence: Evidence) -> dict[str, Finding]:
         sides = [[read(log) for log in evidence.curves(of)] for of in (after, before)]
-        return {name: welch(sides[0], sides[1])}
+        return {name: welch(sides[0], sides[1], unit)}
 
     return measure
 
 
-def log_mean(name: str, of: str, read: Reads) -> Measure:
-    """The mean over a variant's runs of a number that is read from each log, with Student's interval over the seeds."""
+def log_mean(name: str, of: str, read: Reads, unit: str = "points") -> Measure:
+    """The mean over a variant's runs of a number that is read from each log, with Student's interval over the seeds.
+
+    unit: as `log_minus` takes it.
+    """
 
     def measure(evidence: Evidence) -> dict[str, Finding]:
-        logs = evidence.curves(of)
-        return {name: over_seeds([read(log) for log in logs], n=max(map(len, logs)), rooms=0)}
+        values = [read(log) for log in evidence.curves(of)]
+        return {name: replace(over_seeds(values, n=len(values), rooms=0), unit=unit)}
 
     return measure
 
 
-def welch(after: Sequence[float], before: Sequence[float]) -> Interval:
+def welch(after: Sequence[float], before: Sequence[float], unit: str = "points") -> Interval:
     """The difference of two means with Welch's 95 % interval, which stands for both intervals; no rooms are drawn.
+
+    Its `n` counts runs, and it has no rooms.
 
     Raises:
         ValueError: fewer than two values on a side, which have no spread.
@@ -93,7 +100,7 @@ def welch(after: Sequence[float], before: Sequence[float]) -> Interval:
     else:
         found = ttest_ind(after, before, equal_var=False).confidence_interval(0.95)
         ends = float(found.low), float(found.high)
-    return Interval(apart, *ends, len(after) + len(before), 0, (len(after), len(before)), ends)
+    return Interval(apart, *ends, len(after) + len(before), 0, (len(after), len(before)), ends, unit=unit)
 
 
 def pass_at_minus(

@@ -33,7 +33,7 @@ Predictions = ScoreTable | Sequence[Mapping]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its 95 % interval in per cent (points, for a difference).
+    """A mean and its 95 % interval in per cent (points, for a difference), or in another unit that it names.
 
     Attributes:
         mean, low, high: low <= mean <= high.
@@ -45,6 +45,7 @@ class Interval:
             without seeds, such as a checkpoint that was not trained here, adds no variance of its own: it has one
             score for each question, against which every seed of the other side is held.
         datasets: that the rooms come from.
+        unit: of mean, low and high, where it is a difference.
     """
 
     mean: float
@@ -55,6 +56,7 @@ class Interval:
     seeds: tuple[int, ...]
     student: tuple[float, float] | None = None
     datasets: tuple[str, ...] = ()
+    unit: str = "points"
 
     @property
     def band(self) -> tuple[float, float, float, int]:

@@ -1,9 +1,9 @@
 """Checks for the course's exercises: the reader's function goes in; one line comes out, or an error with a hint.
 
 An exercise cell holds a stub that imports the kit's own function. The reader deletes that line, writes a function and
-runs the next cell, `exercises.<name>(<name>)`. course.py has a check for each exercise, recipe_cases.py for those about recipes, and cases.py runs it: a few cases
-small enough to work out by hand. Their answers are written down as plain numbers and words and are not computed by the
-kit, so that a check and the kit cannot be wrong together.
+runs the next cell, `exercises.<name>(<name>)`. course.py has a check for each exercise, recipe_cases.py for those about
+recipes, and cases.py runs it: a few cases small enough to work out by hand. Their answers are written down as plain
+numbers and words and are not computed by the kit, so that a check and the kit cannot be wrong together.
 Left out: grades, how a function is written, its speed, and inputs that no notebook uses.
 """
 

@@ -131,7 +131,7 @@ CLAIMS: tuple[Claim, ...] = (
         measure=all_of(
             factor_draws(FACTORS, SAMPLES),
             pass_at_minus("full_minus_base_best_of_8", "t1-full", "base", SAMPLES),
-            factor_logs({"bonus": FACTORS["bonus"]}, last_mean("entropy", LAST_STEPS), "_in_nats"),
+            factor_logs({"bonus": FACTORS["bonus"]}, last_mean("entropy", LAST_STEPS), "_on_entropy", "nats"),
         ),
         caveat=(
             "A best of eight also rises by noise alone where rewards are graded. TRL's entropy is that of the tempered "

@@ -27,7 +27,7 @@ from vsr_kit.bridging import Style, describe, reason
 from vsr_kit.bridging.description import imagined
 from vsr_kit.claims.chain_measures import share_slope, shorter_minus_longer
 from vsr_kit.claims.measures import minus, prompts_minus, runs_that
-from vsr_kit.claims.recipe import BENCH_SET, WATCHED, WORDS_SET, Condition, Recipe, Variant
+from vsr_kit.claims.recipe import BENCH_SET, WATCHED, WORDS_SET, Condition, Recipe, System, Variant
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, MOST_RUNS, Claim, gain, most_runs, no_loss, not_testable
 from vsr_kit.data import split_rooms
 from vsr_kit.prompts import MODES, target_completion
@@ -347,4 +347,14 @@ RECIPE = Recipe(
     tuned_on="val-vsi-100k",
     question_sets={PLACES_SET: places_set},
     phases=PHASES,
+    system=System(
+        title="Vision-R1",
+        source="arXiv 2503.06749",
+        mechanism="a cold start on chains that compute, then a cap that grows",
+        section="12_cold_start_and_ptst",
+        try_it="vsr train --recipe vision-r1",
+        kl="0.01",
+        kl_here=f"{BETA:g}",
+        drawn="ptst-beats-fixed-long-cap",
+    ),
 )

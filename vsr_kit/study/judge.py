@@ -178,14 +178,17 @@ def _line(name: str, found: Finding, score: bool) -> str:
             f"{words}: {found.mean:.1f} % ({found.low:.1f} to {found.high:.1f}; {found.n} pairs, "
             f"{rooms_in_words([found])})"
         )
-    student = "" if found.student is None else "; Student's {:+.1f} to {:+.1f}".format(*found.student)
-    return f"{words}: {found.mean:+.1f} points ({found.low:+.1f} to {found.high:+.1f}{student}; {_basis(found)})"
+    f = ".1f" if found.unit == "points" else ".3g"
+    student = "" if found.student is None else f"; Student's {found.student[0]:+{f}} to {found.student[1]:+{f}}"
+    return f"{words}: {found.mean:+{f}} {found.unit} ({found.low:+{f}} to {found.high:+{f}}{student}; {_basis(found)})"
 
 
 def _basis(found: Interval) -> str:
     """What an interval rests on, in words."""
     several = [str(count) for count in found.seeds if count > 1]
     seeds = f", {several[0] if len(set(several)) == 1 else ' and '.join(several)} seeds" if several else ""
+    if not found.rooms:  # read from logs: nobody was asked
+        return f"{found.n} runs{seeds}"
     return f"{found.n} questions, {rooms_in_words([found])}{seeds}"
 
 

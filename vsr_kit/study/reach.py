@@ -54,8 +54,8 @@ def reach_of(claim: Claim, found: Mapping[str, Finding], runs: Mapping[str, tupl
     """
     bands = [finding for finding in found.values() if not isinstance(finding, Count)]
     model, rooms = (NO_MODEL, "ARKitScenes rooms") if claim.geometry_only else (_model(claim), "procedural rooms")
-    if bands:
-        rooms = rooms_in_words(bands)
+    if asked := [band for band in bands if band.rooms]:
+        rooms = rooms_in_words(asked)
     elif found:
         rooms = "trained on " + _training_rooms(claim)
     return Reach(model, rooms, _runs(bands, runs) if found else "")

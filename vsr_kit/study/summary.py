@@ -92,7 +92,7 @@ def _together(shown: Sequence[Verdict]) -> str:
 def _short(verdict: Verdict) -> str:
     """The verdict with its differences and the intervals that its rule looks at; the ledger has the rest."""
     bands = ruled(verdict)
-    found = {name: f"{band.mean:+.1f} points ({_signed(band)})" for name, band in bands.items()}
+    found = {name: f"{band.mean:+.1f} {band.unit} ({_signed(band)})" for name, band in bands.items()}
     words = ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in found.items())
     return f"**{verdict.verdict.partition(':')[0].capitalize()}**: {words}."
 
