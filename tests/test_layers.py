@@ -36,7 +36,7 @@ bridging: chains description reasoner quality stage_prompts asking costs answer_
  stage_files pipeline
 training: collapse profiles shapes memory knobs launching machine spending joints video_mixin callbacks token_records \\
  mismatch grpo_trainer references stages joint_trainer supervised_trainers starting methods resuming out_of_memory \\
- run background phases
+ run background phases entropy_bounds
 claims: rules recipe measures chain_measures training_measures factor_measures
 recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 openvlthinker_v2 t1
 inspection: outcomes columns table tokens sources
