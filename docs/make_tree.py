@@ -66,6 +66,8 @@ rewards/                    what a completion earns
   cheats                    completions that earn without an answer
   trl_functions             rewards as TRL takes them
   hard                      Vision-R1's reward: format and answer, or nothing
+  matched                   advantages matched to N(0, 1) by rank, task by task
+  waste                     a penalty on outputs that reach their cap or repeat themselves
 models/                     Qwen2-VL checkpoints
   loading                   load_model: miniature, hub or folder; nf4, LoRA
   vision                    a clip is encoded here: frames, vision tower, video tokens
@@ -146,6 +148,7 @@ training/                   grpo, sft and dpo by trl
   grpo_trainer              TRL's GRPO trainer, taught to see video
   mismatch                  rollouts against the pass that trains on them, logged
   joint_trainer             the same with joints
+  entropy_bounds            GRPO whose entropy is held between two bounds
   stages                    settings that switch at a step inside one run
   references                the KL term's reference: base, frozen adapter, moving mean
   phases                    a recipe's whole training, part after part
@@ -162,6 +165,7 @@ claims/                     the form of a claim
   measures                  from a study's answers to named findings
   chain_measures            does thinking pay, is longer worse, what does a knob do to it
   training_measures         numbers read from logs, the best of several tries
+  factor_measures           what each factor of a grid of variants adds
   recipe                    Variant, Condition, Recipe
 recipes/                    one file a paper; add() for your own
   vsgrpo_table              vsGRPO's results as printed
@@ -172,6 +176,8 @@ recipes/                    one file a paper; add() for your own
   kl_elsewhere              what a KL term keeps, ten seeds
   mm_eureka                 an online filter on group accuracy
   srpo                      solved questions leave the training
+  openvlthinker_v2          advantages matched by task, entropy bounded from both sides
+  t1                        samples, temperature and entropy bonus on half a grid; thinking budgets
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
   columns                   rows brought into one form
@@ -231,6 +237,7 @@ widgets/                    clickable, for notebooks
   stop                      a button that ends a training after its step
 exercises/                  the course's exercises, checked
   course                    one check an exercise
+  recipe_cases              the same for exercises about recipes
   cases                     how a check is made
 miniature/                  how the shipped model was made
   recipe                    its numbers

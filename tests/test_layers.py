@@ -23,7 +23,7 @@ questions: types held_out geometric own_types multi_step wordings
 prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
 data: checking scans frame_cache clips pictures rows picture_rows own_questions vsi_100k sources benchmark archives \\
  fetching datasets
-rewards: terms cheats trl_functions hard detectors
+rewards: terms cheats trl_functions hard matched detectors waste
 models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching
 sharing: meter packing reference shared_cache attention prefill rollouts sampled_logps scoring compare
@@ -36,9 +36,9 @@ bridging: chains description reasoner quality stage_prompts asking costs answer_
  stage_files pipeline
 training: collapse profiles shapes memory knobs launching machine spending joints video_mixin callbacks token_records \\
  mismatch grpo_trainer references stages joint_trainer supervised_trainers starting methods resuming out_of_memory \\
- run background phases
-claims: rules recipe measures chain_measures training_measures
-recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 mm_eureka srpo
+ run background phases entropy_bounds
+claims: rules recipe measures chain_measures training_measures factor_measures
+recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 mm_eureka srpo openvlthinker_v2 t1
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap
 diagnosis: rules findings adapter_files run_folder environment probe model
@@ -46,7 +46,7 @@ plots: style marks svg canvas rooms large_frames scores sharing training curves 
  comparisons knobs tables token_colours draws
 widgets: view player stop live answer_sources inspector token_colours browser knob guesses monitor compare \\
  room_choice playground
-exercises: cases course
+exercises: cases course recipe_cases
 miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__
 study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
  training_runs travel real_rooms runner judge citations summary systems acceptance cold_start_acceptance study thinking

@@ -19,7 +19,7 @@ from typing import Any
 from vsr_kit.claims import Claim
 from vsr_kit.claims.recipe import TUNING_SEED, Condition, Recipe, Variant
 from vsr_kit.paths import SHIPPED
-from vsr_kit.recipes import kit_questions, kl_elsewhere, mm_eureka, srpo, vision_r1, vsgrpo
+from vsr_kit.recipes import kit_questions, kl_elsewhere, mm_eureka, openvlthinker_v2, srpo, t1, vision_r1, vsgrpo
 
 _MODULES = (
     vsgrpo,
@@ -28,6 +28,8 @@ _MODULES = (
     kl_elsewhere,
     mm_eureka,
     srpo,
+    openvlthinker_v2,
+    t1,
 )
 RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in _MODULES)
 CLAIMS: tuple[Claim, ...] = tuple(claim for recipe in RECIPES for claim in recipe.claims)
