@@ -152,6 +152,7 @@ training/                   grpo, sft and dpo by trl
   background                the one call in a thread, with a handle that stops it
   starting                  a training that starts from an adapter, or trains all of the language model
   supervised_trainers       the same for SFT and DPO; preference pairs
+  own_rollouts              trainers on rollouts of their own: short right chains, best against worst
   video_mixin               clips, features and batches for both
   callbacks                 time limits, stops, broken numbers
   token_records             tokens of a few rollouts, recorded while training
@@ -170,6 +171,7 @@ recipes/                    one file a paper; add() for your own
   ptst                      stages whose cap grows, and the phases of vsr train --recipe
   kit_questions             what the papers do not test
   kl_elsewhere              what a KL term keeps, ten seeds
+  openvlthinker             a loop: SFT on own short right chains, GRPO medium then hard
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
   columns                   rows brought into one form
