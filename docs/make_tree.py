@@ -171,6 +171,7 @@ recipes/                    one file a paper; add() for your own
   ptst                      stages whose cap grows, and the phases of vsr train --recipe
   kit_questions             what the papers do not test
   kl_elsewhere              what a KL term keeps, ten seeds
+  all_roads                 DPO, online DPO and GRPO on one word and on whole orders
   openvlthinker             a loop: SFT on own short right chains, GRPO medium then hard
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
