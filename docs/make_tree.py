@@ -155,6 +155,7 @@ training/                   grpo, sft and dpo by trl
   background                the one call in a thread, with a handle that stops it
   starting                  a training that starts from an adapter, or trains all of the language model
   supervised_trainers       the same for SFT and DPO; preference pairs
+  own_rollouts              trainers on rollouts of their own: short right chains, best against worst
   video_mixin               clips, features and batches for both
   callbacks                 time limits, stops, broken numbers
   token_records             tokens of a few rollouts, recorded while training
@@ -178,6 +179,8 @@ recipes/                    one file a paper; add() for your own
   srpo                      solved questions leave the training
   openvlthinker_v2          advantages matched by task, entropy bounded from both sides
   t1                        samples, temperature and entropy bonus on half a grid; thinking budgets
+  all_roads                 DPO, online DPO and GRPO on one word and on whole orders
+  openvlthinker             a loop: SFT on own short right chains, GRPO medium then hard
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
   columns                   rows brought into one form

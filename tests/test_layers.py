@@ -35,10 +35,10 @@ evaluation: scorers small_samples intervals run_scores baselines passk readings 
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
 training: collapse profiles shapes memory knobs launching machine spending joints video_mixin callbacks token_records \\
- mismatch grpo_trainer references stages joint_trainer supervised_trainers starting methods resuming out_of_memory \\
- run background phases entropy_bounds
+ mismatch grpo_trainer references stages joint_trainer supervised_trainers own_rollouts starting methods resuming \\
+ out_of_memory run background phases entropy_bounds
 claims: rules recipe measures chain_measures training_measures factor_measures
-recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 mm_eureka srpo openvlthinker_v2 t1
+recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 mm_eureka srpo openvlthinker_v2 t1 openvlthinker all_roads
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap
 diagnosis: rules findings adapter_files run_folder environment probe model

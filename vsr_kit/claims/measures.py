@@ -44,6 +44,9 @@ class Evidence(Protocol):
     def draws(self, of: str, questions: str | None = None, mode: str | None = None) -> list[list[list[dict]]]:
         """The sampled answers of a variant's runs, or of the base's one run: for each seed a list for each draw."""
 
+    def runs(self, of: str) -> tuple[str, ...]:
+        """Names of a variant's runs, by seed; `texts` takes them as models, too."""
+
     def test_set(self, of: str) -> str:
         """The question set by which a variant is judged."""
 

@@ -19,7 +19,18 @@ from typing import Any
 from vsr_kit.claims import Claim
 from vsr_kit.claims.recipe import TUNING_SEED, Condition, Recipe, Variant
 from vsr_kit.paths import SHIPPED
-from vsr_kit.recipes import kit_questions, kl_elsewhere, mm_eureka, openvlthinker_v2, srpo, t1, vision_r1, vsgrpo
+from vsr_kit.recipes import (
+    all_roads,
+    kit_questions,
+    kl_elsewhere,
+    mm_eureka,
+    openvlthinker,
+    openvlthinker_v2,
+    srpo,
+    t1,
+    vision_r1,
+    vsgrpo,
+)
 
 _MODULES = (
     vsgrpo,
@@ -30,6 +41,8 @@ _MODULES = (
     srpo,
     openvlthinker_v2,
     t1,
+    openvlthinker,
+    all_roads,
 )
 RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in _MODULES)
 CLAIMS: tuple[Claim, ...] = tuple(claim for recipe in RECIPES for claim in recipe.claims)
