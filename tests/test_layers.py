@@ -38,7 +38,8 @@ training: collapse profiles shapes memory knobs launching machine spending joint
  mismatch grpo_trainer references stages joint_trainer supervised_trainers own_rollouts starting methods resuming \\
  out_of_memory run background phases entropy_bounds
 claims: rules recipe measures chain_measures training_measures factor_measures
-recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 mm_eureka srpo openvlthinker_v2 t1 openvlthinker all_roads
+recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 mm_eureka srpo openvlthinker_v2 t1 openvlthinker \\
+ all_roads
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap
 diagnosis: rules findings adapter_files run_folder environment probe model
