@@ -66,6 +66,7 @@ rewards/                    what a completion earns
   cheats                    completions that earn without an answer
   trl_functions             rewards as TRL takes them
   hard                      Vision-R1's reward: format and answer, or nothing
+  consistency               GRPO-CARE's bonus: right answers that their chains make likely
 models/                     Qwen2-VL checkpoints
   loading                   load_model: miniature, hub or folder; nf4, LoRA
   vision                    a clip is encoded here: frames, vision tower, video tokens
@@ -121,6 +122,7 @@ bridging/                   chains of thought written for rows, as Vision-R1 mak
   description               what is in a room, as text
   reasoner                  a rule reasoner that never sees the clip
   quality                   are places right, is arithmetic right, does the answer follow?
+  stated                    what a chain concludes, and whether its answer agrees
   pipeline                  bridge: pseudo-CoT, description, chain, filter, resumable
   stage_prompts             what the writers of the three stages are asked
   asking                    what a writer is asked, and what it wrote
@@ -146,6 +148,8 @@ training/                   grpo, sft and dpo by trl
   grpo_trainer              TRL's GRPO trainer, taught to see video
   mismatch                  rollouts against the pass that trains on them, logged
   joint_trainer             the same with joints
+  answer_likelihood         how likely the reference finds an answer after its chain
+  care                      GRPO-CARE as a method
   stages                    settings that switch at a step inside one run
   references                the KL term's reference: base, frozen adapter, moving mean
   phases                    a recipe's whole training, part after part
@@ -162,6 +166,7 @@ claims/                     the form of a claim
   measures                  from a study's answers to named findings
   chain_measures            does thinking pay, is longer worse, what does a knob do to it
   training_measures         numbers read from logs, the best of several tries
+  level_measures            how far a training reaches; do answers agree with chains
   recipe                    Variant, Condition, Recipe
 recipes/                    one file a paper; add() for your own
   vsgrpo_table              vsGRPO's results as printed
@@ -170,6 +175,8 @@ recipes/                    one file a paper; add() for your own
   ptst                      stages whose cap grows, and the phases of vsr train --recipe
   kit_questions             what the papers do not test
   kl_elsewhere              what a KL term keeps, ten seeds
+  levels                    question sets at a distance from training
+  seed_bench_r1             GRPO against SFT at three levels, GRPO-CARE's bonus
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
   columns                   rows brought into one form
