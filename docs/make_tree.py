@@ -177,6 +177,7 @@ recipes/                    one file a paper; add() for your own
   kl_elsewhere              what a KL term keeps, ten seeds
   levels                    question sets at a distance from training
   seed_bench_r1             GRPO against SFT at three levels, GRPO-CARE's bonus
+  shifts                    what SFT and GRPO lose away from training; RL after SFT
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
   columns                   rows brought into one form

@@ -38,7 +38,7 @@ training: collapse profiles shapes memory knobs launching machine spending joint
  mismatch grpo_trainer references stages joint_trainer answer_likelihood supervised_trainers starting methods care \\
  resuming out_of_memory run background phases
 claims: rules recipe measures chain_measures training_measures level_measures
-recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 levels seed_bench_r1
+recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 levels seed_bench_r1 shifts
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap
 diagnosis: rules findings adapter_files run_folder environment probe model

@@ -362,6 +362,7 @@ def test_the_recipe_says_what_was_published_and_changes_one_thing():
     assert {v.group for v in variants.values()} == {seed_bench_r1.RECIPE.name} and list(variants) == [
         "levels-grpo",
         "levels-sft",
+        "levels-sft-grpo",
         "care",
     ]
     own, control = settings_of(variants["care"]), settings_of(recipes.variant("kl-0"))

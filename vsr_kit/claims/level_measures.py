@@ -47,10 +47,10 @@ def keeps_more(name: str, after: str, before: str, home: str, away: Sequence[str
     """
 
     def measure(evidence: Evidence) -> dict[str, Finding]:
-        sides = [changes(evidence, of, home, away) for of in (after, before)]
+        own, other = (changes(evidence, of, home, away) for of in (after, before))
         asked: Any = [evidence.trained(after, questions=one)[0] for one in away]
         rooms = {room for table in asked for room in table.rooms}
-        return {name: two_sides(*sides, sum(table.n for table in asked), rooms)}
+        return {name: two_sides(own, other, sum(table.n for table in asked), rooms)}
 
     last = len(away)  # of the sets that are read of a side: home, then each one farther off
     return comparing(measure, Compared(last, 2 * last + 1))

@@ -40,10 +40,13 @@ GROUP = "seed-bench-r1"
 PAPER_LEVEL_3 = {"base": 31.6, "SFT": 38.2, "GRPO": 44.9}
 PAPER_CONSISTENCY = {"GRPO": 57.9, "GRPO-CARE": 57.9 + 24.5}
 
+RL_STEPS = 120  # of GRPO after SFT
+
 _levels = partial(tuned_variant, group=GROUP, questions=TRAIN_SET, asked=tuple((s, "vanilla", "own") for s in IN_WORDS))
 VARIANTS: tuple[Variant, ...] = (
     _levels("levels-grpo"),
     _levels("levels-sft", tuned_as="sft", method="sft"),
+    _levels("levels-sft-grpo", starts_from="levels-sft", changes={"steps": RL_STEPS}),  # for claims of shifts.py
     Variant(
         "care",
         GROUP,
@@ -98,7 +101,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="grpo-loosens-chains-from-answers",
-        says="GRPO makes answers better and agree less with their own chains.",
+        says="After GRPO answers agree less often with their own chains than before.",
         source=f"{PAPER} and {CARE_PAPER}: 57.9 % agree; the shipped answers were there before the rule",
         measured=f"The base minus the shipped grpo-think, three seeds: {_AGREE}",
         rule=GAIN_BY_STUDENT,
@@ -151,7 +154,7 @@ RECIPE = Recipe(
     ),
     system=System(
         title="SEED-Bench-R1",
-        source="arXiv 2503.24376, with GRPO-CARE, arXiv 2506.16141",
+        source="arXiv 2503.24376",
         mechanism="three levels of distance; a bonus for answers that their chains make likely",
         section="16_recipes_around_it",
         try_it="vsr train --recipe seed-bench-r1 --steps 20",
