@@ -66,6 +66,7 @@ rewards/                    what a completion earns
   cheats                    completions that earn without an answer
   trl_functions             rewards as TRL takes them
   hard                      Vision-R1's reward: format and answer, or nothing
+  mixed                     VLAA's reward: each row by the rule of its own answer
   consistency               GRPO-CARE's bonus: right answers that their chains make likely
 models/                     Qwen2-VL checkpoints
   loading                   load_model: miniature, hub or folder; nf4, LoRA
@@ -177,6 +178,7 @@ recipes/                    one file a paper; add() for your own
   kl_elsewhere              what a KL term keeps, ten seeds
   levels                    question sets at a distance from training
   seed_bench_r1             GRPO against SFT at three levels, GRPO-CARE's bonus
+  vlaa                      SFT on verbose chains, then GRPO, against GRPO alone
   shifts                    what SFT and GRPO lose away from training; RL after SFT
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed

@@ -23,7 +23,7 @@ questions: types held_out geometric own_types multi_step wordings
 prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
 data: checking scans frame_cache clips pictures rows picture_rows own_questions vsi_100k sources benchmark archives \\
  fetching datasets
-rewards: terms cheats trl_functions hard detectors consistency
+rewards: terms cheats trl_functions hard detectors consistency mixed
 models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching
 sharing: meter packing reference shared_cache attention prefill rollouts sampled_logps scoring compare
@@ -38,7 +38,7 @@ training: collapse profiles shapes memory knobs launching machine spending joint
  mismatch grpo_trainer references stages joint_trainer answer_likelihood supervised_trainers starting methods care \\
  resuming out_of_memory run background phases
 claims: rules recipe measures chain_measures training_measures level_measures
-recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 levels seed_bench_r1 shifts
+recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 levels seed_bench_r1 shifts vlaa
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap
 diagnosis: rules findings adapter_files run_folder environment probe model

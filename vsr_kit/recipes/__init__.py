@@ -19,7 +19,7 @@ from typing import Any
 from vsr_kit.claims import Claim
 from vsr_kit.claims.recipe import TUNING_SEED, Condition, Recipe, Variant
 from vsr_kit.paths import SHIPPED
-from vsr_kit.recipes import kit_questions, kl_elsewhere, seed_bench_r1, shifts, vision_r1, vsgrpo
+from vsr_kit.recipes import kit_questions, kl_elsewhere, seed_bench_r1, shifts, vision_r1, vlaa, vsgrpo
 
 _MODULES = (
     vsgrpo,
@@ -28,6 +28,7 @@ _MODULES = (
     kl_elsewhere,
     seed_bench_r1,
     shifts,
+    vlaa,
 )
 RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in _MODULES)
 CLAIMS: tuple[Claim, ...] = tuple(claim for recipe in RECIPES for claim in recipe.claims)
