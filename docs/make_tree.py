@@ -68,6 +68,8 @@ rewards/                    what a completion earns
   hard                      Vision-R1's reward: format and answer, or nothing
   matched                   advantages matched to N(0, 1) by rank, task by task
   waste                     a penalty on outputs that reach their cap or repeat themselves
+  mixed                     VLAA's reward: each row by the rule of its own answer
+  consistency               GRPO-CARE's bonus: right answers that their chains make likely
 models/                     Qwen2-VL checkpoints
   loading                   load_model: miniature, hub or folder; nf4, LoRA
   vision                    a clip is encoded here: frames, vision tower, video tokens
@@ -123,6 +125,7 @@ bridging/                   chains of thought written for rows, as Vision-R1 mak
   description               what is in a room, as text
   reasoner                  a rule reasoner that never sees the clip
   quality                   are places right, is arithmetic right, does the answer follow?
+  stated                    what a chain concludes, and whether its answer agrees
   pipeline                  bridge: pseudo-CoT, description, chain, filter, resumable
   stage_prompts             what the writers of the three stages are asked
   asking                    what a writer is asked, and what it wrote
@@ -149,6 +152,8 @@ training/                   grpo, sft and dpo by trl
   mismatch                  rollouts against the pass that trains on them, logged
   joint_trainer             the same with joints
   entropy_bounds            GRPO whose entropy is held between two bounds
+  answer_likelihood         how likely the reference finds an answer after its chain
+  care                      GRPO-CARE as a method
   stages                    settings that switch at a step inside one run
   references                the KL term's reference: base, frozen adapter, moving mean
   phases                    a recipe's whole training, part after part
@@ -167,6 +172,7 @@ claims/                     the form of a claim
   chain_measures            does thinking pay, is longer worse, what does a knob do to it
   training_measures         numbers read from logs, the best of several tries
   factor_measures           what each factor of a grid of variants adds
+  level_measures            how far a training reaches; do answers agree with chains
   recipe                    Variant, Condition, Recipe
 recipes/                    one file a paper; add() for your own
   vsgrpo_table              vsGRPO's results as printed
@@ -181,6 +187,10 @@ recipes/                    one file a paper; add() for your own
   t1                        samples, temperature and entropy bonus on half a grid; thinking budgets
   all_roads                 DPO, online DPO and GRPO on one word and on whole orders
   openvlthinker             a loop: SFT on own short right chains, GRPO medium then hard
+  levels                    question sets at a distance from training
+  seed_bench_r1             GRPO against SFT at three levels, GRPO-CARE's bonus
+  vlaa                      SFT on verbose chains, then GRPO, against GRPO alone
+  shifts                    what SFT and GRPO lose away from training; RL after SFT
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
   columns                   rows brought into one form

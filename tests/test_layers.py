@@ -23,7 +23,7 @@ questions: types held_out geometric own_types multi_step wordings
 prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
 data: checking scans frame_cache clips pictures rows picture_rows own_questions vsi_100k sources benchmark archives \\
  fetching datasets
-rewards: terms cheats trl_functions hard matched detectors waste
+rewards: terms cheats trl_functions hard matched detectors waste consistency mixed
 models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching
 sharing: meter packing reference shared_cache attention prefill rollouts sampled_logps scoring compare
@@ -32,13 +32,13 @@ losses
 kl
 evaluation: scorers small_samples intervals run_scores baselines passk readings taught shown_clips presets \\
  draws predictions evaluate preflight token_texts token_measures
-bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
- stage_files pipeline
+bridging: chains description reasoner quality stated stage_prompts asking costs answer_cache writers endpoint local \\
+ filters stage_files pipeline
 training: collapse profiles shapes memory knobs launching machine spending joints video_mixin callbacks token_records \\
- mismatch grpo_trainer references stages joint_trainer supervised_trainers own_rollouts starting methods resuming \\
+ mismatch grpo_trainer references stages joint_trainer supervised_trainers own_rollouts starting methods resuming \\ answer_likelihood care out_of_memory run background phases
  out_of_memory run background phases entropy_bounds
-claims: rules recipe measures chain_measures training_measures factor_measures
-recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 mm_eureka srpo openvlthinker_v2 t1 openvlthinker \\
+claims: rules recipe measures chain_measures training_measures factor_measures level_measures
+recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 mm_eureka srpo openvlthinker_v2 t1 openvlthinker \\ levels seed_bench_r1 shifts vlaa
  all_roads
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap

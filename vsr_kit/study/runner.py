@@ -102,14 +102,14 @@ def plan(only: Sequence[str] = (), seeds: int | None = None, first_seed: int | N
         return tuning  # which asks nothing of the base
     chosen = [v for v in all_variants() if not only or v.name in wanted]
     runs = [
-        (groups().index(v.group), seed, v)
+        ((groups().index(v.group), bool(v.starts_from), seed), v, seed)  # what goes on with another run comes after it
         for v in chosen
         for seed in (v.seeds if first_seed is None else v.seeds_from(first_seed))[:seeds]
     ]
     names = {v.name for v in chosen}
     whose = tuple(r.name for r in recipes() if names & {v.name for v in r.variants}) if only else ()
     base = Unit("base", None, 0, 0, sum(map(_pass_seconds, base_conditions(whose))), whose)
-    return [base, *(_unit(v, seed) for _, seed, v in sorted(runs, key=lambda run: run[:2])), *tuning]
+    return [base, *(_unit(v, seed) for _, v, seed in sorted(runs, key=lambda run: run[0])), *tuning]
 
 
 def groups() -> tuple[str, ...]:
