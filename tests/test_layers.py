@@ -24,7 +24,7 @@ prompts: markup number_words templates numbers wording candidates judge_worker j
 data: checking scans frame_cache clips pictures rows picture_rows own_questions vsi_100k sources benchmark archives \\
  fetching datasets
 rewards: terms cheats trl_functions hard detectors
-models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
+models: adapters families checkpoint_files dequantized processors vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching
 sharing: meter packing reference shared_cache attention prefill rollouts sampled_logps scoring compare
 generation
