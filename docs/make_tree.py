@@ -52,7 +52,8 @@ data/                       rows and folders
   scans                     ScanNet's .sens files and folders of frames, read as clips
   frame_cache               decoded frames kept on disk
   pictures                  a picture as a clip of two frames
-  picture_rows              Vision-R1's, Video-R1's and MathVista's rows, read
+  picture_records           one record about a picture, taken apart by its layout
+  picture_rows              Vision-R1's, Video-R1's, MathVista's, SAT's and CV-Bench's rows
   own_questions             a question typed by hand becomes a row
   vsi_100k                  VSI-100k's annotations, read
   sources                   VSI-Bench as the hub has it, and other files of questions
@@ -68,6 +69,8 @@ rewards/                    what a completion earns
   hard                      Vision-R1's reward: format and answer, or nothing
 models/                     Qwen2-VL checkpoints
   loading                   load_model: miniature, hub or folder; nf4, LoRA
+  families                  Qwen2-VL, Qwen2.5-VL, Qwen3-VL: what differs
+  processors                clips cut into patches without torchvision
   vision                    a clip is encoded here: frames, vision tower, video tokens
   feature_cache             each clip encoded once a run
   dequantized               4-bit weights on a CPU: read once, adapters merged for rollouts

@@ -21,8 +21,8 @@ rooms: geometry generator arranging furnished files
 videos: files frame_limits rendering filming light for_people
 questions: types held_out geometric own_types multi_step wordings
 prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
-data: checking scans frame_cache clips pictures rows picture_rows own_questions vsi_100k sources benchmark archives \\
- fetching datasets
+data: checking scans frame_cache clips pictures rows picture_records picture_rows own_questions vsi_100k sources \\
+ benchmark archives fetching datasets
 rewards: terms cheats trl_functions hard detectors
 models: adapters families checkpoint_files dequantized processors vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching

@@ -66,12 +66,12 @@ def preflight(
 def _records(rooms: str, videos: str | None):
     """The records of a file or folder with VSI-Bench's fields, whole or not, and where their clips lie; else None."""
     from vsr_kit.data import read_records
-    from vsr_kit.data.sources import find_source
+    from vsr_kit.data.sources import PICTURES, find_source
 
     if (path := Path(rooms) / "questions.jsonl").is_file():
         return read_records(path, "a questions.jsonl"), videos or rooms
     source = find_source(rooms)
-    if source is None or source.kind == "VSI-100k":  # whose records become rows on the way
+    if source is None or source.kind in ("VSI-100k", PICTURES):  # whose records become rows on the way
         return None
     return source.records, videos or source.root
 
