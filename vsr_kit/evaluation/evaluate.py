@@ -10,7 +10,6 @@ Left out: asking without a record (predictions.py), scoring (scorers.py), and se
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -34,7 +33,7 @@ from vsr_kit.runs.identity import clips_identity, rows_identity, same_run, weigh
 from vsr_kit.validation import whole
 from vsr_kit.videos import film
 from vsr_kit.videos.filming import shown_rows
-from vsr_kit.videos.frame_limits import SIDE_PX, FrameLimits
+from vsr_kit.videos.frame_limits import SIDE_PX, FrameLimits, filmed_side
 
 ROWS_AT_ONCE = 64
 
@@ -139,8 +138,7 @@ def load_questions(
         return _of_folder(folder, types, per_type, limits, seed, skip_broken, blind, keep, progress)
     if fps is not None:
         raise ValueError(f"fps is {fps}, but rooms that are filmed have no rate: leave it out, and give num_frames")
-    if max_pixels is not None:
-        size_px = min(size_px, math.isqrt(max_pixels) // SIDE_PX * SIDE_PX)
+    size_px = filmed_side(size_px, max_pixels)
     picked, skipped = _rooms(rooms, split, seed, rules)
     watched = tqdm(picked, desc="filming rooms", unit="room", disable=not progress)
     filmed = {

@@ -117,6 +117,11 @@ def check_pixels(max_pixels: int) -> None:
     whole("pixels", max_pixels, SIDE_PX**2, remedy=f"one token of Qwen2-VL has {SIDE_PX} × {SIDE_PX} px")
 
 
+def filmed_side(size_px: int, max_pixels: int | None) -> int:
+    """Side of the square that a room is filmed in: the size asked for, or less where a limit of pixels is less."""
+    return size_px if max_pixels is None else min(size_px, math.isqrt(max_pixels) // SIDE_PX * SIDE_PX)
+
+
 def shrink(frames_FHW3: np.ndarray, max_pixels: int | None) -> np.ndarray:
     """Frames, uint8 (F, H, W, 3), within a limit of pixels for each; the array itself where they are within it."""
     if max_pixels is None:
