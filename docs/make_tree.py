@@ -143,6 +143,7 @@ training/                   grpo, sft and dpo by trl
   launching                 several processes: launch configurations, a step divided
   shapes                    a model's sizes from its configuration
   memory                    what a step holds in memory, predicted
+  asking_memory             what an evaluation will hold in memory
   knobs                     what each setting costs, and what to turn down
   out_of_memory             the same said where memory ran out
   joints                    GRPO's joints: advantages, chosen rows, dropped groups, entropy bonus, stages

@@ -34,9 +34,9 @@ evaluation: scorers small_samples intervals run_scores baselines passk readings 
  draws predictions evaluate preflight token_texts token_measures
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
-training: collapse profiles shapes memory knobs launching machine spending joints video_mixin callbacks token_records \\
- mismatch grpo_trainer references stages joint_trainer supervised_trainers starting methods resuming out_of_memory \\
- run background phases
+training: collapse profiles shapes memory asking_memory knobs launching machine spending joints video_mixin callbacks \\
+ token_records mismatch grpo_trainer references stages joint_trainer supervised_trainers starting methods resuming \\
+ out_of_memory run background phases
 claims: rules recipe measures chain_measures
 recipes: vsgrpo kit_questions kl_elsewhere ptst vision_r1
 inspection: outcomes columns table tokens sources
