@@ -52,7 +52,8 @@ data/                       rows and folders
   scans                     ScanNet's .sens files and folders of frames, read as clips
   frame_cache               decoded frames kept on disk
   pictures                  a picture as a clip of two frames
-  picture_rows              Vision-R1's, Video-R1's and MathVista's rows, read
+  picture_records           one record about a picture, taken apart by its layout
+  picture_rows              Vision-R1's, Video-R1's, MathVista's, SAT's and CV-Bench's rows
   own_questions             a question typed by hand becomes a row
   vsi_100k                  VSI-100k's annotations, read
   sources                   VSI-Bench as the hub has it, and other files of questions
@@ -72,6 +73,8 @@ rewards/                    what a completion earns
   consistency               GRPO-CARE's bonus: right answers that their chains make likely
 models/                     Qwen2-VL checkpoints
   loading                   load_model: miniature, hub or folder; nf4, LoRA
+  families                  Qwen2-VL, Qwen2.5-VL, Qwen3-VL: what differs
+  processors                clips cut into patches without torchvision
   vision                    a clip is encoded here: frames, vision tower, video tokens
   feature_cache             each clip encoded once a run
   dequantized               4-bit weights on a CPU: read once, adapters merged for rollouts
@@ -145,6 +148,7 @@ training/                   grpo, sft and dpo by trl
   launching                 several processes: launch configurations, a step divided
   shapes                    a model's sizes from its configuration
   memory                    what a step holds in memory, predicted
+  asking_memory             what an evaluation will hold in memory
   knobs                     what each setting costs, and what to turn down
   out_of_memory             the same said where memory ran out
   joints                    GRPO's joints: advantages, chosen rows, dropped groups, entropy bonus, stages

@@ -21,10 +21,10 @@ rooms: geometry generator arranging furnished files
 videos: files frame_limits rendering filming light for_people
 questions: types held_out geometric own_types multi_step wordings
 prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
-data: checking scans frame_cache clips pictures rows picture_rows own_questions vsi_100k sources benchmark archives \\
- fetching datasets
+data: checking scans frame_cache clips pictures rows picture_rows own_questions vsi_100k sources benchmark archives \\ picture_records
+ fetching datasets benchmark archives
 rewards: terms cheats trl_functions hard matched detectors waste consistency mixed
-models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
+models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint families processors
 runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching
 sharing: meter packing reference shared_cache attention prefill rollouts sampled_logps scoring compare
 generation
@@ -32,9 +32,9 @@ losses
 kl
 evaluation: scorers small_samples intervals run_scores baselines passk readings taught shown_clips presets \\
  draws predictions evaluate preflight token_texts token_measures
-bridging: chains description reasoner quality stated stage_prompts asking costs answer_cache writers endpoint local \\
- filters stage_files pipeline
-training: collapse profiles shapes memory knobs launching machine spending joints video_mixin callbacks token_records \\
+bridging: chains description reasoner quality stated stage_prompts asking costs answer_cache writers endpoint local \\ filters
+ filters stage_files pipeline token_records mismatch grpo_trainer references stages joint_trainer supervised_trainers starting methods resuming \\ out_of_memory run background phases
+training: collapse profiles shapes memory knobs launching machine spending joints video_mixin callbacks token_records \\ asking_memory
  mismatch grpo_trainer references stages joint_trainer supervised_trainers own_rollouts starting methods resuming \\ answer_likelihood care out_of_memory run background phases
  out_of_memory run background phases entropy_bounds
 claims: rules recipe measures chain_measures training_measures factor_measures level_measures
