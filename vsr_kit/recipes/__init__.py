@@ -19,16 +19,19 @@ from typing import Any
 from vsr_kit.claims import Claim
 from vsr_kit.claims.recipe import TUNING_SEED, Condition, Recipe, Variant
 from vsr_kit.paths import SHIPPED
-from vsr_kit.recipes import (, kit_questions, kl_elsewhere, seed_bench_r1, shifts, vision_r1, vlaa, vsgrpo
+from vsr_kit.recipes import (
     all_roads,
     kit_questions,
     kl_elsewhere,
     mm_eureka,
     openvlthinker,
     openvlthinker_v2,
+    seed_bench_r1,
+    shifts,
     srpo,
     t1,
     vision_r1,
+    vlaa,
     vsgrpo,
 )
 
@@ -43,9 +46,9 @@ _MODULES = (
     t1,
     openvlthinker,
     all_roads,
+    vlaa,
     seed_bench_r1,
     shifts,
-    vlaa,
 )
 RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in _MODULES)
 CLAIMS: tuple[Claim, ...] = tuple(claim for recipe in RECIPES for claim in recipe.claims)
