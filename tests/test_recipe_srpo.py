@@ -53,7 +53,7 @@ def test_a_solved_questions_place_goes_to_another_and_the_others_keep_theirs():
 
 def test_the_control_asks_all_whatever_was_earned():
     control = HistoryResampling(8, tuple(range(8)), 0, seed=1, resample=False)
-    assert epochs(control, dict.fromkeys(range(8), RIGHT), 4) == epochs(control, {}, 4)
+    assert epochs(control, dict.fromkeys(range(5), RIGHT), 4) == epochs(control, {}, 4)
 
 
 def test_fewer_questions_than_places_are_repeated_and_none_left_asks_all():
