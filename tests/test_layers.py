@@ -30,6 +30,7 @@ sharing: meter packing reference shared_cache attention prefill rollouts sampled
 generation
 losses
 kl
+<<<<<<< HEAD
 evaluation: scorers small_samples intervals run_scores baselines passk readings taught shown_clips presets draws \\
  predictions evaluate preflight token_texts token_measures
 bridging: chains description reasoner quality stated stage_prompts asking costs answer_cache writers endpoint local \\
@@ -40,6 +41,7 @@ training: collapse profiles shapes memory asking_memory knobs launching machine 
 claims: rules recipe measures chain_measures training_measures level_measures factor_measures
 recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 levels seed_bench_r1 shifts vlaa \\
  openvlthinker all_roads openvlthinker_v2 t1 mm_eureka srpo
+=======
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap
 diagnosis: rules findings adapter_files run_folder environment probe model
