@@ -361,8 +361,8 @@ def test_the_recipe_says_what_was_published_and_changes_one_thing():
     variants = {v.name: v for v in seed_bench_r1.VARIANTS}
     assert {v.group for v in variants.values()} == {seed_bench_r1.RECIPE.name} and list(variants) == [
         "levels-grpo",
-        "levels-sft",
-        "levels-sft-grpo",
+        "levels-supervised",
+        "levels-then-grpo",
         "care",
     ]
     own, control = settings_of(variants["care"]), settings_of(recipes.variant("kl-0"))
@@ -371,7 +371,7 @@ def test_the_recipe_says_what_was_published_and_changes_one_thing():
         "rewards",
         "reference",
     }
-    grpo, sft = (settings_of(variants[name]) for name in ("levels-grpo", "levels-sft"))
+    grpo, sft = (settings_of(variants[name]) for name in ("levels-grpo", "levels-supervised"))
     assert {name for name in grpo if grpo[name] != sft[name]} == {"method"}
     assert [questions for questions, *_ in variants["levels-grpo"].asked] == list(IN_WORDS)
     assert set(MAKERS) - set(IN_WORDS) == {TRAIN_SET}

@@ -60,8 +60,9 @@ def test_the_rules_can_come_out_otherwise():
 
 
 def test_the_runs_go_on_with_sft_and_are_asked_about_every_shift():
-    after, sft = (recipes.variant(name) for name in ("levels-sft-grpo", "levels-sft"))
-    assert settings_of(after)["starts_from"] == "levels-sft" and after.profile.steps == 120 and sft.profile.steps == 240
+    after, sft = (recipes.variant(name) for name in ("levels-then-grpo", "levels-supervised"))
+    assert settings_of(after)["starts_from"] == "levels-supervised"
+    assert (after.profile.steps, sft.profile.steps) == (120, 240)
     assert after.seeds == sft.seeds and after.asked == sft.asked
     assert {SEEN_SET, NEW_TASKS_SET, *shifts.AWAY} == set(IN_WORDS)
     assert (shifts.VST_3B["SFT"], shifts.VST_3B["SFT, then RL"]) == (57.9, 57.7)

@@ -106,14 +106,15 @@ def test_verbose_chains_are_right_and_longer_than_terse_ones():
 
 
 def test_the_arm_differs_from_its_control_in_sft_alone():
-    own, control = settings_of(recipes.variant("vlaa-sft-grpo")), settings_of(recipes.variant("vr1-zero"))
+    own, control = settings_of(recipes.variant("vlaa-verbose-grpo")), settings_of(recipes.variant("vr1-zero"))
     assert {name for name in own.keys() | control.keys() if own.get(name) != control.get(name)} == {
         "group",
         "starts_from",
     }
-    assert own["starts_from"] == "vlaa-sft" and vlaa.PAPER_SFT_THEN_GRPO == (32.5, 19.8)
+    assert own["starts_from"] == "vlaa-verbose" and vlaa.PAPER_SFT_THEN_GRPO == (32.5, 19.8)
     variants = {v.name: v for v in vlaa.VARIANTS}
-    assert {v.group for v in variants.values()} == {vlaa.RECIPE.name} and variants["vlaa-sft"].profile.model == "mini"
+    assert {v.group for v in variants.values()} == {vlaa.RECIPE.name}
+    assert variants["vlaa-verbose"].profile.model == "mini"
     assert all(v.seeds == (1, 2, 3) for v in variants.values())
 
 
@@ -121,7 +122,7 @@ class Told:
     """Evidence of logs and answers made up: SFT begins higher and ends lower."""
 
     def curves(self, of):
-        first, last = (0.6, 0.2) if of == "vlaa-sft-grpo" else (0.1, 0.5)
+        first, last = (0.6, 0.2) if of == "vlaa-verbose-grpo" else (0.1, 0.5)
         return [[{vlaa.EARNED: own + seed / 100} for own in [first] * 20 + [last] * 20] for seed in (0, 1, 2)]
 
     def sides(self, after, before, questions=None, **how):
@@ -136,7 +137,7 @@ class Told:
             ]
             return score(rows, "lenient")
 
-        right = {"vr1-zero": 8, "vlaa-sft-grpo": 5, "vlaa-sft": 6, "base": 2}
+        right = {"vr1-zero": 8, "vlaa-verbose-grpo": 5, "vlaa-verbose": 6, "base": 2}
         return tuple(run(2) if of == "base" else [run(right[of]) for _ in range(3)] for of in (after, before))
 
 

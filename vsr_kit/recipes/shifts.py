@@ -29,17 +29,17 @@ CLAIMS: tuple[Claim, ...] = (
         says="After SFT on spatial questions, RL on the same questions adds nothing: 57.9 before, 57.7 after.",
         source="VST-3B (arXiv 2511.05491)",
         measured=(
-            "levels-sft-grpo, 120 steps of GRPO that go on with levels-sft, minus levels-sft, three seeds each: mean "
-            "of the six trained tasks in new rooms, training's words, vanilla prompts, greedy, lenient reader. What "
-            "GRPO adds to the base in 240 steps stands beside it and is no part of the rule."
+            "levels-then-grpo, 120 steps of GRPO that go on with levels-supervised, minus levels-supervised, three "
+            "seeds each: mean of the six trained tasks in new rooms, training's words, vanilla prompts, greedy, "
+            "lenient reader. What GRPO adds to the base in 240 steps stands beside it and is no part of the rule."
         ),
         rule="By Student's interval: reproduced unless the whole interval is above zero.",
         decide=no_gain("rl_minus_sft", by="student"),
         measure=all_of(
-            minus("rl_minus_sft", "levels-sft-grpo", "levels-sft", questions=NEW_ROOMS_SET),
+            minus("rl_minus_sft", "levels-then-grpo", "levels-supervised", questions=NEW_ROOMS_SET),
             minus("grpo_minus_base", "levels-grpo", "base", questions=NEW_ROOMS_SET),
         ),
-        needs=("levels-sft-grpo", "levels-sft", "levels-grpo"),
+        needs=("levels-then-grpo", "levels-supervised", "levels-grpo"),
         caveat=(
             "The rule passes more easily with fewer seeds: what is excluded is a gain above the interval's upper end. "
             "VST's SFT has millions of rows; 900 rows, read twice, are not a strong one."
@@ -52,13 +52,13 @@ CLAIMS: tuple[Claim, ...] = (
         measured=(
             "Each run's mean score over five shifts (new rooms, new wording, closest points for centres, more objects, "
             "a shorter walk) minus its score on untrained questions about its training rooms; the mean over three runs "
-            "of levels-grpo minus that over three of levels-sft. Vanilla prompts, greedy, lenient reader; Student's "
-            "interval over seeds."
+            "of levels-grpo minus that over three of levels-supervised. Vanilla prompts, greedy, lenient reader; "
+            "Student's interval over seeds."
         ),
         rule=GAIN_BY_STUDENT,
         decide=gain("grpo_keeps_more", by="student"),
-        measure=keeps_more("grpo_keeps_more", "levels-grpo", "levels-sft", SEEN_SET, AWAY),
-        needs=("levels-grpo", "levels-sft"),
+        measure=keeps_more("grpo_keeps_more", "levels-grpo", "levels-supervised", SEEN_SET, AWAY),
+        needs=("levels-grpo", "levels-supervised"),
         caveat=(
             "The interval is over seeds alone; no rooms are drawn. Four of the five sets ask about the same 60 rooms. "
             "Sets differ in difficulty, which cancels, since both ways to train are asked all of them."

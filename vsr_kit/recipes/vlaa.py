@@ -3,8 +3,8 @@
 The paper finds that SFT teaches the form of reasoning and locks a model into imitated, hesitant chains, so that the
 GRPO after it ends lower than GRPO from the same base without SFT. Vision-R1 and OpenVLThinker report the opposite: a
 cold start with good chains carries the GRPO that follows. Both stand side by side here. The miniature's base writes
-short chains that only state facts. `vlaa-sft` teaches it, by a LoRA of the usual size, chains that compute and
-hesitate: checks, detours and restarts at three times the cold start's rate. `vlaa-sft-grpo` goes on with GRPO. Its
+short chains that only state facts. `vlaa-verbose` teaches it, by a LoRA of the usual size, chains that compute and
+hesitate: checks, detours and restarts at three times the cold start's rate. `vlaa-verbose-grpo` goes on with GRPO. Its
 control is the shipped `vr1-zero`, which is the same GRPO from the base; Vision-R1's side are the shipped `vr1-full` and
 its claims.
 
@@ -102,7 +102,7 @@ def first_mean(key: str, steps: int, scale: float = 1.0) -> Reads:
 _SFT: dict[str, Any] = {"model": "mini", "steps": SFT_STEPS, "max_chain_tokens": LONGEST}
 VARIANTS: tuple[Variant, ...] = (
     Variant(
-        "vlaa-sft",
+        "vlaa-verbose",
         GROUP,
         "sft",
         mode="think",
@@ -111,7 +111,9 @@ VARIANTS: tuple[Variant, ...] = (
         learning_rate=TUNED["sft"],
         **({"asked": ((START_SET, "think", "own"),)} | ASKED),
     ),
-    replace(arm("vlaa-sft-grpo", *stages(4), model="mini", rate=ZERO_RATE, starts_from="vlaa-sft"), group=GROUP),
+    replace(
+        arm("vlaa-verbose-grpo", *stages(4), model="mini", rate=ZERO_RATE, starts_from="vlaa-verbose"), group=GROUP
+    ),
 )
 BASE: tuple[Condition, ...] = (Condition(START_SET, mode="think", **ASKED),)
 
@@ -121,19 +123,19 @@ CLAIMS: tuple[Claim, ...] = (
         says="After SFT on chains GRPO begins at a higher reward than from the base.",
         source=f"{PAPER}, on SFT and the format of reasoning",
         measured=(
-            "vlaa-sft-grpo minus the shipped vr1-zero, three runs against five: the share of rollouts with the right "
-            f"answer in the right format, in per cent, mean of the first {ENDS} steps of GRPO; Welch's interval over "
-            "runs. The answers of vlaa-sft minus the base's, and rewards in the last steps, stand beside it and are no "
-            "part of the rule."
+            "vlaa-verbose-grpo minus the shipped vr1-zero, three runs against five: the share of rollouts with the "
+            f"right answer in the right format, in per cent, mean of the first {ENDS} steps of GRPO; Welch's interval "
+            "over runs. The answers of vlaa-verbose minus the base's, and rewards in the last steps, stand beside it "
+            "and are no part of the rule."
         ),
         rule=GAIN_BY_STUDENT,
         decide=gain("sft_minus_none_at_first", by="student"),
         measure=all_of(
-            log_minus("sft_minus_none_at_first", "vlaa-sft-grpo", "vr1-zero", first_mean(EARNED, ENDS, 100)),
-            log_minus("sft_minus_none_at_last", "vlaa-sft-grpo", "vr1-zero", last_mean(EARNED, ENDS, 100)),
-            minus("sft_minus_base", "vlaa-sft", "base", questions=START_SET),
+            log_minus("sft_minus_none_at_first", "vlaa-verbose-grpo", "vr1-zero", first_mean(EARNED, ENDS, 100)),
+            log_minus("sft_minus_none_at_last", "vlaa-verbose-grpo", "vr1-zero", last_mean(EARNED, ENDS, 100)),
+            minus("sft_minus_base", "vlaa-verbose", "base", questions=START_SET),
         ),
-        needs=("vlaa-sft", "vlaa-sft-grpo", "vr1-zero"),
+        needs=("vlaa-verbose", "vlaa-verbose-grpo", "vr1-zero"),
         caveat="SFT mends the base's calibration, which is broken on purpose; that is in its favour at first.",
     ),
     Claim(
@@ -141,14 +143,15 @@ CLAIMS: tuple[Claim, ...] = (
         says="GRPO after SFT on verbose chains ends lower than GRPO alone: 32.5 falls to 19.8.",
         source=f"{PAPER}; Vision-R1's claims cold-start-is-needed and cold-start-makes-chains-pay say the opposite",
         measured=(
-            "The shipped vr1-zero, GRPO from the base, five runs, minus vlaa-sft-grpo, three: mean of the six trained "
-            "tasks on held-out procedural rooms, VSI-100k's words, the training prompt for thinking, greedy, a cap of "
-            f"{LONGEST} tokens, lenient reader; paired by question. The same steps, questions and completions of GRPO."
+            "The shipped vr1-zero, GRPO from the base, five runs, minus vlaa-verbose-grpo, three: mean of the six "
+            "trained tasks on held-out procedural rooms, VSI-100k's words, the training prompt for thinking, greedy, "
+            f"a cap of {LONGEST} tokens, lenient reader; paired by question. The same steps, questions and completions "
+            "of GRPO."
         ),
         rule=GAIN_BY_STUDENT,
         decide=gain("none_minus_sft", by="student"),
-        measure=minus("none_minus_sft", "vr1-zero", "vlaa-sft-grpo", questions=WORDS_SET),
-        needs=("vr1-zero", "vlaa-sft-grpo"),
+        measure=minus("none_minus_sft", "vr1-zero", "vlaa-verbose-grpo", questions=WORDS_SET),
+        needs=("vr1-zero", "vlaa-verbose-grpo"),
         caveat=(
             "SFT's own 100 steps come on top, in its favour. The shipped cold start, where Vision-R1's runs begin, "
             "was taught by training all weights for much longer; whether SFT is in the way is asked of a LoRA alone. "
