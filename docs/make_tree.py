@@ -48,6 +48,7 @@ prompts/                    what a model is asked, and how its answer is read
 data/                       rows and folders
   rows                      make_rows, reading, splitting
   checking                  the check that every row passes
+  forms                     the same questions open and as a choice; what no rule can check left out
   clips                     clips on disk, found by their rows
   scans                     ScanNet's .sens files and folders of frames, read as clips
   frame_cache               decoded frames kept on disk
