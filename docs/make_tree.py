@@ -129,6 +129,7 @@ bridging/                   chains of thought written for rows, as Vision-R1 mak
   chains                    the language of chains that compute: written and read
   description               what is in a room, as text
   reasoner                  a rule reasoner that never sees the clip
+  rationales                answers rewritten into rationales, and mixtures of both
   quality                   are places right, is arithmetic right, does the answer follow?
   stated                    what a chain concludes, and whether its answer agrees
   pipeline                  bridge: pseudo-CoT, description, chain, filter, resumable

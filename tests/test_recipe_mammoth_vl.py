@@ -7,6 +7,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from vsr_kit.bridging.rationales import INVENTED, mixed, rationale
 from vsr_kit.cli import app
 from vsr_kit.evaluation.rationale_judge import answer_logps, answer_span
 from vsr_kit.models import load_model
@@ -14,6 +15,10 @@ from vsr_kit.prompts import chat_messages, parse_answer, target_completion
 from vsr_kit.recipes import mammoth_vl, vision_r1
 from vsr_kit.rewards import accuracy_reward
 from vsr_kit.runs import RunFolder
+
+
+def rationale_of(row):
+    return rationale(row, mammoth_vl._rooms()[row["scene_name"]])
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +47,7 @@ def test_a_share_of_the_targets_are_rationales_and_all_end_in_the_truth(few):
     assert told[0] == plain and len(few.rows) > 20
     with_chain = {share: {i for i, text in enumerate(own) if text != plain[i]} for share, own in told.items()}
     assert with_chain[0] < with_chain[30] < with_chain[50] < with_chain[70] < with_chain[100]
-    assert with_chain[100] == {i for i, row in enumerate(few.rows) if mammoth_vl.rationale(row)}
+    assert with_chain[100] == {i for i, row in enumerate(few.rows) if rationale_of(row)}
     for row, text in zip(few.rows * len(told), sum(told.values(), []), strict=True):
         assert accuracy_reward(text, row) == 1.0 and parse_answer(text, row).source == "answer_tag"
 
@@ -50,21 +55,21 @@ def test_a_share_of_the_targets_are_rationales_and_all_end_in_the_truth(few):
 @pytest.mark.slow
 def test_most_rationales_lead_to_the_truth_and_the_stated_share_is_invented(whole):
     rows = whole.rows
-    made = [found for row in rows if (found := mammoth_vl.rationale(row)) is not None]
+    made = [found for row in rows if (found := rationale_of(row)) is not None]
     share = sum(invented for _, invented in made) / len(made)
     assert len(rows) > 1200 and len(made) > 0.9 * len(rows)
-    assert abs(share - mammoth_vl.INVENTED) < 4 * math.sqrt(0.2 * 0.8 / len(made))
+    assert abs(share - INVENTED) < 4 * math.sqrt(0.2 * 0.8 / len(made))
 
 
 def test_chains_of_any_model_are_mixed_by_their_ids():
     chains = {f"q{i}": f"<think>step {i}.</think> <answer>{i}</answer>" for i in range(200)}
-    mixed = mammoth_vl.mixed(chains, 0.7)
-    whole = {ident for ident in chains if mixed[ident] == chains[ident]}
-    assert 110 < len(whole) < 170 and mixed.keys() == chains.keys()
-    assert {mixed[ident] for ident in chains.keys() - whole} == {
+    told = mixed(chains, 0.7)
+    whole = {ident for ident in chains if told[ident] == chains[ident]}
+    assert 110 < len(whole) < 170 and told.keys() == chains.keys()
+    assert {told[ident] for ident in chains.keys() - whole} == {
         f"<think></think> <answer>{ident[1:]}</answer>" for ident in chains.keys() - whole
     }
-    assert mammoth_vl.mixed(chains, 1) == chains and mammoth_vl.mixed({"a": "no tags"}, 0) == {"a": "no tags"}
+    assert mixed(chains, 1) == chains and mixed({"a": "no tags"}, 0) == {"a": "no tags"}
 
 
 # ------------------------------------------------------------------------------------------------------ the judge
@@ -81,7 +86,7 @@ def test_the_judged_tokens_are_the_answers_and_no_others(cold):
 @pytest.mark.slow
 def test_a_judgement_is_a_difference_of_two_plain_forward_passes(cold, few):
     row = next(row for row in few.rows if row["question_type"] == "object_abs_distance")
-    chain, _ = mammoth_vl.rationale(row)
+    chain, _ = rationale_of(row)
     (nats,) = answer_logps(cold, [row], few.clips, [chain])
     found = []
     processor = cold.processor
@@ -107,7 +112,7 @@ def test_a_judgement_is_a_difference_of_two_plain_forward_passes(cold, few):
 @pytest.mark.slow
 def test_the_shipped_judgements_are_of_these_rationales(whole):
     said = mammoth_vl.judged()
-    made = {row["id"]: found[1] for row in whole.rows if (found := mammoth_vl.rationale(row))}
+    made = {row["id"]: found[1] for row in whole.rows if (found := rationale_of(row))}
     assert made == {ident: own["invented"] for ident, own in said.items()}
     kept = mammoth_vl.kept(whole.rows, said)
     assert {row["id"] for row in kept} == {ident for ident, own in said.items() if own["nats"] > 0}
@@ -130,7 +135,7 @@ def test_the_judge_throws_out_invented_rationales_more_often():
 def test_judging_again_says_the_same(cold, few):
     said = mammoth_vl.judged()
     rows = [row for row in few.rows if row["id"] in said][:6]
-    nats = answer_logps(cold, rows, few.clips, [mammoth_vl.rationale(row)[0] for row in rows])
+    nats = answer_logps(cold, rows, few.clips, [rationale_of(row)[0] for row in rows])
     assert nats == pytest.approx([said[row["id"]]["nats"] for row in rows], abs=0.05)
 
 

@@ -7,7 +7,7 @@ answers, by SFT alone. Its rewriter and its judge are far larger than a miniatur
 | | paper | here |
 |---|---|---|
 | rewriter | an open model, from question, answer and picture | the rule reasoner, from a description of the room |
-| what it invents | unknown | `INVENTED` of the rationales are about a room that is not there, and end in the truth |
+| what it invents | unknown | a fifth of the rationales are about a room that is not there, and end in the truth |
 | judge | the rewriter, asked whether the answer holds | mini-cold-start: does the rationale make the answer likelier? |
 | mixture | 70 % rewritten, 30 % original | 0, 30, 50, 70 and 100 % rewritten, the same questions in all |
 | training | three stages, 12 million pairs | 100 steps of 8 questions, from mini-cold-start, LoRA |
@@ -21,17 +21,12 @@ Left out: equal tokens. Rationales are longer than answers, so arms have equal q
 
 from __future__ import annotations
 
-import re
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-import numpy as np
-
-from vsr_kit.bridging import Style, describe, reason
-from vsr_kit.bridging.description import imagined
+from vsr_kit.bridging.rationales import in_share, mixed, rationale
 from vsr_kit.claims.measures import Evidence, all_of, minus
 from vsr_kit.claims.recipe import Condition, Recipe, System, Variant
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, Claim, Measure, gain
@@ -42,22 +37,15 @@ from vsr_kit.paths import data_samples
 from vsr_kit.prompts import target_completion
 from vsr_kit.questions import STUDY_RULES, TRAINED_TYPES
 from vsr_kit.recipes.vision_r1 import CHAINS_RATE, COLD, PLACES_TYPES, Asked
-from vsr_kit.rewards.hard import right_answer
 from vsr_kit.rooms import Room
 from vsr_kit.training.methods import SFT
 from vsr_kit.training.phases import Given, Phase
 
 PAPER = "MAmmoTH-VL (arXiv 2412.05237)"
 SHARES, PAPER_SHARE = (0, 30, 50, 70, 100), 0.7
-INVENTED = 0.2
 TRAIN_ROOMS, TEST_ROOMS = 150, 60
 TRAIN_SET, TEST_SET = "train-rationales", "test-few-places"
 HOW: dict[str, Any] = {"cap": 272, "prompt_set": "train"}  # Vision-R1's second cap: chains here are terse
-_ANSWER = re.compile(r"<answer>(.*)</answer>\s*\Z", re.DOTALL)
-
-
-def _draw(row: Mapping, stream: int) -> np.random.Generator:
-    return np.random.default_rng([stream, zlib.crc32(str(row["id"]).encode())])
 
 
 @cache
@@ -65,41 +53,16 @@ def _rooms() -> dict[str, Room]:
     return {room.name: room for room in split_rooms(TRAIN_ROOMS, "train")}
 
 
-def rationale(row: Mapping) -> tuple[str, bool] | None:
-    """A training question's rationale, and whether it was invented; None where the reasoner misses the truth."""
-    rng = _draw(row, 23)
-    invented, room = bool(rng.random() < INVENTED), _rooms()[row["scene_name"]]
-    found = reason(row, describe(imagined(room, rng) if invented else room), Style())
-    if found is None or not (invented or right_answer(found.answer, row)):
-        return None
-    return found.chain, invented
-
-
 @dataclass(frozen=True)
 class Mixed:
-    """Targets for SFT: f(row) -> a rationale and the true answer for a share of the questions, else the answer alone.
-
-    A larger share only adds rationales.
-    """
+    """Targets for SFT: f(row) -> a rationale and the true answer for a share of the questions, else the answer alone."""
 
     share: float
 
     def __call__(self, row: Mapping) -> str | None:
-        found = rationale(row)
-        chain = "" if found is None or _draw(row, 29).random() >= self.share else found[0]
+        found = rationale(row, _rooms()[row["scene_name"]])
+        chain = found[0] if found is not None and in_share(row["id"], self.share) else ""
         return target_completion("think", "train", chain, row["ground_truth"])
-
-
-def mixed(chains: Mapping[Any, str], share: float) -> dict[Any, str]:
-    """Chains of which a share is kept whole, by id, and the others are cut down to the answer that they end in."""
-
-    def told(ident, text: str) -> str:
-        end = _ANSWER.search(text)
-        if end is None or _draw({"id": ident}, 29).random() < share:
-            return text
-        return target_completion("think", "train", "", end[1])
-
-    return {ident: told(ident, text) for ident, text in chains.items()}
 
 
 def _asked(name: str, split: str, rooms: int, types: tuple[str, ...], per_type: int) -> Asked:
@@ -127,13 +90,11 @@ def judge(path) -> None:
     from vsr_kit.models import load_model
 
     made = candidates()
-    found = [(row, told) for row in made.rows if (told := rationale(row)) is not None]
+    found = [(row, told) for row in made.rows if (told := rationale(row, _rooms()[row["scene_name"]])) is not None]
     loaded = load_model(COLD, quantize="nf4")
     nats = answer_logps(loaded, [row for row, _ in found], made.clips, [chain for _, (chain, _) in found])
-    said = {
-        row["id"]: {"nats": round(value, 3), "invented": invented}
-        for (row, (_, invented)), value in zip(found, nats, strict=True)
-    }
+    told = zip(found, nats, strict=True)
+    said = {row["id"]: {"nats": round(value, 3), "invented": invented} for (row, (_, invented)), value in told}
     write_json(path, {"judge": COLD, "rationales": said})
 
 
