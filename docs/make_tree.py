@@ -68,6 +68,7 @@ rewards/                    what a completion earns
   cheats                    completions that earn without an answer
   trl_functions             rewards as TRL takes them
   hard                      Vision-R1's reward: format and answer, or nothing
+  in_form                   CrossThink's reward: accuracy times format
   matched                   advantages matched to N(0, 1) by rank, task by task
   waste                     a penalty on outputs that reach their cap or repeat themselves
   mixed                     VLAA's reward: each row by the rule of its own answer
@@ -188,6 +189,8 @@ recipes/                    one file a paper; add() for your own
   ptst                      stages whose cap grows, and the phases of vsr train --recipe
   kit_questions             what the papers do not test
   kl_elsewhere              what a KL term keeps, ten seeds
+  crossthink                questions open and as choices, blended
+  mammoth_vl                answers rewritten into rationales, judged, mixed
   mm_eureka                 an online filter on group accuracy
   srpo                      solved questions leave the training
   openvlthinker_v2          advantages matched by task, entropy bounded from both sides

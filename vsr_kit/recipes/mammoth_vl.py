@@ -55,7 +55,7 @@ def _rooms() -> dict[str, Room]:
 
 @dataclass(frozen=True)
 class Mixed:
-    """Targets for SFT: f(row) -> a rationale and the true answer for a share of the questions, else the answer alone."""
+    """Targets for SFT: f(row) -> a rationale and the true answer for a share of the questions, else that answer."""
 
     share: float
 
