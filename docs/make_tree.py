@@ -48,6 +48,7 @@ prompts/                    what a model is asked, and how its answer is read
 data/                       rows and folders
   rows                      make_rows, reading, splitting
   checking                  the check that every row passes
+  forms                     the same questions open and as a choice; what no rule can check left out
   clips                     clips on disk, found by their rows
   scans                     ScanNet's .sens files and folders of frames, read as clips
   frame_cache               decoded frames kept on disk
@@ -67,6 +68,7 @@ rewards/                    what a completion earns
   cheats                    completions that earn without an answer
   trl_functions             rewards as TRL takes them
   hard                      Vision-R1's reward: format and answer, or nothing
+  in_form                   CrossThink's reward: accuracy times format
   matched                   advantages matched to N(0, 1) by rank, task by task
   waste                     a penalty on outputs that reach their cap or repeat themselves
   mixed                     VLAA's reward: each row by the rule of its own answer
@@ -123,10 +125,12 @@ evaluation/                 scores
   passk                     best of k
   token_texts               tokens as text, and text as tokens
   token_measures            of each token: entropy, distance from the reference, grounding
+  rationale_judge           does a rationale make its answer likelier to a model?
 bridging/                   chains of thought written for rows, as Vision-R1 makes them
   chains                    the language of chains that compute: written and read
   description               what is in a room, as text
   reasoner                  a rule reasoner that never sees the clip
+  rationales                answers rewritten into rationales, and mixtures of both
   quality                   are places right, is arithmetic right, does the answer follow?
   stated                    what a chain concludes, and whether its answer agrees
   pipeline                  bridge: pseudo-CoT, description, chain, filter, resumable
@@ -185,6 +189,8 @@ recipes/                    one file a paper; add() for your own
   ptst                      stages whose cap grows, and the phases of vsr train --recipe
   kit_questions             what the papers do not test
   kl_elsewhere              what a KL term keeps, ten seeds
+  crossthink                questions open and as choices, blended
+  mammoth_vl                answers rewritten into rationales, judged, mixed
   mm_eureka                 an online filter on group accuracy
   srpo                      solved questions leave the training
   openvlthinker_v2          advantages matched by task, entropy bounded from both sides

@@ -21,9 +21,9 @@ rooms: geometry generator arranging furnished files
 videos: files frame_limits rendering filming light for_people
 questions: types held_out geometric own_types multi_step wordings
 prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
-data: checking scans frame_cache clips pictures rows picture_records picture_rows own_questions vsi_100k sources \\
- benchmark archives fetching datasets
-rewards: terms cheats trl_functions hard matched detectors consistency mixed waste
+data: checking forms scans frame_cache clips pictures rows picture_records picture_rows own_questions vsi_100k \\
+ sources benchmark archives fetching datasets
+rewards: terms cheats trl_functions hard in_form matched detectors consistency mixed waste
 models: adapters families checkpoint_files dequantized processors vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching
 sharing: meter packing reference shared_cache attention prefill rollouts sampled_logps scoring compare
@@ -32,15 +32,15 @@ losses
 kl
 <<<<<<< HEAD
 evaluation: scorers small_samples intervals run_scores baselines passk readings taught shown_clips presets draws \\
- predictions evaluate preflight token_texts token_measures
-bridging: chains description reasoner quality stated stage_prompts asking costs answer_cache writers endpoint local \\
- filters stage_files pipeline
+ predictions evaluate preflight token_texts token_measures rationale_judge
+bridging: chains description reasoner rationales quality stated stage_prompts asking costs answer_cache writers \\
+ endpoint local filters stage_files pipeline
 training: collapse profiles shapes memory asking_memory knobs launching machine spending joints video_mixin \\
  callbacks token_records mismatch grpo_trainer references stages joint_trainer answer_likelihood supervised_trainers \\
  own_rollouts starting methods care resuming out_of_memory run background phases entropy_bounds
 claims: rules recipe measures chain_measures training_measures level_measures factor_measures
-recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 levels seed_bench_r1 shifts vlaa \\
- openvlthinker all_roads openvlthinker_v2 t1 mm_eureka srpo
+recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 crossthink mammoth_vl levels seed_bench_r1 \\
+ shifts vlaa openvlthinker all_roads openvlthinker_v2 t1 mm_eureka srpo
 =======
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap

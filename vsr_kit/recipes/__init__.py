@@ -21,8 +21,10 @@ from vsr_kit.claims.recipe import TUNING_SEED, Condition, Recipe, Variant
 from vsr_kit.paths import SHIPPED
 from vsr_kit.recipes import (
     all_roads,
+    crossthink,
     kit_questions,
     kl_elsewhere,
+    mammoth_vl,
     mm_eureka,
     openvlthinker,
     openvlthinker_v2,
@@ -49,6 +51,8 @@ _MODULES = (
     vlaa,
     seed_bench_r1,
     shifts,
+    crossthink,
+    mammoth_vl,
 )
 RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in _MODULES)
 CLAIMS: tuple[Claim, ...] = tuple(claim for recipe in RECIPES for claim in recipe.claims)
