@@ -33,6 +33,7 @@ questions/                  vsi-bench's ten question types
   held_out                  route planning and appearance order
   own_types                 add a question type of your own
   multi_step                four types of several steps, asked where they are named
+  puzzles                   furniture in a row by rules, one solution
   wordings                  which type a typed question asks
 prompts/                    what a model is asked, and how its answer is read
   templates                 vanilla, think and observe prompts
@@ -61,6 +62,7 @@ data/                       rows and folders
   fetching                  VSI-Bench and VSI-100k from the hub
   datasets                  what `vsr build` writes
 rewards/                    what a completion earns
+  orders                    what an answer to a puzzle is worth, place by place
   terms                     every reward function; add one in EXTRA_REWARDS or NUMERIC_REWARDS
   detectors                 signs of reward hacking: counted, never paid
   cheats                    completions that earn without an answer
@@ -114,6 +116,7 @@ evaluation/                 scores
   run_scores                a run folder's scores with their intervals
   baselines                 most frequent answer, wrong clip
   passk                     best of k
+  puzzle_scores             the four measures of LR²Bench
   token_texts               tokens as text, and text as tokens
   token_measures            of each token: entropy, distance from the reference, grounding
 bridging/                   chains of thought written for rows, as Vision-R1 makes them
@@ -170,6 +173,7 @@ recipes/                    one file a paper; add() for your own
   ptst                      stages whose cap grows, and the phases of vsr train --recipe
   kit_questions             what the papers do not test
   kl_elsewhere              what a KL term keeps, ten seeds
+  lr2bench                  constraint puzzles; exact match against partial credit
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
   columns                   rows brought into one form

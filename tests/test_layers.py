@@ -19,11 +19,11 @@ files
 locks
 rooms: geometry generator arranging furnished files
 videos: files frame_limits rendering filming light for_people
-questions: types held_out geometric own_types multi_step wordings
+questions: types held_out geometric own_types multi_step puzzles wordings
 prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
 data: checking scans frame_cache clips pictures rows picture_rows own_questions vsi_100k sources benchmark archives \\
  fetching datasets
-rewards: terms cheats trl_functions hard detectors
+rewards: orders terms cheats trl_functions hard detectors
 models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching
 sharing: meter packing reference shared_cache attention prefill rollouts sampled_logps scoring compare
@@ -31,14 +31,14 @@ generation
 losses
 kl
 evaluation: scorers small_samples intervals run_scores baselines passk readings taught shown_clips presets \\
- draws predictions evaluate preflight token_texts token_measures
+ puzzle_scores draws predictions evaluate preflight token_texts token_measures
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
 training: collapse profiles shapes memory knobs launching machine spending joints video_mixin callbacks token_records \\
  mismatch grpo_trainer references stages joint_trainer supervised_trainers starting methods resuming out_of_memory \\
  run background phases
 claims: rules recipe measures chain_measures training_measures
-recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1
+recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 lr2bench
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap
 diagnosis: rules findings adapter_files run_folder environment probe model
