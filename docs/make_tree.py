@@ -117,6 +117,8 @@ evaluation/                 scores
   baselines                 most frequent answer, wrong clip
   passk                     best of k
   puzzle_scores             the four measures of LR²Bench
+  multi_label               SPARC's arithmetic: debias, rank, fuse, average precision
+  presence                  how surely a model says that objects are there
   token_texts               tokens as text, and text as tokens
   token_measures            of each token: entropy, distance from the reference, grounding
 bridging/                   chains of thought written for rows, as Vision-R1 makes them
@@ -174,6 +176,7 @@ recipes/                    one file a paper; add() for your own
   kit_questions             what the papers do not test
   kl_elsewhere              what a KL term keeps, ten seeds
   lr2bench                  constraint puzzles; exact match against partial credit
+  sparc                     which objects are there, from many prompts' scores
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
   columns                   rows brought into one form
@@ -250,6 +253,7 @@ study/                      the study: runs, answers, verdicts
   runner                    `vsr reproduce`
   training_runs             one run: train, keep, ask
   question_sets             questions by name
+  object_scores             SPARC's scores about the test rooms, measured and kept
   conditions                who was asked what, with which clip
   answers                   kept answers, read
   comparisons               variants compared

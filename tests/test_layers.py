@@ -31,14 +31,14 @@ generation
 losses
 kl
 evaluation: scorers small_samples intervals run_scores baselines passk readings taught shown_clips presets \\
- puzzle_scores draws predictions evaluate preflight token_texts token_measures
+ puzzle_scores multi_label presence draws predictions evaluate preflight token_texts token_measures
 bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
  stage_files pipeline
 training: collapse profiles shapes memory knobs launching machine spending joints video_mixin callbacks token_records \\
  mismatch grpo_trainer references stages joint_trainer supervised_trainers starting methods resuming out_of_memory \\
  run background phases
 claims: rules recipe measures chain_measures training_measures
-recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 lr2bench
+recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 lr2bench sparc
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap
 diagnosis: rules findings adapter_files run_folder environment probe model
@@ -48,8 +48,9 @@ widgets: view player stop live answer_sources inspector token_colours browser kn
  room_choice playground
 exercises: cases course
 miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__
-study: labels question_sets conditions chains answers reward_analysis controls staleness comparisons evidence reach \\
- training_runs travel real_rooms runner judge citations summary systems acceptance cold_start_acceptance study thinking
+study: labels question_sets object_scores conditions chains answers reward_analysis controls staleness comparisons \\
+ evidence reach training_runs travel real_rooms runner judge citations summary systems acceptance \\
+ cold_start_acceptance study thinking
 pages: html filling rooms packing browser report gallery verdicts furnished moving_picture cited landing site
 cli: terminal flags loading resume course data clips fetch held_out training bridging recipes evaluating models \\
  planning pretraining preflight doctor stopping asking study publishing __init__ __main__

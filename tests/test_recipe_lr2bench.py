@@ -181,7 +181,7 @@ def test_every_order_is_as_good_a_guess_as_another():
 
 
 @pytest.mark.slow
-def test_puzzles_are_asked_and_trained_by_command(tmp_path, monkeypatch, tiny_path):
+def test_puzzles_are_asked_by_command(tmp_path, monkeypatch, tiny_path):
     monkeypatch.chdir(tmp_path)
 
     def vsr(*words):
