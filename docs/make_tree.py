@@ -33,6 +33,7 @@ questions/                  vsi-bench's ten question types
   held_out                  route planning and appearance order
   own_types                 add a question type of your own
   multi_step                four types of several steps, asked where they are named
+  puzzles                   furniture in a row by rules, one solution
   wordings                  which type a typed question asks
 prompts/                    what a model is asked, and how its answer is read
   templates                 vanilla, think and observe prompts
@@ -63,6 +64,7 @@ data/                       rows and folders
   fetching                  VSI-Bench and VSI-100k from the hub
   datasets                  what `vsr build` writes
 rewards/                    what a completion earns
+  orders                    what an answer to a puzzle is worth, place by place
   terms                     every reward function; add one in EXTRA_REWARDS or NUMERIC_REWARDS
   detectors                 signs of reward hacking: counted, never paid
   cheats                    completions that earn without an answer
@@ -123,6 +125,9 @@ evaluation/                 scores
   run_scores                a run folder's scores with their intervals
   baselines                 most frequent answer, wrong clip
   passk                     best of k
+  puzzle_scores             the four measures of LR²Bench
+  multi_label               SPARC's arithmetic: debias, rank, fuse, average precision
+  presence                  how surely a model says that objects are there
   token_texts               tokens as text, and text as tokens
   token_measures            of each token: entropy, distance from the reference, grounding
   rationale_judge           does a rationale make its answer likelier to a model?
@@ -201,6 +206,8 @@ recipes/                    one file a paper; add() for your own
   seed_bench_r1             GRPO against SFT at three levels, GRPO-CARE's bonus
   vlaa                      SFT on verbose chains, then GRPO, against GRPO alone
   shifts                    what SFT and GRPO lose away from training; RL after SFT
+  lr2bench                  constraint puzzles; exact match against partial credit
+  sparc                     which objects are there, from many prompts' scores
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
   columns                   rows brought into one form
@@ -278,6 +285,7 @@ study/                      the study: runs, answers, verdicts
   runner                    `vsr reproduce`
   training_runs             one run: train, keep, ask
   question_sets             questions by name
+  object_scores             SPARC's scores about the test rooms, measured and kept
   conditions                who was asked what, with which clip
   answers                   kept answers, read
   comparisons               variants compared

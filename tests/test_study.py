@@ -170,7 +170,7 @@ def test_every_kind_of_set_asks_its_types_about_its_splits_rooms(made, kind):
     assert questions.name == f"{split}-{kind}" and questions.rows
     kinds = {row["question_type"] for row in questions.rows}
     assert kinds <= set(types) and {row["scene_name"] for row in questions.rows} <= questions.clips.keys()
-    least = set(types) if kind.startswith("multi-step") else {"object_counting", "object_abs_distance"}
+    least = set(types) if kind.startswith(("multi-step", "puzzles")) else {"object_counting", "object_abs_distance"}
     assert kinds >= least or kind in ("held-out", "order")
     assert all(scene.startswith(f"{split}-0-") for scene in questions.clips)
     assert {row["phrasing"] for row in questions.rows} == {phrasing} or kind == "letters"
@@ -365,7 +365,7 @@ def test_no_two_conditions_share_a_file():
     names = [c.name for c in (*base_conditions(), *runs)]
     assert len(set(names)) == len(names)
     validation = {"val-vsi-bench", "val-vsi-100k"}
-    own = {name for recipe in RECIPES for name in recipe.question_sets} | {"test-multi-step"}
+    own = {name for recipe in RECIPES for name in recipe.question_sets} | {"test-multi-step", "test-puzzles"}
     assert {c.questions for c in runs} == {BENCH_SET, WORDS_SET, HELD_OUT_SET, ORDER_SET} | validation | own
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -58,6 +58,9 @@ class Evidence(Protocol):
 
     def summaries(self, of: str) -> list[Mapping]:
         """The headline figures of a variant's runs."""
+
+    def object_scores(self) -> Any:
+        """How surely models say that objects are in the test rooms, a `study.object_scores.ObjectScores`."""
 
     def centre_answers(self) -> Finding:
         """What perfect centre-to-centre distances score where closest points are asked, from geometry alone."""

@@ -10,7 +10,8 @@ what they take the answer to be:
 - `lenient`: `vsr_kit.prompts.parse_answer`.
 
 The first two know no rows without options (VSI-100k); words are compared there as letters would be, so a ground truth
-of two words is never right.
+of two words is never right. Puzzles are read alike by all three, and a puzzle's score is the share of its places that
+are right (`vsr_kit.rewards.orders`).
 
 The table has the mean of each question type, of each task, and over all tasks. The three levels of relative direction
 are one task, the mean of their means. Where a set of questions lacks some types or tasks, means are over those present;
@@ -45,12 +46,14 @@ from vsr_kit.questions import (
     BESIDE_TYPES,
     MULTI_STEP_TYPES,
     NUMERIC_TYPES,
+    PUZZLE_TYPES,
     QUESTION_TYPES,
     TASKS,
     TRAINED_TASKS,
     task_of,
 )
 from vsr_kit.rewards import mra
+from vsr_kit.rewards.orders import places_right, read_order
 from vsr_kit.validation import shown
 
 
@@ -81,6 +84,8 @@ def score_row(row: Mapping, prediction: str, harness: str = "official") -> Score
         raise ValueError(f"unknown harness {harness!r}: choose one of {', '.join(HARNESSES)}")
     if row["question_type"] not in QUESTION_TYPES:
         raise ValueError(f"unknown question_type {row['question_type']!r}: choose one of {', '.join(QUESTION_TYPES)}")
+    if row["question_type"] in PUZZLE_TYPES:
+        return _order(row, prediction)
     return _SCORERS[harness](row, prediction)
 
 
@@ -111,6 +116,11 @@ _SCORERS: dict[str, Callable[[Mapping, str], Score]] = {
     "lmms-eval": _lmms_eval,
 }
 HARNESSES = tuple(_SCORERS)
+
+
+def _order(row: Mapping, prediction: str) -> Score:
+    read = read_order(prediction, row) is not None
+    return _score(places_right(prediction, row), read, None if read else _why(prediction.strip(), "not a number"))
 
 
 def first_word(prediction: str) -> str:

@@ -48,6 +48,7 @@ TASK_NAMES = {
     "object_nearest_size": "Size of the nearest",
     "object_walk_length": "Length of a walk",
     "object_count_within": "Count within",
+    "furniture_order": "Furniture puzzle",
     "mathematics": "Mathematics",
 }
 

@@ -28,10 +28,15 @@ from itertools import combinations, permutations
 import numpy as np
 
 from vsr_kit.questions.types import (
+    BESIDE_TYPES,
     DIRECTION_TYPES,
     HELD_OUT_TYPES,
     LABELS,
+<<<<<<< HEAD
     MULTI_STEP_TYPES,
+=======
+    MATHEMATICS,
+>>>>>>> 588dbba15c2d0550b4a91d0764af2e3e7164b401
     PHRASINGS,
     PICTURE_TYPES,
     QUESTION_TYPES,
@@ -113,7 +118,7 @@ def make_questions(
         room: the room.
         phrasing: `vsi-bench` or `vsi-100k`; the latter has six of VSI-Bench's types only.
         seed: fixes the drawn options, their order, and the subset `max_per_type` keeps.
-        types: the types to ask, in order; by default all of the phrasing's but the multi-step ones. Appearance order
+        types: the types to ask, in order; by default all of the phrasing's but `BESIDE_TYPES`. Appearance order
             needs `clip`.
         clip: leave out what this clip does not show.
         max_per_type: keep at most so many of each type, drawn at random.
@@ -147,7 +152,7 @@ def make_questions(
     rules = get_rules(rules, room.dataset)
     scene = _Scene(room, phrasing, clip, rng, seen, rules)
     questions = []
-    for name in types or [name for name in templates if name not in MULTI_STEP_TYPES]:
+    for name in types or [name for name in templates if name not in BESIDE_TYPES]:
         if name not in templates or (name == "obj_appearance_order" and clip is None):
             continue
         drafts = list(ASK[name](scene))

@@ -43,8 +43,14 @@ MULTI_STEP_TYPES = (
     "object_count_within",
 )
 TRAINED_TASKS = (*NUMERIC_TYPES, "object_rel_distance", "object_rel_direction")
+<<<<<<< HEAD
 TASKS = [*TRAINED_TASKS, *HELD_OUT_TYPES, *PICTURE_TYPES]
 BESIDE_TYPES = (*MULTI_STEP_TYPES, *PICTURE_TYPES)  # in no mean of VSI-Bench's
+=======
+TASKS = [*TRAINED_TASKS, *HELD_OUT_TYPES, MATHEMATICS]
+PUZZLE_TYPES = ("furniture_order",)  # the kit's own, added by puzzles.py: asked where they are named, too
+BESIDE_TYPES = (*MULTI_STEP_TYPES, *PUZZLE_TYPES, MATHEMATICS)  # in no mean of VSI-Bench's
+>>>>>>> 588dbba15c2d0550b4a91d0764af2e3e7164b401
 # What the numbers of a type are in: the dimension, and the unit's size in metres or square metres. Counts have none.
 ANSWER_UNITS = {
     "object_abs_distance": ("length", 1.0),
@@ -63,7 +69,12 @@ def task_of(question_type: str) -> str:
 
 
 # Names for several types at once, as the command line takes them.
-TYPE_GROUPS = {"trained": TRAINED_TYPES, "held-out": HELD_OUT_TYPES, "multi-step": MULTI_STEP_TYPES}
+TYPE_GROUPS = {
+    "trained": TRAINED_TYPES,
+    "held-out": HELD_OUT_TYPES,
+    "multi-step": MULTI_STEP_TYPES,
+    "puzzles": PUZZLE_TYPES,
+}
 
 
 def named_types(names: Iterable[str]) -> tuple[str, ...] | None:

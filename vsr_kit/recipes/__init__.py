@@ -24,12 +24,14 @@ from vsr_kit.recipes import (
     crossthink,
     kit_questions,
     kl_elsewhere,
+    lr2bench,
     mammoth_vl,
     mm_eureka,
     openvlthinker,
     openvlthinker_v2,
     seed_bench_r1,
     shifts,
+    sparc,
     srpo,
     t1,
     vision_r1,
@@ -53,6 +55,8 @@ _MODULES = (
     shifts,
     crossthink,
     mammoth_vl,
+    lr2bench,
+    sparc,
 )
 RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in _MODULES)
 CLAIMS: tuple[Claim, ...] = tuple(claim for recipe in RECIPES for claim in recipe.claims)

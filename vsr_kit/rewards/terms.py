@@ -30,6 +30,8 @@ import numpy as np
 
 from vsr_kit.prompts import MODES, parse_answer, same_answer
 from vsr_kit.prompts.numbers import canonical_number
+from vsr_kit.questions import PUZZLE_TYPES
+from vsr_kit.rewards.orders import places_right
 
 # np.linspace, not 0.5, 0.55, …: its last bits decide cases on a threshold, and VSI-Bench's scorer uses it
 MRA_TOLERANCES = 1 - np.linspace(0.5, 0.95, 10)
@@ -159,13 +161,17 @@ def accuracy_reward(text: str, row: Mapping, numeric: str = "paper") -> float:
         text: the completion, read by `parse_answer`.
         row: with `question_type`, `options`, `question` and `ground_truth`.
         numeric: the reward for numbers, one of `NUMERIC_REWARDS`; letters and words earn 1 for a match, and so does a
-            free answer of mathematics that equals the truth (`vsr_kit.prompts.mathematics`).
+            free answer of mathematics that equals the truth (`vsr_kit.prompts.mathematics`). A puzzle earns the share
+            of its places that are right; by `exact`, 1 for all of them and else nothing.
 
     Raises:
         ValueError: for an unknown `numeric` or question type; never because of the text.
         ImportError: a row of mathematics, and math-verify is not installed.
     """
     reward = numeric_reward(numeric)
+    if row["question_type"] in PUZZLE_TYPES:
+        share = places_right(text, row)
+        return float(share == 1) if numeric == "exact" else share
     parsed = parse_answer(text, row)
     if parsed.value is None:
         return 0.0

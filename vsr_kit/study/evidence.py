@@ -19,6 +19,7 @@ from vsr_kit.recipes import variant
 from vsr_kit.study import answers
 from vsr_kit.study.conditions import manifest_entries, pairs_path, read_samples
 from vsr_kit.study.labels import centre_ceiling, read_pairs
+from vsr_kit.study.object_scores import ObjectScores, read_scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -215,6 +216,14 @@ class Evidence:
             raise FileNotFoundError(f"{path} is not there; vsr reproduce --geometry FILE measures the geometry's pairs")
         apart = [pair for pair in read_pairs(path) if not pair.touching]
         return replace(centre_ceiling(apart), datasets=(dataset,))
+
+    def object_scores(self) -> ObjectScores:
+        """How surely models say that objects are in the test rooms.
+
+        Raises:
+            FileNotFoundError: if the study did not measure it.
+        """
+        return read_scores(self.folder)
 
     @cached_property
     def answers(self) -> pd.DataFrame:

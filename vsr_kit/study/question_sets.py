@@ -3,8 +3,9 @@
 `train-vsi-100k`, `val-vsi-bench`, `test-vsi-bench` and so on name a split and a phrasing. `train-closest` asks in
 VSI-100k's words about closest points instead of centres, `train-letters` gives its word questions options to choose
 from, and `test-held-out` asks the two tasks that no run trained. `test-multi-step` asks the kit's four multi-step types
-about the same rooms, in VSI-Bench's phrasing, and `train-multi-step-words` in VSI-100k's open words. These sets and
-`arkitscenes-vsi-bench` use the study's rules and its way of filming, so their questions and clips never change.
+about the same rooms, in VSI-Bench's phrasing, and `train-multi-step-words` in VSI-100k's open words. `train-puzzles`
+and `test-puzzles` ask the kit's puzzles. These sets and `arkitscenes-vsi-bench` use the study's rules and its way of
+filming, so their questions and clips never change.
 `arkitscenes-benchmark` and `scannetpp-benchmark` ask about real rooms by the benchmark's rules.
 Left out: real scenes beyond the geometry that a caller names.
 """
@@ -17,7 +18,15 @@ from pathlib import Path
 import numpy as np
 
 from vsr_kit.data import make_rows, split_rooms
-from vsr_kit.questions import BENCHMARK_RULES, HELD_OUT_TYPES, MULTI_STEP_TYPES, STUDY_RULES, TRAINED_TYPES, Rules
+from vsr_kit.questions import (
+    BENCHMARK_RULES,
+    HELD_OUT_TYPES,
+    MULTI_STEP_TYPES,
+    PUZZLE_TYPES,
+    STUDY_RULES,
+    TRAINED_TYPES,
+    Rules,
+)
 from vsr_kit.recipes import question_set_maker, recipes
 from vsr_kit.rooms import Room, read_geometry
 from vsr_kit.study.labels import as_letters
@@ -39,6 +48,7 @@ KINDS = {
     "letters": ("vsi-100k", TRAINED_TYPES, None),
     "multi-step": ("vsi-bench", MULTI_STEP_TYPES, None),
     "multi-step-words": ("vsi-100k", MULTI_STEP_TYPES, None),
+    "puzzles": ("vsi-bench", PUZZLE_TYPES, None),
 }
 # In one clip of twenty at most do four objects first appear in four different frames.
 TIMES_THE_ROOMS = {"order": 10}
