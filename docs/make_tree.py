@@ -36,6 +36,7 @@ questions/                  vsi-bench's ten question types
   wordings                  which type a typed question asks
 prompts/                    what a model is asked, and how its answer is read
   templates                 vanilla, think and observe prompts
+  frame_tags                a text before each pair of frames
   parsing                   parse_answer: the lenient reader
   candidates                which option or number a text names
   numbers                   numbers with units
@@ -170,6 +171,7 @@ recipes/                    one file a paper; add() for your own
   ptst                      stages whose cap grows, and the phases of vsr train --recipe
   kit_questions             what the papers do not test
   kl_elsewhere              what a KL term keeps, ten seeds
+  nvlm                      frame tags for order and direction, right, shuffled and none
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
   columns                   rows brought into one form

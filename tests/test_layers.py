@@ -20,7 +20,7 @@ locks
 rooms: geometry generator arranging furnished files
 videos: files frame_limits rendering filming light for_people
 questions: types held_out geometric own_types multi_step wordings
-prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
+prompts: markup number_words frame_tags templates numbers wording candidates judge_worker judging mathematics parsing
 data: checking scans frame_cache clips pictures rows picture_rows own_questions vsi_100k sources benchmark archives \\
  fetching datasets
 rewards: terms cheats trl_functions hard detectors
@@ -38,7 +38,7 @@ training: collapse profiles shapes memory knobs launching machine spending joint
  mismatch grpo_trainer references stages joint_trainer supervised_trainers starting methods resuming out_of_memory \\
  run background phases
 claims: rules recipe measures chain_measures training_measures
-recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1
+recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 nvlm
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap
 diagnosis: rules findings adapter_files run_folder environment probe model

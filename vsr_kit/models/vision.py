@@ -3,6 +3,9 @@
 A clip is uint8 frames (F, H, W, 3). The processor cuts it into patches of 14 x 14 px over two frames and normalises
 them; the vision tower turns them into V = F/2 * H/28 * W/28 merged tokens of the language model's width D; the chat
 template holds one `<|video_pad|>` that is repeated V times, and the features replace the embeddings there.
+A prompt may also give the clip in pieces, a video block for each pair of frames with text between (`prompts.tagged`).
+The tower looks at one pair at a time, so the features are the same; positions are what transformers gives several
+videos. With one block, nothing differs.
 `chat_inputs` does all of this for one question; `encode_clips` runs the tower once per clip so that many questions and
 rollouts can share its features.
 
@@ -11,9 +14,9 @@ same computation in PIL and NumPy: the same patch layout and grid, equal up to f
 and within two grey levels where something is (the two libraries interpolate differently). Where torchvision works,
 transformers' own is used.
 
-Left out: reading video files (videos/files.py), several clips in one question, images, frame rates (Qwen2-VL ignores
-them), and the cap on the pixels of a whole video that transformers is about to switch on: it changes nothing below
-128,000 video tokens, and both processors here leave it off so that they agree.
+Left out: reading video files (videos/files.py), several different clips in one question, images, frame rates (Qwen2-VL
+ignores them), and the cap on the pixels of a whole video that transformers is about to switch on: it changes nothing
+below 128,000 video tokens, and both processors here leave it off so that they agree.
 """
 
 from __future__ import annotations
@@ -246,11 +249,11 @@ def chat_text(processor, messages: list[dict], with_video: bool, add_generation_
     """The chat template's text, one `<|video_pad|>` for the clip; without a clip its block is left out altogether.
 
     Raises:
-        ValueError: not one video block for a clip, or a text that holds a special token of the tokenizer.
+        ValueError: no video block for a clip, or a text that holds a special token of the tokenizer.
     """
     blocks = [b for m in messages if not isinstance(m["content"], str) for b in m["content"]]
     _refuse_special(processor, [m["content"] for m in messages] + [b.get("text") for b in blocks])
-    if with_video and sum(b["type"] == "video" for b in blocks) != 1:
+    if with_video and not any(b["type"] == "video" for b in blocks):
         raise ValueError(f"a clip needs exactly one {{'type': 'video'}} block in the messages, got {messages}")
     if not with_video:
         messages = [m if isinstance(m["content"], str) else m | {"content": _no_video(m["content"])} for m in messages]
@@ -265,20 +268,40 @@ def chat_ids(processor, messages, grid_thw: tuple[int, int, int] | None, add_gen
     """Token ids (T,) of a prompt whose clip has the given grid; the fast half of `chat_inputs`: no pixels needed."""
     text = chat_text(processor, messages, grid_thw is not None, add_generation_prompt)
     if grid_thw is not None:
-        num_tokens = int(np.prod(grid_thw)) // processor.video_processor.merge_size**2
+        pieces = _pieces(text.count(processor.video_token), grid_thw[0])
+        num_tokens = int(np.prod(grid_thw)) // pieces // processor.video_processor.merge_size**2
         text = text.replace(processor.video_token, processor.video_token * num_tokens)
     return torch.tensor(processor.tokenizer(text)["input_ids"])
+
+
+def _pieces(blocks: int, steps: int) -> int:
+    """How many pieces a clip of so many pairs of frames is given in: one, or one for each pair.
+
+    Raises:
+        ValueError: another number of video blocks.
+    """
+    if blocks not in (1, steps):
+        raise ValueError(
+            f"a clip of {steps} pairs of frames needs exactly one {{'type': 'video'}} block, or one for each pair, got "
+            f"{blocks}: tag the rows for clips of as many frames as are shown (prompts.tagged)"
+        )
+    return blocks
 
 
 def chat_inputs(processor, messages: list[dict], frames_FHW3: np.ndarray | None = None) -> dict[str, torch.Tensor]:
     """Everything a plain `model(**inputs)` or `model.generate(**inputs)` needs for one question about one clip.
 
-    messages: as prompts.chat_messages writes them, with one {"type": "video"} block. frames None: asked without video.
+    messages: as prompts.chat_messages writes them, with one {"type": "video"} block, or one for each pair of frames.
+    frames None: asked without video.
     Returns input_ids, attention_mask, mm_token_type_ids, each (1, T), and with a clip pixel_values_videos
-    (patches, values) and video_grid_thw (1, 3).
+    (patches, values) and video_grid_thw (blocks, 3).
     """
     text = chat_text(processor, messages, frames_FHW3 is not None)
     videos = None if frames_FHW3 is None else [_checked(frames_FHW3)]
+    if videos is not None and text.count(processor.video_token) > 1:
+        (frames,), step = videos, processor.video_processor.temporal_patch_size
+        videos = [frames[i : i + step] for i in range(0, len(frames), step)]
+        _pieces(text.count(processor.video_token), len(videos))
     return dict(processor(text=[text], videos=videos, return_tensors="pt"))
 
 
@@ -286,11 +309,16 @@ def rope_positions(model, ids_T: torch.Tensor, grid_thw: tuple[int, int, int] | 
     """Positions (3, T) of a prompt's tokens in time, height and width, and the position of the token after it.
 
     From the model's own `get_rope_index`: the text after a clip starts at max(h, w) of the merged grid past the clip's
-    first position, so counting tokens would be wrong.
+    first position, so counting tokens would be wrong. A clip in pieces, runs of video tokens with text between, is
+    positioned as that many videos.
     """
     core = core_model(model)
     is_video = (ids_T == core.config.video_token_id)[None]
-    grids = None if grid_thw is None else torch.tensor([grid_thw], device=ids_T.device)
+    grids = None
+    if grid_thw is not None:
+        begins = is_video[0] & ~torch.cat([is_video[0, :1] & False, is_video[0, :-1]])
+        pieces, (steps, *size) = max(1, int(begins.sum())), grid_thw
+        grids = torch.tensor([[steps // pieces, *size]] * pieces, device=ids_T.device)
     positions, delta = core.model.get_rope_index(
         ids_T[None],
         mm_token_type_ids=2 * is_video.int(),

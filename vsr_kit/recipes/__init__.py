@@ -19,13 +19,14 @@ from typing import Any
 from vsr_kit.claims import Claim
 from vsr_kit.claims.recipe import TUNING_SEED, Condition, Recipe, Variant
 from vsr_kit.paths import SHIPPED
-from vsr_kit.recipes import kit_questions, kl_elsewhere, vision_r1, vsgrpo
+from vsr_kit.recipes import kit_questions, kl_elsewhere, nvlm, vision_r1, vsgrpo
 
 _MODULES = (
     vsgrpo,
     kit_questions,
     vision_r1,
     kl_elsewhere,
+    nvlm,
 )
 RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in _MODULES)
 CLAIMS: tuple[Claim, ...] = tuple(claim for recipe in RECIPES for claim in recipe.claims)
