@@ -158,6 +158,11 @@ training/                   grpo, sft and dpo by trl
   token_records             tokens of a few rollouts, recorded while training
   collapse                  collapse found in a reward's curve
   resuming                  may a run be gone on with, and from which step
+retrieval/                  which room does a description mean?
+  queries                   descriptions and thoughts out of rows; bags of words as a control
+  embedding                 the end token's hidden state; InfoNCE; recall
+  method                    what training.train takes
+  retrieval_trainer         both losses, recall at the end
 claims/                     the form of a claim
   rules                     a verdict's rule: gain, no_gain, most_runs, ...
   measures                  from a study's answers to named findings
@@ -172,6 +177,7 @@ recipes/                    one file a paper; add() for your own
   kit_questions             what the papers do not test
   kl_elsewhere              what a KL term keeps, ten seeds
   nvlm                      frame tags for order and direction, right, shuffled and none
+  o1_embedder               rooms found by descriptions, with and without a thought
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
   columns                   rows brought into one form

@@ -37,8 +37,9 @@ bridging: chains description reasoner quality stage_prompts asking costs answer_
 training: collapse profiles shapes memory knobs launching machine spending joints video_mixin callbacks token_records \\
  mismatch grpo_trainer references stages joint_trainer supervised_trainers starting methods resuming out_of_memory \\
  run background phases
+retrieval: queries embedding retrieval_trainer method
 claims: rules recipe measures chain_measures training_measures
-recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 nvlm
+recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 nvlm o1_embedder
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap
 diagnosis: rules findings adapter_files run_folder environment probe model

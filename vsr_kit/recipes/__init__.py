@@ -19,7 +19,7 @@ from typing import Any
 from vsr_kit.claims import Claim
 from vsr_kit.claims.recipe import TUNING_SEED, Condition, Recipe, Variant
 from vsr_kit.paths import SHIPPED
-from vsr_kit.recipes import kit_questions, kl_elsewhere, nvlm, vision_r1, vsgrpo
+from vsr_kit.recipes import kit_questions, kl_elsewhere, nvlm, o1_embedder, vision_r1, vsgrpo
 
 _MODULES = (
     vsgrpo,
@@ -27,6 +27,7 @@ _MODULES = (
     vision_r1,
     kl_elsewhere,
     nvlm,
+    o1_embedder,
 )
 RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in _MODULES)
 CLAIMS: tuple[Claim, ...] = tuple(claim for recipe in RECIPES for claim in recipe.claims)
