@@ -216,9 +216,7 @@ def test_a_generated_thought_is_greedy_and_closed(tiny_path, tmp_path):
     end = own.processor.tokenizer.convert_tokens_to_ids(END)
     for text, thought in zip(texts, trainer.think(prompts), strict=True):
         inputs = chat_inputs(own.processor, query_messages(text))
-        pads = (
-            [own.model.config.image_token_id, own.model.config.video_token_id] if hasattr(own.model, "config") else []
-        )
+        pads = [own.model.config.image_token_id, own.model.config.video_token_id]
         plain = trainer.model.generate(**inputs, max_new_tokens=6, do_sample=False, suppress_tokens=pads)
         said = plain[0, inputs["input_ids"].shape[1] :].tolist()
         assert thought.tolist() == (said if said[-1] == end else [*said, end])

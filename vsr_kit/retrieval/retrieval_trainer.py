@@ -71,9 +71,13 @@ class RetrievalTrainer(VideoSFTTrainer):
         super().__init__(*args, **kwargs)
         self.add_callback(_MeasureAtTheEnd(self))
 
+    @property
+    def _tokenizer(self) -> Any:
+        return cast(Any, self.processing_class).tokenizer
+
     def _ids(self, text: str) -> torch.Tensor:
         """Token ids of a model's turn, its end token with it."""
-        tokenizer = self.processing_class.tokenizer
+        tokenizer = self._tokenizer
         return torch.tensor([*tokenizer(text)["input_ids"], tokenizer.convert_tokens_to_ids("<|im_end|>")])
 
     def _asked(self, messages: Sequence[dict]) -> EncodedPrompt:
@@ -87,9 +91,7 @@ class RetrievalTrainer(VideoSFTTrainer):
         prompts = [self._asked(row["prompt"]) for row in rows]
         said = [self._ids(row["completion"] if self.how.thinks else "") for row in rows]
         queries = [continued(prompt, own) for prompt, own in zip(prompts, said, strict=True)]
-        ids_BT = pad_sequence(
-            [query.ids_P.cpu() for query in queries], True, self.processing_class.tokenizer.pad_token_id
-        )
+        ids_BT = pad_sequence([query.ids_P.cpu() for query in queries], True, self._tokenizer.pad_token_id)
         scenes = [row["scene_name"] for row in rows]
         batch = {"queries": queries, "thoughts": said, "documents": self._documents(scenes), "scenes": scenes}
         return batch | {"input_ids": ids_BT}
@@ -124,7 +126,7 @@ class RetrievalTrainer(VideoSFTTrainer):
     def think(self, prompts: Sequence[EncodedPrompt]) -> list[torch.Tensor]:
         """What the model says after each query, greedily, up to its end token; a cut thought is closed by one."""
         loaded: Any = SimpleNamespace(model=self.accelerator.unwrap_model(self.model), processor=self.processing_class)
-        end, found = int(self._ids("")[0]), {}
+        end, found = int(self._ids("")[0]), dict[int, torch.Tensor]()
         for batch, reading in prefill(loaded.model, prompts, _THOUGHTS_AT_ONCE):
             made = decode(loaded, reading, torch.arange(len(batch)), self.how.longest_thought, greedy)
             found |= {
