@@ -72,12 +72,12 @@ class RetrievalTrainer(VideoSFTTrainer):
         self.add_callback(_MeasureAtTheEnd(self))
 
     @property
-    def _tokenizer(self) -> Any:
+    def _own_tokenizer(self) -> Any:
         return cast(Any, self.processing_class).tokenizer
 
     def _ids(self, text: str) -> torch.Tensor:
         """Token ids of a model's turn, its end token with it."""
-        tokenizer = self._tokenizer
+        tokenizer = self._own_tokenizer
         return torch.tensor([*tokenizer(text)["input_ids"], tokenizer.convert_tokens_to_ids("<|im_end|>")])
 
     def _asked(self, messages: Sequence[dict]) -> EncodedPrompt:
@@ -91,7 +91,7 @@ class RetrievalTrainer(VideoSFTTrainer):
         prompts = [self._asked(row["prompt"]) for row in rows]
         said = [self._ids(row["completion"] if self.how.thinks else "") for row in rows]
         queries = [continued(prompt, own) for prompt, own in zip(prompts, said, strict=True)]
-        ids_BT = pad_sequence([query.ids_P.cpu() for query in queries], True, self._tokenizer.pad_token_id)
+        ids_BT = pad_sequence([query.ids_P.cpu() for query in queries], True, self._own_tokenizer.pad_token_id)
         scenes = [row["scene_name"] for row in rows]
         batch = {"queries": queries, "thoughts": said, "documents": self._documents(scenes), "scenes": scenes}
         return batch | {"input_ids": ids_BT}
