@@ -236,7 +236,7 @@ def test_the_recipe_says_what_runs_before_it_runs():
         ("o1-thought", True, SEEDS),
     ]
     assert {(v.profile.steps, v.profile.questions_per_step, v.how.thought_weight) for v in o1_embedder.VARIANTS} == {
-        (160, 16, 0.2)
+        (120, 16, 0.2)
     }
     assert o1_embedder.VARIANTS[0].trained_by.settings()["thinks"] is False
 

@@ -148,9 +148,10 @@ class RetrievalTrainer(VideoSFTTrainer):
             prompts = [self._asked(query_messages(query.text)) for query in queries]
             thoughts = {
                 "no_thought": [self._ids("")] * len(queries),
-                "own_thought": self.think(prompts),
                 "true_thought": [self._ids(query.thought) for query in queries],
             }
+            if self.how.thinks:
+                thoughts["own_thought"] = self.think(prompts)
             found = {
                 kind: recall_at_1(embeddings(model, list(map(continued, prompts, own))), documents_MD, right)
                 for kind, own in thoughts.items()
