@@ -53,7 +53,8 @@ data/                       rows and folders
   scans                     ScanNet's .sens files and folders of frames, read as clips
   frame_cache               decoded frames kept on disk
   pictures                  a picture as a clip of two frames
-  picture_rows              Vision-R1's, Video-R1's and MathVista's rows, read
+  picture_records           one record about a picture, taken apart by its layout
+  picture_rows              Vision-R1's, Video-R1's, MathVista's, SAT's and CV-Bench's rows
   own_questions             a question typed by hand becomes a row
   vsi_100k                  VSI-100k's annotations, read
   sources                   VSI-Bench as the hub has it, and other files of questions
@@ -67,8 +68,14 @@ rewards/                    what a completion earns
   cheats                    completions that earn without an answer
   trl_functions             rewards as TRL takes them
   hard                      Vision-R1's reward: format and answer, or nothing
+  matched                   advantages matched to N(0, 1) by rank, task by task
+  waste                     a penalty on outputs that reach their cap or repeat themselves
+  mixed                     VLAA's reward: each row by the rule of its own answer
+  consistency               GRPO-CARE's bonus: right answers that their chains make likely
 models/                     Qwen2-VL checkpoints
   loading                   load_model: miniature, hub or folder; nf4, LoRA
+  families                  Qwen2-VL, Qwen2.5-VL, Qwen3-VL: what differs
+  processors                clips cut into patches without torchvision
   vision                    a clip is encoded here: frames, vision tower, video tokens
   feature_cache             each clip encoded once a run
   dequantized               4-bit weights on a CPU: read once, adapters merged for rollouts
@@ -122,6 +129,7 @@ bridging/                   chains of thought written for rows, as Vision-R1 mak
   description               what is in a room, as text
   reasoner                  a rule reasoner that never sees the clip
   quality                   are places right, is arithmetic right, does the answer follow?
+  stated                    what a chain concludes, and whether its answer agrees
   pipeline                  bridge: pseudo-CoT, description, chain, filter, resumable
   stage_prompts             what the writers of the three stages are asked
   asking                    what a writer is asked, and what it wrote
@@ -141,18 +149,23 @@ training/                   grpo, sft and dpo by trl
   launching                 several processes: launch configurations, a step divided
   shapes                    a model's sizes from its configuration
   memory                    what a step holds in memory, predicted
+  asking_memory             what an evaluation will hold in memory
   knobs                     what each setting costs, and what to turn down
   out_of_memory             the same said where memory ran out
   joints                    GRPO's joints: advantages, chosen rows, dropped groups, entropy bonus, stages
   grpo_trainer              TRL's GRPO trainer, taught to see video
   mismatch                  rollouts against the pass that trains on them, logged
   joint_trainer             the same with joints
+  entropy_bounds            GRPO whose entropy is held between two bounds
+  answer_likelihood         how likely the reference finds an answer after its chain
+  care                      GRPO-CARE as a method
   stages                    settings that switch at a step inside one run
   references                the KL term's reference: base, frozen adapter, moving mean
   phases                    a recipe's whole training, part after part
   background                the one call in a thread, with a handle that stops it
   starting                  a training that starts from an adapter, or trains all of the language model
   supervised_trainers       the same for SFT and DPO; preference pairs
+  own_rollouts              trainers on rollouts of their own: short right chains, best against worst
   video_mixin               clips, features and batches for both
   callbacks                 time limits, stops, broken numbers
   token_records             tokens of a few rollouts, recorded while training
@@ -168,6 +181,8 @@ claims/                     the form of a claim
   measures                  from a study's answers to named findings
   chain_measures            does thinking pay, is longer worse, what does a knob do to it
   training_measures         numbers read from logs, the best of several tries
+  factor_measures           what each factor of a grid of variants adds
+  level_measures            how far a training reaches; do answers agree with chains
   recipe                    Variant, Condition, Recipe
 recipes/                    one file a paper; add() for your own
   vsgrpo_table              vsGRPO's results as printed
@@ -178,6 +193,16 @@ recipes/                    one file a paper; add() for your own
   kl_elsewhere              what a KL term keeps, ten seeds
   nvlm                      frame tags for order and direction, right, shuffled and none
   o1_embedder               rooms found by descriptions, with and without a thought
+  mm_eureka                 an online filter on group accuracy
+  srpo                      solved questions leave the training
+  openvlthinker_v2          advantages matched by task, entropy bounded from both sides
+  t1                        samples, temperature and entropy bonus on half a grid; thinking budgets
+  all_roads                 DPO, online DPO and GRPO on one word and on whole orders
+  openvlthinker             a loop: SFT on own short right chains, GRPO medium then hard
+  levels                    question sets at a distance from training
+  seed_bench_r1             GRPO against SFT at three levels, GRPO-CARE's bonus
+  vlaa                      SFT on verbose chains, then GRPO, against GRPO alone
+  shifts                    what SFT and GRPO lose away from training; RL after SFT
 inspection/                 what models wrote, to be looked through
   outcomes                  right, partly right, wrong, unread; what a training changed
   columns                   rows brought into one form
@@ -237,6 +262,7 @@ widgets/                    clickable, for notebooks
   stop                      a button that ends a training after its step
 exercises/                  the course's exercises, checked
   course                    one check an exercise
+  recipe_cases              the same for exercises about recipes
   cases                     how a check is made
 miniature/                  how the shipped model was made
   recipe                    its numbers

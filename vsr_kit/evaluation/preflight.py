@@ -249,7 +249,7 @@ def _found(place: str, row: dict, stage: str = "", fault: str = "", tokens: int 
 def refuse_faults(found: Preflight, where: str) -> None:
     """ValueError that names the first rows that something is wrong with; nothing where none is.
 
-    where: what `vsr preflight` would be given to list them all.
+    where: what `vsr preflight` would be given to list them all: rooms, and the flags that decide what it finds.
     """
     faults = found.faults
     if not faults:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vsr_kit.questions.types import MATHEMATICS
+from vsr_kit.questions.types import PICTURE_TYPES
 from vsr_kit.validation import CONTROL_TOKEN, shown
 
 MODES = ("vanilla", "think", "observe")
@@ -48,7 +48,7 @@ def user_text(row: Mapping, mode: str = "vanilla", prompt_set: str = "eval") -> 
     """Write the text of the user's turn: opening, question, options where the row has them, prompt.
 
     Args:
-        row: a row with `question`, `question_type` and `options`; of mathematics also with `data_type`.
+        row: a row with `question`, `question_type` and `options`; one about a picture also with `data_type`.
         mode: one of `MODES`, or `vsi-bench` for the benchmark's own two prompts (evaluation only).
         prompt_set: `eval` or `train`; the paper words the prompts differently.
 
@@ -61,7 +61,7 @@ def user_text(row: Mapping, mode: str = "vanilla", prompt_set: str = "eval") -> 
     if token := CONTROL_TOKEN.search("\n".join([row["question"], *options])):
         rule = "which chat models read as a command and not as text; take it out"
         raise ValueError(f"row {row.get('id')!r}: question or options hold {token[0]!r}, {rule}")
-    still = row.get("question_type") == MATHEMATICS and row.get("data_type") != "video"
+    still = row.get("question_type") in PICTURE_TYPES and row.get("data_type") != "video"
     opening = [] if still else [_OPENING]
     return "\n".join([*opening, row["question"], *options, _prompt(row, mode, prompt_set)])
 

@@ -19,13 +19,38 @@ from typing import Any
 from vsr_kit.claims import Claim
 from vsr_kit.claims.recipe import TUNING_SEED, Condition, Recipe, Variant
 from vsr_kit.paths import SHIPPED
-from vsr_kit.recipes import kit_questions, kl_elsewhere, nvlm, o1_embedder, vision_r1, vsgrpo
+from vsr_kit.recipes import (
+    all_roads,
+    kit_questions,
+    kl_elsewhere,
+    mm_eureka,
+    nvlm,
+    o1_embedder,
+    openvlthinker,
+    openvlthinker_v2,
+    seed_bench_r1,
+    shifts,
+    srpo,
+    t1,
+    vision_r1,
+    vlaa,
+    vsgrpo,
+)
 
 _MODULES = (
     vsgrpo,
     kit_questions,
     vision_r1,
     kl_elsewhere,
+    mm_eureka,
+    srpo,
+    openvlthinker_v2,
+    t1,
+    openvlthinker,
+    all_roads,
+    vlaa,
+    seed_bench_r1,
+    shifts,
     nvlm,
     o1_embedder,
 )

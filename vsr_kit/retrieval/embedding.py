@@ -22,7 +22,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vsr_kit.models.vision import core_model
 from vsr_kit.sharing import EncodedPrompt
-from vsr_kit.sharing.packing import embed
+from vsr_kit.sharing.packing import embed, inputs_of
 
 _AT_ONCE = 32  # texts or clips that are read together
 DOCUMENT = [
@@ -55,7 +55,7 @@ def hidden_states(model, prompts: Sequence[EncodedPrompt]) -> list[torch.Tensor]
     positions = pad_sequence([prompt.positions_3P.T for prompt in prompts], batch_first=True).permute(2, 0, 1)
     real_NT = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     out = core.model.language_model(
-        inputs_embeds=embeds_NTD,
+        **inputs_of(core, embeds_NTD),
         attention_mask=real_NT.long().to(embeds_NTD.device),
         position_ids=positions,
         use_cache=False,
