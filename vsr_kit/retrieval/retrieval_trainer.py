@@ -34,7 +34,7 @@ from vsr_kit.retrieval.embedding import (
 from vsr_kit.retrieval.queries import Query, words_recall, write_queries
 from vsr_kit.sharing import EncodedPrompt, encode_prompt, prefill
 from vsr_kit.sharing.scoring import token_scores
-from vsr_kit.training.methods import _common
+from vsr_kit.training.methods import trainer_arguments
 from vsr_kit.training.supervised_trainers import VideoSFTTrainer
 
 TEST_SEED = 17  # of the queries that recall is measured with
@@ -53,7 +53,7 @@ def retrieval_trainer(how, profile, config, loaded, rows, clips, features=None) 
             "completion": [query.thought for query in queries],
         }
     )
-    common = _common(profile, config, loaded, ChainMap(cast(Any, clips), cast(Any, asked.clips)), features)
+    common = trainer_arguments(profile, config, loaded, ChainMap(cast(Any, clips), cast(Any, asked.clips)), features)
     return RetrievalTrainer(how=how, asked=asked, train_dataset=data, **common)
 
 
