@@ -8,7 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from tests.tiny import tiny_clip
+from tests.tiny import tiny_clip, tiny_of_family
 from vsr_kit.claims.recipe import SEEDS
 from vsr_kit.cli import app
 from vsr_kit.evaluation.preflight import check_row_of
@@ -207,3 +207,22 @@ def test_vsr_train_recipe_nvlm_tags_its_rows(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     (config,) = tmp_path.glob("*/*-frame-tags/config.json")
     assert json.loads(config.read_text())["config"]["tags"] == "right"
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
+def test_other_families_take_tags_unless_they_tell_the_time_themselves(family, tmp_path):
+    from vsr_kit.models.loading import load_model
+
+    other = load_model(tiny_of_family(tmp_path / "model", family), device="cpu", quiet=True)
+    clip, messages = encode_clip(other.model, other.processor, CLIP), chat_messages(_row("right"))
+    if family == "qwen3_vl":
+        with pytest.raises(ValueError, match="rows without tags"):
+            encode_prompt(other.model, other.processor, messages, clip)
+        return
+    inputs = chat_inputs(other.processor, messages, CLIP)
+    prompt = encode_prompt(other.model, other.processor, messages, clip)
+    assert prompt.ids_P.tolist() == inputs["input_ids"][0].tolist()
+    ((_, own),) = prefill(other.model, [prompt], 1)
+    with torch.no_grad():
+        plain = other.model(**inputs).logits[:, -1]
+    torch.testing.assert_close(own.logits_NW, plain, rtol=1e-3, atol=1e-3)
