@@ -37,6 +37,7 @@ questions/                  vsi-bench's ten question types
   wordings                  which type a typed question asks
 prompts/                    what a model is asked, and how its answer is read
   templates                 vanilla, think and observe prompts
+  frame_tags                a text before each pair of frames
   parsing                   parse_answer: the lenient reader
   candidates                which option or number a text names
   numbers                   numbers with units
@@ -179,6 +180,11 @@ training/                   grpo, sft and dpo by trl
   token_records             tokens of a few rollouts, recorded while training
   collapse                  collapse found in a reward's curve
   resuming                  may a run be gone on with, and from which step
+retrieval/                  which room does a description mean?
+  queries                   descriptions and thoughts out of rows; bags of words as a control
+  embedding                 the end token's hidden state; InfoNCE; recall
+  method                    what training.train takes
+  retrieval_trainer         both losses, recall at the end
 claims/                     the form of a claim
   rules                     a verdict's rule: gain, no_gain, most_runs, ...
   measures                  from a study's answers to named findings
@@ -196,6 +202,8 @@ recipes/                    one file a paper; add() for your own
   kl_elsewhere              what a KL term keeps, ten seeds
   crossthink                questions open and as choices, blended
   mammoth_vl                answers rewritten into rationales, judged, mixed
+  nvlm                      frame tags for order and direction, right, shuffled and none
+  o1_embedder               rooms found by descriptions, with and without a thought
   mm_eureka                 an online filter on group accuracy
   srpo                      solved questions leave the training
   openvlthinker_v2          advantages matched by task, entropy bounded from both sides

@@ -20,7 +20,8 @@ locks
 rooms: geometry generator arranging furnished files
 videos: files frame_limits rendering filming light for_people
 questions: types held_out geometric own_types multi_step puzzles wordings
-prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
+prompts: markup number_words frame_tags templates numbers wording candidates judge_worker judging mathematics \\
+ parsing
 data: checking forms scans frame_cache clips pictures rows picture_records picture_rows own_questions vsi_100k \\
  sources benchmark archives fetching datasets
 rewards: orders terms cheats trl_functions hard in_form matched detectors consistency mixed waste
@@ -38,9 +39,10 @@ bridging: chains description reasoner rationales quality stated stage_prompts as
 training: collapse profiles shapes memory asking_memory knobs launching machine spending joints video_mixin \\
  callbacks token_records mismatch grpo_trainer references stages joint_trainer answer_likelihood supervised_trainers \\
  own_rollouts starting methods care resuming out_of_memory run background phases entropy_bounds
+retrieval: queries embedding retrieval_trainer method
 claims: rules recipe measures chain_measures training_measures level_measures factor_measures
 recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 lr2bench sparc crossthink mammoth_vl levels \\
- seed_bench_r1 shifts vlaa openvlthinker all_roads openvlthinker_v2 t1 mm_eureka srpo
+ seed_bench_r1 shifts vlaa openvlthinker all_roads openvlthinker_v2 t1 mm_eureka srpo nvlm o1_embedder
 =======
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap

@@ -4,13 +4,16 @@ A clip is uint8 frames (F, H, W, 3). The processor cuts it into patches of 14 x 
 them; the vision tower turns them into V = F/2 * H/28 * W/28 merged tokens of the language model's width D; the chat
 template holds one `<|video_pad|>` that is repeated V times, and the features replace the embeddings there. Qwen3-VL's
 patches have 16 px, and its features are wider: families.py says what else differs.
+A prompt may also give the clip in pieces, a video block for each pair of frames with text between (`prompts.tagged`).
+The tower looks at one pair at a time, so the features are the same; positions are what transformers gives several
+videos. With one block, nothing differs.
 `chat_inputs` does all of this for one question; `encode_clips` runs the tower once per clip so that many questions and
 rollouts can share its features.
 
 torchvision is not needed: see processors.py.
 
-Left out: reading video files (videos/files.py), several clips in one question, images, and frame rates (Qwen2-VL
-ignores them; families.py says what the others are told).
+Left out: reading video files (videos/files.py), several different clips in one question, images, and frame rates
+(Qwen2-VL ignores them; families.py says what the others are told).
 """
 
 from __future__ import annotations
@@ -140,11 +143,11 @@ def chat_text(processor, messages: list[dict], with_video: bool, add_generation_
     """The chat template's text, one `<|video_pad|>` for the clip; without a clip its block is left out altogether.
 
     Raises:
-        ValueError: not one video block for a clip, or a text that holds a special token of the tokenizer.
+        ValueError: no video block for a clip, or a text that holds a special token of the tokenizer.
     """
     blocks = [b for m in messages if not isinstance(m["content"], str) for b in m["content"]]
     _refuse_special(processor, [m["content"] for m in messages] + [b.get("text") for b in blocks])
-    if with_video and sum(b["type"] == "video" for b in blocks) != 1:
+    if with_video and not any(b["type"] == "video" for b in blocks):
         raise ValueError(f"a clip needs exactly one {{'type': 'video'}} block in the messages, got {messages}")
     if not with_video:
         messages = [m if isinstance(m["content"], str) else m | {"content": _no_video(m["content"])} for m in messages]
@@ -165,22 +168,47 @@ def chat_ids(processor, messages, grid_thw: tuple[int, int, int] | None, add_gen
 
 def _expanded(processor, text: str, grid_thw: tuple[int, int, int]) -> str:
     """The video pad once for every token of the clip, in the processor's own words (Qwen3-VL's tell the seconds)."""
-    frames = grid_thw[0] * processor.video_processor.temporal_patch_size
-    seen = {"video_grid_thw": torch.tensor([grid_thw]), "video_metadata": [_metadata(frames)]}
-    return processor.get_text_with_replacements([text], videos_replacements=[processor.replace_video_token(seen, 0)])[
-        0
-    ][0]
+    steps, *size = grid_thw
+    pieces = _pieces(text.count(processor.video_token), steps)
+    frames = steps // pieces * processor.video_processor.temporal_patch_size
+    seen = {
+        "video_grid_thw": torch.tensor([[steps // pieces, *size]] * pieces),
+        "video_metadata": [_metadata(frames)] * pieces,
+    }
+    pads = [processor.replace_video_token(seen, i) for i in range(pieces)]
+    if pieces > 1 and pads[0].replace(processor.video_token, ""):
+        raise ValueError("this model's own prompt says when each pair of frames was taken: give it rows without tags")
+    return processor.get_text_with_replacements([text], videos_replacements=pads)[0][0]
+
+
+def _pieces(blocks: int, steps: int) -> int:
+    """How many pieces a clip of so many pairs of frames is given in: one, or one for each pair.
+
+    Raises:
+        ValueError: another number of video blocks.
+    """
+    if blocks not in (1, steps):
+        raise ValueError(
+            f"a clip of {steps} pairs of frames needs exactly one {{'type': 'video'}} block, or one for each pair, got "
+            f"{blocks}: tag the rows for clips of as many frames as are shown (prompts.tagged)"
+        )
+    return blocks
 
 
 def chat_inputs(processor, messages: list[dict], frames_FHW3: np.ndarray | None = None) -> dict[str, torch.Tensor]:
     """Everything a plain `model(**inputs)` or `model.generate(**inputs)` needs for one question about one clip.
 
-    messages: as prompts.chat_messages writes them, with one {"type": "video"} block. frames None: asked without video.
+    messages: as prompts.chat_messages writes them, with one {"type": "video"} block, or one for each pair of frames.
+    frames None: asked without video.
     Returns input_ids, attention_mask, mm_token_type_ids, each (1, T), and with a clip pixel_values_videos
-    (patches, values) and video_grid_thw (1, 3), of Qwen2.5-VL also second_per_grid_ts (1,).
+    (patches, values) and video_grid_thw (blocks, 3), of Qwen2.5-VL also second_per_grid_ts (blocks,).
     """
     text = chat_text(processor, messages, frames_FHW3 is not None)
     videos = None if frames_FHW3 is None else [_shown(processor, frames_FHW3)]
+    if videos is not None and text.count(processor.video_token) > 1:
+        (frames,), step = videos, processor.video_processor.temporal_patch_size
+        videos = [frames[i : i + step] for i in range(0, len(frames), step)]
+        _pieces(text.count(processor.video_token), len(videos))
     timed = videos is not None and _timed(processor)
     told = {"video_metadata": [_metadata(len(clip)) for clip in videos], "do_sample_frames": False} if timed else {}
     return dict(processor(text=[text], videos=videos, return_tensors="pt", **told))
@@ -193,14 +221,18 @@ def rope_positions(model, ids_T: torch.Tensor, grid_thw: tuple[int, int, int] | 
     first position, so counting tokens would be wrong. A completion goes on behind the prompt's last token, as in a
     forward pass over both. (transformers' `generate` goes on behind the largest position, which differs where a clip
     has more positions in time than the question has tokens after it; log-probabilities would then be of other tokens
-    than those that were sampled.)
+    than those that were sampled.) A clip in pieces, runs of video tokens with text between, is as many videos.
     """
     core = core_model(model)
     vision = core.config.vision_config
     is_video = (ids_T == core.config.video_token_id)[None]
-    grids = None if grid_thw is None else torch.tensor([grid_thw], device=ids_T.device)
+    grids, pieces = None, 1
+    if grid_thw is not None:
+        begins = is_video[0] & ~torch.cat([is_video[0, :1] & False, is_video[0, :-1]])
+        pieces, (steps, *size) = max(1, int(begins.sum())), grid_thw
+        grids = torch.tensor([[steps // pieces, *size]] * pieces, device=ids_T.device)
     timed = hasattr(vision, "tokens_per_second") and grids is not None  # Qwen2.5-VL
-    seconds = {"second_per_grid_ts": [vision.temporal_patch_size / FRAMES_A_SECOND]} if timed else {}
+    seconds = {"second_per_grid_ts": [vision.temporal_patch_size / FRAMES_A_SECOND] * pieces} if timed else {}
     positions, _ = core.model.get_rope_index(
         ids_T[None],
         mm_token_type_ids=2 * is_video.int(),

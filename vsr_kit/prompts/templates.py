@@ -79,9 +79,16 @@ def has_options(row: Mapping) -> bool:
 
 
 def chat_messages(row: Mapping, mode: str = "vanilla", prompt_set: str = "eval") -> list[dict]:
-    """Write a chat of one user turn, the video before the text, in the form chat templates take."""
-    content = [{"type": "video"}, {"type": "text", "text": user_text(row, mode, prompt_set)}]
-    return [{"role": "user", "content": content}]
+    """Write a chat of one user turn, the video before the text, in the form chat templates take.
+
+    A row with `frame_tags` (`prompts.frame_tags`) has the video in as many pieces, each behind its tag.
+    """
+    text = {"type": "text", "text": user_text(row, mode, prompt_set)}
+    tags = row.get("frame_tags")
+    if tags is None or len(tags) == 0:
+        return [{"role": "user", "content": [{"type": "video"}, text]}]
+    pieces = [block for tag in tags for block in ({"type": "text", "text": tag}, {"type": "video"})]
+    return [{"role": "user", "content": [*pieces, text]}]
 
 
 def target_completion(mode: str, prompt_set: str, chain: str, answer: str) -> str:

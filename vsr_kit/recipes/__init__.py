@@ -27,6 +27,8 @@ from vsr_kit.recipes import (
     lr2bench,
     mammoth_vl,
     mm_eureka,
+    nvlm,
+    o1_embedder,
     openvlthinker,
     openvlthinker_v2,
     seed_bench_r1,
@@ -57,6 +59,8 @@ _MODULES = (
     mammoth_vl,
     lr2bench,
     sparc,
+    o1_embedder,
+    nvlm,
 )
 RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in _MODULES)
 CLAIMS: tuple[Claim, ...] = tuple(claim for recipe in RECIPES for claim in recipe.claims)
