@@ -10,7 +10,8 @@ from tests.test_memory_plan import DEEP, rows_about
 from tests.tiny import VISION, tiny_checkpoint, tiny_clip
 from vsr_kit import generation
 from vsr_kit.models import load_model
-from vsr_kit.sharing import attention, prefill, shared_cache
+from vsr_kit.sharing import attention, shared_cache
+from vsr_kit.sharing.prefill import HELD_AT_ONCE, READ_AT_ONCE
 from vsr_kit.training import asking_memory
 from vsr_kit.training.asking_memory import Asking, plan_asking, turned_down
 from vsr_kit.training.shapes import SHAPES, shape_of
@@ -62,13 +63,20 @@ def test_the_plan_is_within_15_per_cent_of_the_live_tensors_of_real_evaluations(
 
 
 def test_vsr_plan_plans_an_evaluation():
-    how = ["--for", "eval", "--frames", 32, "--film", "640x480", "--pixels", 401408, "--device", "cuda"]
-    done = vsr("plan", *how, "--memory", "4GB")
+    how = ["--for", "eval", "--frames", 4, "--batch-size", 256, "--per-clip", 32, "--device", "cuda"]
+    done = vsr("plan", *how, "--memory", "2GB")
     assert done.exit_code == 0, done.output
-    for part in ("linears, nf4", "vision tower", "clips' features", "cache of beginnings", "logits", "--batch-size 16"):
+    for part in (
+        "linears, nf4",
+        "vision tower",
+        "clips' features",
+        "cache of beginnings",
+        "cache of questions",
+        "--batch-size 64",
+    ):
         assert part in done.output, part
-    needed = re.search(r"it needs ([\d.]+) GB and does not fit 4\.00 GB", done.output)
-    assert needed and "is 6,256 tokens" in done.output
+    needed = re.search(r"it needs ([\d.]+) GB and does not fit 2\.00 GB", done.output)
+    assert needed and "256 answers at once" in done.output
     enough = vsr("plan", *how, "--memory", f"{float(needed[1]) + 0.1:.2f}GB")
     assert "and fits" in enough.output and "optimiser" not in enough.output
 
@@ -77,13 +85,13 @@ def test_what_is_turned_down_takes_less():
     asking = Asking(SHAPES["Qwen/Qwen2-VL-2B-Instruct"], num_frames=32, frame_px=(476, 644))
     settings = turned_down(asking)
     assert [flag.split()[0] for flag, *_ in settings] == ["--batch-size", "--quantize", "--frames", "--pixels"]
-    whole = plan_asking(asking).peak
-    assert all(plan_asking(then).peak < whole for _, then, _ in settings)
+    whole = plan_asking(asking).at("answers")
+    assert all(plan_asking(then).at("answers") < whole for _, then, _ in settings)
 
 
 def test_the_plans_bounds_are_those_of_the_code_it_describes():
     ours = asking_memory
     assert (ours.CLIPS_AT_ONCE, ours.PIXELS_AT_ONCE) == (generation._CLIPS_AT_ONCE, generation._PIXELS_AT_ONCE)
-    assert (ours.READ_AT_ONCE, ours.HELD_AT_ONCE) == (prefill.READ_AT_ONCE, prefill.HELD_AT_ONCE)
+    assert (ours.READ_AT_ONCE, ours.HELD_AT_ONCE) == (READ_AT_ONCE, HELD_AT_ONCE)
     assert (ours.COPIED_BYTES, ours.EXPANDED_BYTES) == (shared_cache.COPIED_BYTES, attention.EXPANDED_BYTES)
     assert ours.DRAWN_AT_ONCE == generation._LOGITS_AT_ONCE
