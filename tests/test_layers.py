@@ -31,7 +31,6 @@ sharing: meter packing reference shared_cache attention prefill rollouts sampled
 generation
 losses
 kl
-<<<<<<< HEAD
 evaluation: scorers small_samples intervals run_scores baselines passk readings taught shown_clips presets \\
  puzzle_scores multi_label presence draws predictions evaluate preflight token_texts token_measures rationale_judge
 bridging: chains description reasoner rationales quality stated stage_prompts asking costs answer_cache writers \\
@@ -43,7 +42,6 @@ retrieval: queries embedding retrieval_trainer method
 claims: rules recipe measures chain_measures training_measures level_measures factor_measures
 recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 lr2bench sparc crossthink mammoth_vl levels \\
  seed_bench_r1 shifts vlaa openvlthinker all_roads openvlthinker_v2 t1 mm_eureka srpo nvlm o1_embedder
-=======
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap
 diagnosis: rules findings adapter_files run_folder environment probe model

@@ -32,11 +32,6 @@ from vsr_kit.questions.types import (
     DIRECTION_TYPES,
     HELD_OUT_TYPES,
     LABELS,
-<<<<<<< HEAD
-    MULTI_STEP_TYPES,
-=======
-    MATHEMATICS,
->>>>>>> 588dbba15c2d0550b4a91d0764af2e3e7164b401
     PHRASINGS,
     PICTURE_TYPES,
     QUESTION_TYPES,

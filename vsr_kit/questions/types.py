@@ -43,14 +43,9 @@ MULTI_STEP_TYPES = (
     "object_count_within",
 )
 TRAINED_TASKS = (*NUMERIC_TYPES, "object_rel_distance", "object_rel_direction")
-<<<<<<< HEAD
 TASKS = [*TRAINED_TASKS, *HELD_OUT_TYPES, *PICTURE_TYPES]
-BESIDE_TYPES = (*MULTI_STEP_TYPES, *PICTURE_TYPES)  # in no mean of VSI-Bench's
-=======
-TASKS = [*TRAINED_TASKS, *HELD_OUT_TYPES, MATHEMATICS]
 PUZZLE_TYPES = ("furniture_order",)  # the kit's own, added by puzzles.py: asked where they are named, too
-BESIDE_TYPES = (*MULTI_STEP_TYPES, *PUZZLE_TYPES, MATHEMATICS)  # in no mean of VSI-Bench's
->>>>>>> 588dbba15c2d0550b4a91d0764af2e3e7164b401
+BESIDE_TYPES = (*MULTI_STEP_TYPES, *PUZZLE_TYPES, *PICTURE_TYPES)  # in no mean of VSI-Bench's
 # What the numbers of a type are in: the dimension, and the unit's size in metres or square metres. Counts have none.
 ANSWER_UNITS = {
     "object_abs_distance": ("length", 1.0),
