@@ -144,7 +144,7 @@ def test_methods_differ_in_who_writes_and_start_from_one_sft():
     assert offline[0].settings() != online[0].settings()
     for form in all_roads.FORMS:
         variants = [variant(f"roads-{form}-{method}") for method in all_roads.METHODS]
-        assert {v.starts_from for v in variants} == {"roads-sft"} and len({v.questions for v in variants}) == 1
+        assert {v.starts_from for v in variants} == {"roads-start"} and len({v.questions for v in variants}) == 1
         assert {(v.profile.steps, v.profile.questions_per_step) for v in variants} == {(all_roads.STEPS, 8)}
     grpo = all_roads.METHODS["grpo"][0]
     assert variant("roads-word-grpo").profile.num_generations == all_roads.ROLLOUTS == online[0].draws

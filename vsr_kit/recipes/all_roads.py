@@ -208,13 +208,13 @@ def _variant(form: str, method: str) -> Variant:
         asked=_asked(form),
         seeds=THREE_SEEDS,
         learning_rate=rate,
-        starts_from="roads-sft",
+        starts_from="roads-start",
     )
 
 
 VARIANTS = (
     Variant(
-        "roads-sft",
+        "roads-start",
         "all-roads",
         tuned_as="sft",
         method="sft",
@@ -250,7 +250,7 @@ def _gap(form: str) -> Measure:
     test = _set("test", form)
     after = {method: f"roads-{form}-{method}" for method in METHODS}
     gaps = [paid_minus(f"{m}_minus_dpo", after[m], after["dpo"], test) for m in ("online", "grpo")]
-    return all_of(*gaps, *(paid_minus(f"{m}_minus_sft", of, "roads-sft", test) for m, of in after.items()))
+    return all_of(*gaps, *(paid_minus(f"{m}_minus_sft", of, "roads-start", test) for m, of in after.items()))
 
 
 def _measured(form: str) -> str:
@@ -262,7 +262,7 @@ def _measured(form: str) -> str:
 
 
 def _needs(form: str) -> tuple[str, ...]:
-    return (*(f"roads-{form}-{method}" for method in METHODS), "roads-sft")
+    return (*(f"roads-{form}-{method}" for method in METHODS), "roads-start")
 
 
 CLAIMS = (

@@ -156,7 +156,7 @@ def _rounds(count: int) -> tuple[Variant, ...]:
 
 
 VARIANTS = _rounds(ROUNDS)
-BASE = (Condition(WORDS_SET, COLD, "think", **ASKED),)
+BASE = tuple(Condition(WORDS_SET, COLD, mode, **ASKED) for mode in ("think", "vanilla"))
 _MEASURED = (
     "Mean of the six trained tasks on held-out procedural rooms, VSI-100k's words, the training prompt for thinking, "
     f"greedy, a cap of {LONGEST} tokens, read by the lenient parser; paired by question. "
