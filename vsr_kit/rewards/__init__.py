@@ -6,9 +6,10 @@ for numbers, and two extra terms against empty thoughts: one of length, which th
 one of thought, which is the kit's. hard.py has Vision-R1's reward, all or nothing; matched.py advantages by rank, which
 a reward hands on; waste.py a penalty. cheats.py lists completions that earn a reward without an answer, or lose one
 despite an answer; detectors.py counts such completions, and thinking words, during training; trl_functions.py wraps all
-of them for TRL.
-Every reward but the matched one is a pure function of one completion and one row; the ground truth itself earns 1.0 on
-every row, in every mode.
+of them for TRL. mixed.py pays each row by the rule of its own answer, consistency.py an answer that its chain makes
+likely.
+Every reward but the matched one and the bonus of consistency is a pure function of one completion and one row; the
+ground truth itself earns 1.0 on every row, in every mode.
 Left out: reward models.
 """
 
