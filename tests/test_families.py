@@ -14,6 +14,7 @@ from transformers import AutoConfig, GenerationConfig
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import smart_resize
 
 from tests.plain import plain_generate, plain_logps
+from tests.test_cli_models import runs, vsr  # noqa: F401  a fixture
 from tests.test_training import CLIPS, ROWS
 from tests.tiny import random_lora, tiny_clip, tiny_messages, tiny_of_family
 from vsr_kit.generation import generate
@@ -207,3 +208,22 @@ def test_what_is_not_computed_here_is_refused(path, tmp_path, changed, message):
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=message):
         load_model(tmp_path, quiet=True)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("runs")
+def test_the_command_asks_trains_and_merges(path, tmp_path):
+    """From a folder to a score, to an adapter, to a whole model that is asked like any other."""
+    small = ["--max-new-tokens", 3, "--per-type", 1]
+    done = vsr("eval", "--rooms", 1, "--model", path, *small)
+    assert done.exit_code == 0 and "overall" in done.output, done.output
+    how = ["--method", "sft", "--rooms", 4, "--per-room", 1, "--steps", 1, "--frames", 4, "--name", "one"]
+    done = vsr("train", "--model", path, "--quantize", "none", *how)
+    assert done.exit_code == 0, done.output
+    (run,) = (tmp_path / "runs").glob("*-one")
+    assert vsr("merge", run, "--out", tmp_path / "whole").exit_code == 0
+    asked = [load_model(tmp_path / "whole", device="cpu", quiet=True)]
+    asked.append(load_model(path, adapter=run / "adapter", device="cpu", quiet=True))
+    inputs = chat_inputs(asked[0].processor, ASKED[0], tiny_clip(1))
+    merged, adapted = (one.model(**inputs).logits for one in asked)
+    torch.testing.assert_close(merged, adapted, atol=2e-3, rtol=0)

@@ -165,9 +165,9 @@ def shape_of(model: str | Path) -> Shape:
 def _read(name: str, path: Path) -> Shape:
     config = _object(path)
     if config.get("model_type") != "qwen2_vl":
-        found = repr(config.get("model_type"))
+        named = repr(config.get("model_type"))
         raise ValueError(
-            f"{path} is of model_type {found}: plans are made for qwen2_vl only; begin with a small --batch-size or "
+            f"{path} is of model_type {named}: plans are made for qwen2_vl only; begin with a small --batch-size or "
             "--groups-per-pass, and raise it"
         )
     text, vision = config.get("text_config") or config, config.get("vision_config") or {}
