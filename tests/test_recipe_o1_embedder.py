@@ -233,7 +233,7 @@ def test_a_fifth_of_the_scenes_is_held_back_where_no_others_are_given():
 def test_the_recipe_says_what_runs_before_it_runs():
     assert [(v.name, v.how.thinks, v.seeds) for v in o1_embedder.VARIANTS] == [
         ("o1-plain", False, SEEDS),
-        ("o1-thought", True, SEEDS),
+        ("o1-thinks", True, SEEDS),
     ]
     assert {(v.profile.steps, v.profile.questions_per_step, v.how.thought_weight) for v in o1_embedder.VARIANTS} == {
         (120, 16, 0.2)
@@ -255,7 +255,7 @@ def _logs(own, none, true=60.0):
 
 
 def test_claims_read_recall_from_the_logs():
-    logs = {"o1-plain": _logs(20.0, 20.0), "o1-thought": _logs(26.0, 22.0)}
+    logs = {"o1-plain": _logs(20.0, 20.0), "o1-thinks": _logs(26.0, 22.0)}
     evidence = SimpleNamespace(curves=logs.__getitem__)
     first, second = (claim.measure(evidence) for claim in o1_embedder.CLAIMS)
     assert first["thought_minus_plain"].mean == pytest.approx(6.0)
@@ -266,7 +266,7 @@ def test_claims_read_recall_from_the_logs():
     assert [claim.decide(found) for claim, found in zip(o1_embedder.CLAIMS, (first, second), strict=True)] == [
         "reproduced"
     ] * 2
-    logs["o1-thought"] = _logs(20.0, 22.0)
+    logs["o1-thinks"] = _logs(20.0, 22.0)
     first, second = (claim.measure(evidence) for claim in o1_embedder.CLAIMS)
     assert o1_embedder.CLAIMS[0].decide(first).startswith("undecided")
     assert o1_embedder.CLAIMS[1].decide(second) == "not reproduced"

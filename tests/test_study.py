@@ -286,6 +286,8 @@ def test_every_claims_evidence_is_a_variant():
         "vr1-three-stages",
         "vr1-long-many",
         "chains-places-only",
+        "mammoth-30",
+        "mammoth-50",
     }  # drawn beside the claims, part of no rule
 
 

@@ -232,9 +232,13 @@ _TESTED = {"word": "right words, one of four objects", "order": "pairs of four o
 def paid_minus(name: str, after: str, before: str, test: str) -> Measure:
     """The difference between two variants of what `pay` gives their greedy answers, paired by question, in points."""
 
+    def side(evidence: Evidence, of: str) -> list[ScoreTable]:
+        if not (runs := evidence.runs(of)):
+            raise FileNotFoundError(f"the study holds no runs of {of}; vsr reproduce makes them")
+        return [_paid(evidence.texts("vanilla", test, run)) for run in runs]
+
     def measure(evidence: Evidence) -> dict[str, Finding]:
-        sides = [[_paid(evidence.texts("vanilla", test, run)) for run in evidence.runs(of)] for of in (after, before)]
-        return {name: difference(*sides, task=KIND)}
+        return {name: difference(side(evidence, after), side(evidence, before), task=KIND)}
 
     return comparing(measure, Compared(task=KIND))
 

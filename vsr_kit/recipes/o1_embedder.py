@@ -60,7 +60,7 @@ def _variant(name: str, thinks: bool) -> Variant:
     )
 
 
-VARIANTS = (_variant("o1-plain", thinks=False), _variant("o1-thought", thinks=True))
+VARIANTS = (_variant("o1-plain", thinks=False), _variant("o1-thinks", thinks=True))
 
 
 def recall(kind: str = "", minus: str | None = None) -> Callable[[Log], float]:
@@ -98,7 +98,7 @@ CLAIMS = (
         rule=GAIN_BY_STUDENT,
         decide=gain("thought_minus_plain", by="student"),
         measure=all_of(
-            log_minus("thought_minus_plain", "o1-thought", "o1-plain", recall()),
+            log_minus("thought_minus_plain", "o1-thinks", "o1-plain", recall()),
             log_mean("plain_minus_chance", "o1-plain", recall(minus="chance")),
             log_mean("plain_minus_words", "o1-plain", recall(minus="words")),
         ),
@@ -106,7 +106,7 @@ CLAIMS = (
             "Queries and steps are equal, tokens are not: thoughts are read as well. A thought cannot know the room: "
             "procedural rooms draw their furniture with little regard to each other."
         ),
-        needs=("o1-plain", "o1-thought"),
+        needs=("o1-plain", "o1-thinks"),
     ),
     Claim(
         name="own-thoughts-are-used",
@@ -119,14 +119,14 @@ CLAIMS = (
         rule=GAIN_BY_STUDENT,
         decide=gain("own_minus_none", by="student"),
         measure=all_of(
-            log_mean("own_minus_none", "o1-thought", recall("own_thought", minus="no_thought")),
-            log_mean("true_minus_own", "o1-thought", recall("true_thought", minus="own_thought")),
+            log_mean("own_minus_none", "o1-thinks", recall("own_thought", minus="no_thought")),
+            log_mean("true_minus_own", "o1-thinks", recall("true_thought", minus="own_thought")),
         ),
         caveat=(
             "The network never embedded a query without a thought in training, so a part of the difference is habit: "
             "this is about the network as it is, the other claim about what training it takes."
         ),
-        needs=("o1-thought",),
+        needs=("o1-thinks",),
     ),
 )
 

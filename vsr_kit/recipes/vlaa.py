@@ -115,7 +115,7 @@ VARIANTS: tuple[Variant, ...] = (
         arm("vlaa-verbose-grpo", *stages(4), model="mini", rate=ZERO_RATE, starts_from="vlaa-verbose"), group=GROUP
     ),
 )
-BASE: tuple[Condition, ...] = (Condition(START_SET, mode="think", **ASKED),)
+BASE: tuple[Condition, ...] = tuple(Condition(START_SET, mode=mode, **ASKED) for mode in ("think", "vanilla"))
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
