@@ -90,11 +90,12 @@ def judge(path) -> None:
     from vsr_kit.models import load_model
 
     made = candidates()
-    found = [(row, told) for row in made.rows if (told := rationale(row, _rooms()[row["scene_name"]])) is not None]
+    written = [(row, rationale(row, _rooms()[row["scene_name"]])) for row in made.rows]
+    found = [(row, *told) for row, told in written if told is not None]
     loaded = load_model(COLD, quantize="nf4")
-    nats = answer_logps(loaded, [row for row, _ in found], made.clips, [chain for _, (chain, _) in found])
-    told = zip(found, nats, strict=True)
-    said = {row["id"]: {"nats": round(value, 3), "invented": invented} for (row, (_, invented)), value in told}
+    nats = answer_logps(loaded, [row for row, _, _ in found], made.clips, [chain for _, chain, _ in found])
+    judged = zip(found, nats, strict=True)
+    said = {row["id"]: {"nats": round(value, 3), "invented": invented} for (row, _, invented), value in judged}
     write_json(path, {"judge": COLD, "rationales": said})
 
 
