@@ -107,3 +107,9 @@ def test_claims_are_told_with_their_verdicts_or_as_not_run(tmp_path):
         .told("grpo-lifts")
         .endswith("\ngrpo-lifts: NOT RUN YET on the miniature (3.3M parameters), procedural rooms")
     )
+
+
+def test_curves_are_those_of_the_variants_that_have_runs(tmp_path):
+    found = Study().curves_of("kl-0", "sft")
+    assert found.keys() == {"kl-0", "sft"} and [len(runs) for runs in found.values()] == [3, 5]
+    assert Study(tmp_path).curves_of("kl-0") == {}

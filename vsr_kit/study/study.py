@@ -52,6 +52,10 @@ class Study(Evidence):
             return any((self.folder / "answers").glob(f"{self.questions}--{of}--*"))
         return answers.answered(Condition(self.questions), self.folder) if of == "base" else bool(self.runs(of))
 
+    def curves_of(self, *variants: str) -> dict[str, list[list[dict]]]:
+        """What the runs of some variants logged, by variant; one of which no run is there is left out."""
+        return {of: self.curves(of) for of in variants if answers.finished_runs(self.folder, of)}
+
     def scores(
         self, names: str | Sequence[str], *, clip: str = "own", mode: str | None = None, **how
     ) -> dict[str, Bands]:
