@@ -153,8 +153,8 @@ def _built(folder: Path, per_room: int, shown: tuple[int, int, int | None], seed
     from vsr_kit.videos.filming import VISIBILITY, read_visibility
     from vsr_kit.videos.rendering import LEAST_PIXELS
 
-    limits = dict(zip(("num_frames", "size_px", "max_pixels"), shown, strict=True))
-    asked = load_questions(folder, types=TRAINED_TYPES, **limits, seed=seed)
+    frames, size, pixels = shown
+    asked = load_questions(folder, types=TRAINED_TYPES, num_frames=frames, size_px=size, max_pixels=pixels, seed=seed)
     for line in asked.told():
         typer.echo(line, err=True)
     counts: dict[tuple, int] = {}

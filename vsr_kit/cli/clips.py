@@ -39,7 +39,11 @@ def flags_of(settings: Mapping, model: str, mode: str, frames: int, size: int, t
 
     settings: with `rooms`, and where they are set `videos`, `split`, `pixels` and `fps`.
     """
-    given = {"model": (model, "mini"), "videos": (settings.get("videos"), None), "mode": (mode, "vanilla")}
+    given: dict[str, tuple] = {
+        "model": (model, "mini"),
+        "videos": (settings.get("videos"), None),
+        "mode": (mode, "vanilla"),
+    }
     given |= {"split": (settings.get("split", "train" if training else "test"), "test"), "frames": (frames, 8)}
     given |= {"size": (size, 112), "pixels": (settings.get("pixels"), None), "fps": (settings.get("fps"), None)}
     given |= {"numeric": (numeric, "paper")}
