@@ -282,7 +282,6 @@ def test_every_claims_evidence_is_a_variant():
         "sft-tokens",
         "dpo-seconds",
         "dpo-tokens",
-        "vr1-zero",
         "vr1-three-stages",
         "vr1-long-many",
         "chains-places-only",
@@ -346,7 +345,7 @@ def test_what_has_tags_is_watched():
         if known.trained_by.name == "grpo":
             assert known.trained_by.reward_funcs(known.profile.numeric)  # every name is known
         own = {name for recipe in RECIPES for name in recipe.question_sets}
-        assert known.questions in {"train-vsi-100k", "train-closest", "train-letters"} | own
+        assert known.questions in {"train-vsi-100k", "train-closest", "train-letters", "train-puzzles"} | own
 
 
 def test_tuning_has_a_seed_and_rooms_of_its_own():
