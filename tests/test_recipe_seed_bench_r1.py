@@ -304,11 +304,12 @@ class Told:
 
 def test_what_a_variant_keeps_away_from_home_is_held_against_another():
     right = {("g", "home"): [8, 9], ("g", "far"): [7, 8], ("g", "farther"): [7, 6]}
-    right |= {("s", "home"): [9, 9], ("s", "far"): [6, 5], ("s", "farther"): [4, 5]}
+    right |= {("s", "home"): [9, 9], ("s", "far"): [6, 5], ("s", "farther"): [4, 3]}
     found = keeps_more("more", "g", "s", "home", ("far", "farther"))(Told(right))["more"]
-    # changes of g: -1, -2 of ten; of s: -4, -4; mean difference 2.5 of ten
-    assert found.mean == pytest.approx(25.0) and found.seeds == (2, 2) and (found.n, found.rooms) == (20, 5)
-    assert found.student == pytest.approx((25 - 12.706 * 5, 25 + 12.706 * 5), abs=0.01)  # one degree of freedom
+    # changes of g: -1, -2 of ten; of s: -4, -5; mean difference 3 of ten
+    assert found.mean == pytest.approx(30.0) and found.seeds == (2, 2) and (found.n, found.rooms) == (20, 5)
+    reach = 4.303 * 10 * (0.5 / 2 + 0.5 / 2) ** 0.5  # two degrees of freedom, variances of 0.5 from two runs a side
+    assert found.student == pytest.approx((30 - reach, 30 + reach), abs=0.01)
     assert (found.low, found.high) == found.student
 
 

@@ -80,7 +80,10 @@ CLAIMS: tuple[Claim, ...] = (
         decide=gain("grpo_minus_sft", by="student"),
         measure=minus("grpo_minus_sft", "grpo-vanilla", "sft", "overall", HELD_OUT_SET),
         needs=("grpo-vanilla", "sft"),
-        caveat="Two tasks of two questions a room; the base answers them near chance, which leaves little to lose.",
+        caveat=(
+            "The order of appearance has 12 of the 240 questions and half of the weight. Both tasks want a letter, and "
+            "a chain or a number in its place earns nothing: what is lost may be the form of an answer."
+        ),
     ),
     Claim(
         name="grpo-leads-more-farther-off",
@@ -96,7 +99,8 @@ CLAIMS: tuple[Claim, ...] = (
         measure=keeps_more("lead_growth", "levels-grpo", "levels-supervised", SEEN_SET, (NEW_TASKS_SET,)),
         needs=("levels-grpo", "levels-supervised"),
         caveat=(
-            "The interval is over seeds alone; no rooms are drawn. Half of a room's questions are trained on and the "
+            "The interval is over seeds alone; no rooms are drawn. At new tasks 12 of 240 questions have half of the "
+            "weight. Half of a room's questions are trained on and the "
             "other half asked, and two of them may be about the same objects in another order."
         ),
     ),
