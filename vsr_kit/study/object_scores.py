@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def measure(
     prompts = single_and_compound(len(CATEGORIES))
     asked = [[CATEGORIES[i] for i in prompt] for prompt in prompts]
     frames = {name: clip.frames_FHW3 for name, clip in clips.items()}
-    record = {
+    record: dict[str, Any] = {
         "names": list(CATEGORIES),
         "prompts": [list(prompt) for prompt in prompts],
         "rooms": [room.name for room in made],
