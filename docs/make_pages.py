@@ -19,7 +19,7 @@ from vsr_kit.study import ledger, study_summary  # noqa: E402
 from vsr_kit.study.citations import citation_table  # noqa: E402
 from vsr_kit.study.real_rooms import real_rooms_summary, travels  # noqa: E402
 from vsr_kit.study.summary import headlines, sharing_lines, sharing_summary  # noqa: E402
-from vsr_kit.study.systems import kl_table, system_table
+from vsr_kit.study.systems import kl_table, system_table  # noqa: E402
 from vsr_kit.study.travel import findings  # noqa: E402
 
 _MARK = re.compile(r"(<!-- computed: ([a-z-]+) -->\n)(?:(?!<!-- ).)*(<!-- end -->)", re.S)

@@ -37,6 +37,7 @@ questions/                  vsi-bench's ten question types
   wordings                  which type a typed question asks
 prompts/                    what a model is asked, and how its answer is read
   templates                 vanilla, think and observe prompts
+  frame_tags                a text before each pair of frames
   parsing                   parse_answer: the lenient reader
   candidates                which option or number a text names
   numbers                   numbers with units
@@ -49,11 +50,13 @@ prompts/                    what a model is asked, and how its answer is read
 data/                       rows and folders
   rows                      make_rows, reading, splitting
   checking                  the check that every row passes
+  forms                     the same questions open and as a choice; what no rule can check left out
   clips                     clips on disk, found by their rows
   scans                     ScanNet's .sens files and folders of frames, read as clips
   frame_cache               decoded frames kept on disk
   pictures                  a picture as a clip of two frames
-  picture_rows              Vision-R1's, Video-R1's and MathVista's rows, read
+  picture_records           one record about a picture, taken apart by its layout
+  picture_rows              Vision-R1's, Video-R1's, MathVista's, SAT's and CV-Bench's rows
   own_questions             a question typed by hand becomes a row
   vsi_100k                  VSI-100k's annotations, read
   sources                   VSI-Bench as the hub has it, and other files of questions
@@ -68,8 +71,15 @@ rewards/                    what a completion earns
   cheats                    completions that earn without an answer
   trl_functions             rewards as TRL takes them
   hard                      Vision-R1's reward: format and answer, or nothing
+  in_form                   CrossThink's reward: accuracy times format
+  matched                   advantages matched to N(0, 1) by rank, task by task
+  waste                     a penalty on outputs that reach their cap or repeat themselves
+  mixed                     VLAA's reward: each row by the rule of its own answer
+  consistency               GRPO-CARE's bonus: right answers that their chains make likely
 models/                     Qwen2-VL checkpoints
   loading                   load_model: miniature, hub or folder; nf4, LoRA
+  families                  Qwen2-VL, Qwen2.5-VL, Qwen3-VL: what differs
+  processors                clips cut into patches without torchvision
   vision                    a clip is encoded here: frames, vision tower, video tokens
   feature_cache             each clip encoded once a run
   dequantized               4-bit weights on a CPU: read once, adapters merged for rollouts
@@ -121,11 +131,14 @@ evaluation/                 scores
   presence                  how surely a model says that objects are there
   token_texts               tokens as text, and text as tokens
   token_measures            of each token: entropy, distance from the reference, grounding
+  rationale_judge           does a rationale make its answer likelier to a model?
 bridging/                   chains of thought written for rows, as Vision-R1 makes them
   chains                    the language of chains that compute: written and read
   description               what is in a room, as text
   reasoner                  a rule reasoner that never sees the clip
+  rationales                answers rewritten into rationales, and mixtures of both
   quality                   are places right, is arithmetic right, does the answer follow?
+  stated                    what a chain concludes, and whether its answer agrees
   pipeline                  bridge: pseudo-CoT, description, chain, filter, resumable
   stage_prompts             what the writers of the three stages are asked
   asking                    what a writer is asked, and what it wrote
@@ -145,28 +158,40 @@ training/                   grpo, sft and dpo by trl
   launching                 several processes: launch configurations, a step divided
   shapes                    a model's sizes from its configuration
   memory                    what a step holds in memory, predicted
+  asking_memory             what an evaluation will hold in memory
   knobs                     what each setting costs, and what to turn down
   out_of_memory             the same said where memory ran out
   joints                    GRPO's joints: advantages, chosen rows, dropped groups, entropy bonus, stages
   grpo_trainer              TRL's GRPO trainer, taught to see video
   mismatch                  rollouts against the pass that trains on them, logged
   joint_trainer             the same with joints
+  entropy_bounds            GRPO whose entropy is held between two bounds
+  answer_likelihood         how likely the reference finds an answer after its chain
+  care                      GRPO-CARE as a method
   stages                    settings that switch at a step inside one run
   references                the KL term's reference: base, frozen adapter, moving mean
   phases                    a recipe's whole training, part after part
   background                the one call in a thread, with a handle that stops it
   starting                  a training that starts from an adapter, or trains all of the language model
   supervised_trainers       the same for SFT and DPO; preference pairs
+  own_rollouts              trainers on rollouts of their own: short right chains, best against worst
   video_mixin               clips, features and batches for both
   callbacks                 time limits, stops, broken numbers
   token_records             tokens of a few rollouts, recorded while training
   collapse                  collapse found in a reward's curve
   resuming                  may a run be gone on with, and from which step
+retrieval/                  which room does a description mean?
+  queries                   descriptions and thoughts out of rows; bags of words as a control
+  embedding                 the end token's hidden state; InfoNCE; recall
+  method                    what training.train takes
+  retrieval_trainer         both losses, recall at the end
 claims/                     the form of a claim
   rules                     a verdict's rule: gain, no_gain, most_runs, ...
   measures                  from a study's answers to named findings
   chain_measures            does thinking pay, is longer worse, what does a knob do to it
   training_measures         numbers read from logs, the best of several tries
+  factor_measures           what each factor of a grid of variants adds
+  level_measures            how far a training reaches; do answers agree with chains
   recipe                    Variant, Condition, Recipe
 recipes/                    one file a paper; add() for your own
   vsgrpo_table              vsGRPO's results as printed
@@ -175,6 +200,20 @@ recipes/                    one file a paper; add() for your own
   ptst                      stages whose cap grows, and the phases of vsr train --recipe
   kit_questions             what the papers do not test
   kl_elsewhere              what a KL term keeps, ten seeds
+  crossthink                questions open and as choices, blended
+  mammoth_vl                answers rewritten into rationales, judged, mixed
+  nvlm                      frame tags for order and direction, right, shuffled and none
+  o1_embedder               rooms found by descriptions, with and without a thought
+  mm_eureka                 an online filter on group accuracy
+  srpo                      solved questions leave the training
+  openvlthinker_v2          advantages matched by task, entropy bounded from both sides
+  t1                        samples, temperature and entropy bonus on half a grid; thinking budgets
+  all_roads                 DPO, online DPO and GRPO on one word and on whole orders
+  openvlthinker             a loop: SFT on own short right chains, GRPO medium then hard
+  levels                    question sets at a distance from training
+  seed_bench_r1             GRPO against SFT at three levels, GRPO-CARE's bonus
+  vlaa                      SFT on verbose chains, then GRPO, against GRPO alone
+  shifts                    what SFT and GRPO lose away from training; RL after SFT
   lr2bench                  constraint puzzles; exact match against partial credit
   sparc                     which objects are there, from many prompts' scores
 inspection/                 what models wrote, to be looked through
@@ -236,6 +275,7 @@ widgets/                    clickable, for notebooks
   stop                      a button that ends a training after its step
 exercises/                  the course's exercises, checked
   course                    one check an exercise
+  recipe_cases              the same for exercises about recipes
   cases                     how a check is made
 miniature/                  how the shipped model was made
   recipe                    its numbers

@@ -232,4 +232,7 @@ def test_claims_are_looked_up_by_name():
         "centre-labels-cap-distance",
         "cold-start-makes-chains-pay",
         "overthinking-after-cold-start",
+        "thinking-budget-pays",
+        "sparc-fusing-helps",
+        "sparc-second-highest",
     ]

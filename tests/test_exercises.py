@@ -2,6 +2,7 @@
 
 import re
 from itertools import combinations
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from vsr_kit.rewards import (
     all_or_nothing,
     format_reward,
     mra,
+    normal_scores,
     paper_numeric,
     tag_names,
     thought_reward,
@@ -178,6 +180,22 @@ def own_advantages(epsilon):
     return group_advantages
 
 
+def own_scores(at=lambda i, n: (i + 0.5) / n, shared=True, back=True):
+    """Advantages by rank as a reader may write them, or with a mistake."""
+
+    def normal_scores(values):
+        n, order = len(values), sorted(values)
+        quantiles = [NormalDist().inv_cdf(at(i, n)) for i in range(n)]
+        if not back:
+            return quantiles
+        if not shared:
+            return [quantiles[sorted(range(n), key=values.__getitem__).index(i)] for i in range(n)]
+        ties = {value: [quantiles[i] for i in range(n) if order[i] == value] for value in values}
+        return [sum(ties[value]) / len(ties[value]) for value in values]
+
+    return normal_scores
+
+
 def own_interval(ddof=1, root=0.5, freedom=lambda n: n - 1):
     """Student's interval as a reader may write it, or with a mistake."""
 
@@ -225,6 +243,8 @@ def own_grpo_loss(
         (exercises.entropy, entropy),
         (exercises.resampled_means, resampled_means),
         (exercises.group_advantages, group_advantages),
+        (exercises.normal_scores, normal_scores),
+        (exercises.normal_scores, own_scores()),
         (exercises.kl_k3, kl_k3),
         (exercises.grpo_loss, grpo_loss),
         (exercises.grpo_loss, own_grpo_loss()),
@@ -253,6 +273,26 @@ def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
 @pytest.mark.parametrize(
     "check, wrong, told",
     [
+        (
+            exercises.normal_scores,
+            own_scores(at=lambda i, n: (i + 1) / (n + 1)),
+            r"normal_scores\(\[0.2, 0.9\]\) gave .*counted from 1, sits at \(i - 1/2\) / G",
+        ),
+        (
+            exercises.normal_scores,
+            own_scores(back=False),
+            r"normal_scores\(\[0.9, 0.1, 0.5\]\) gave .*sort places, not rewards",
+        ),
+        (
+            exercises.normal_scores,
+            own_scores(shared=False),
+            r"normal_scores\(\[0.0, 0.5, 0.5, 1.0\]\) gave .*the order of equal rewards decides nothing",
+        ),
+        (
+            exercises.normal_scores,
+            lambda values: [(v - np.mean(values)) / (np.std(values, ddof=1) + 1e-4) for v in values],
+            r"normal_scores\(\[0.2, 0.9\]\) gave .*NormalDist",
+        ),
         (
             exercises.paper_numeric,
             by_the_truth,

@@ -251,3 +251,24 @@ def test_unpacking_that_was_killed_goes_on(tmp_path):
         "c.mp4": b"C",
     }
     assert (folder / "a.mp4").stat().st_mtime_ns == kept
+
+
+def test_an_archive_that_was_fetched_is_not_fetched_again(hub, tmp_path, monkeypatch):
+    """A call that was killed while it unpacked: the line about the disk counts the archive as here."""
+    monkeypatch.setattr("vsr_kit.data.fetching._size", str)  # bytes: these files are small
+    first = bring(hub, tmp_path / "plain")
+    out = tmp_path / "cut"
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vsr_kit.data.fetching.unpack_films", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bring(hub, out)
+    told = bring(hub, out)
+    line = next(line for line in told if "to fetch" in line)
+    assert "1 fetched already and to be unpacked" in line
+    all_of_it = next(line for line in first if "to fetch" in line)
+    whole, left = (int(text.split(" to fetch")[0].split()[-1]) for text in (all_of_it, line))
+    assert left < whole and not list(out.glob("*.zip"))

@@ -20,25 +20,28 @@ locks
 rooms: geometry generator arranging furnished files
 videos: files frame_limits rendering filming light for_people
 questions: types held_out geometric own_types multi_step puzzles wordings
-prompts: markup number_words templates numbers wording candidates judge_worker judging mathematics parsing
-data: checking scans frame_cache clips pictures rows picture_rows own_questions vsi_100k sources benchmark archives \\
- fetching datasets
-rewards: orders terms cheats trl_functions hard detectors
-models: adapters checkpoint_files dequantized vision feature_cache loading new_checkpoint
+prompts: markup number_words frame_tags templates numbers wording candidates judge_worker judging mathematics \\
+ parsing
+data: checking forms scans frame_cache clips pictures rows picture_records picture_rows own_questions vsi_100k \\
+ sources benchmark archives fetching datasets
+rewards: orders terms cheats trl_functions hard in_form matched detectors consistency mixed waste
+models: adapters families checkpoint_files dequantized processors vision feature_cache loading new_checkpoint
 runs: attempts identity checkpoints interrupts provenance reading seeds stopping folder watching
 sharing: meter packing reference shared_cache attention prefill rollouts sampled_logps scoring compare
 generation
 losses
 kl
 evaluation: scorers small_samples intervals run_scores baselines passk readings taught shown_clips presets \\
- puzzle_scores multi_label presence draws predictions evaluate preflight token_texts token_measures
-bridging: chains description reasoner quality stage_prompts asking costs answer_cache writers endpoint local filters \\
- stage_files pipeline
-training: collapse profiles shapes memory knobs launching machine spending joints video_mixin callbacks token_records \\
- mismatch grpo_trainer references stages joint_trainer supervised_trainers starting methods resuming out_of_memory \\
- run background phases
-claims: rules recipe measures chain_measures training_measures
-recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 lr2bench sparc
+ puzzle_scores multi_label presence draws predictions evaluate preflight token_texts token_measures rationale_judge
+bridging: chains description reasoner rationales quality stated stage_prompts asking costs answer_cache writers \\
+ endpoint local filters stage_files pipeline
+training: collapse profiles shapes memory asking_memory knobs launching machine spending joints video_mixin \\
+ callbacks token_records mismatch grpo_trainer references stages joint_trainer answer_likelihood supervised_trainers \\
+ own_rollouts starting methods care resuming out_of_memory run background phases entropy_bounds
+retrieval: queries embedding retrieval_trainer method
+claims: rules recipe measures chain_measures training_measures level_measures factor_measures
+recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 lr2bench sparc crossthink mammoth_vl levels \\
+ seed_bench_r1 shifts vlaa openvlthinker all_roads openvlthinker_v2 t1 mm_eureka srpo nvlm o1_embedder
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap
 diagnosis: rules findings adapter_files run_folder environment probe model
@@ -46,7 +49,7 @@ plots: style marks svg canvas rooms large_frames scores sharing training curves 
  comparisons knobs tables token_colours draws
 widgets: view player stop live answer_sources inspector token_colours browser knob guesses monitor compare \\
  room_choice playground
-exercises: cases course
+exercises: cases course recipe_cases
 miniature: folder sight lessons copying recipe batches stages training text_lessons cold_start __main__
 study: labels question_sets object_scores conditions chains answers reward_analysis controls staleness comparisons \\
  evidence reach training_runs travel real_rooms runner judge citations summary systems acceptance \\

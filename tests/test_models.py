@@ -208,8 +208,8 @@ def test_a_missing_adapter_says_what_is_there(tiny_path, tmp_path):
 
 def test_another_kind_of_model_is_refused(tiny_path, tmp_path):
     config = json.loads((tiny_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "qwen2_5_vl"}))
-    with pytest.raises(ValueError, match="is a qwen2_5_vl checkpoint"):
+    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "llava"}))
+    with pytest.raises(ValueError, match="is a llava checkpoint: this kit reads qwen2_vl"):
         load_model(tmp_path, quiet=True)
 
 

@@ -142,7 +142,9 @@ def test_the_command_trains_all_phases_and_goes_on(tmp_path, monkeypatch):
         calls.append((profile, len(questions.rows), dict(chains), folder, steps, seed))
         if kill.pop() if kill else False:
             raise KeyboardInterrupt
-        made = SimpleNamespace(path=folder / "x", summary={"headline": {"steps": steps}})
+        made = SimpleNamespace(
+            path=folder / "x", config={"config": {"mode": "think"}}, summary={"headline": {"steps": steps}}
+        )
         return [made for _ in plan]
 
     monkeypatch.setattr(phases, "train_phases", trained)
@@ -210,7 +212,9 @@ def test_rows_about_pictures_are_trained_on_chains_from_a_file_of_their_own(tmp_
 
     def trained(plan, profile, questions, chains, folder, **how):
         seen.append((questions, chains, profile))
-        return [SimpleNamespace(path=folder, summary={"headline": {}}) for _ in plan]
+        return [
+            SimpleNamespace(path=folder, config={"config": {"mode": "think"}}, summary={"headline": {}}) for _ in plan
+        ]
 
     monkeypatch.setattr(phases, "train_phases", trained)
     asked, taught = pictured(tmp_path)

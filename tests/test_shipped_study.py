@@ -12,7 +12,7 @@ from vsr_kit.claims.recipe import SEEDS
 from vsr_kit.evaluation import score
 from vsr_kit.files import read_lines as read_journal
 from vsr_kit.paths import data_samples
-from vsr_kit.recipes import RECIPES, VARIANTS, base_conditions, model_of, tuning_variants
+from vsr_kit.recipes import RECIPES, base_conditions, model_of, tuning_variants
 from vsr_kit.rooms import read_geometry
 from vsr_kit.runs import RunFolder
 from vsr_kit.runs.provenance import checkpoint_hash
@@ -33,11 +33,10 @@ GEOMETRY = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "
 FOLDER = reference_runs()
 ANSWERS = sorted((FOLDER / "answers").glob("*.gz"))
 MADE = {entry["name"]: entry for entry in read_journal(FOLDER / "manifest.jsonl")}
-# By variant: seeds whose runs are still to be made, always its last ones.
-NOT_YET: dict[str, tuple[int, ...]] = {
-    "kl-0-ten": tuple(range(11, 21)),
-    "kl-1e-1-ten": tuple(range(11, 21)),
-}
+NOT_RUN: set[str] = set()  # recipes of which nothing has run yet
+NOT_YET: dict[str, tuple[int, ...]] = {}  # by variant: seeds whose runs are still to be made, always its last ones
+STARTED = [recipe for recipe in RECIPES if recipe.name not in NOT_RUN]
+VARIANTS = [v for recipe in STARTED for v in recipe.variants]
 MADE_SEEDS = [(v, seed) for v in VARIANTS for seed in v.seeds if seed not in NOT_YET.get(v.name, ())]
 RUNS = {v.run_name(seed): v for v, seed in MADE_SEEDS}  # all of them: a bad seed cannot be left out
 CHECKPOINTS = {"mini": "mini-qwen2-vl", "mini-cold-start": "mini-cold-start"}
@@ -55,6 +54,12 @@ def test_what_is_still_to_run_is_the_last_seeds_of_a_variant():
         assert still and still == seeds[name][-len(still) :], name
 
 
+def test_a_recipe_of_which_nothing_has_run_has_nothing_here():
+    assert {recipe.name for recipe in RECIPES} >= NOT_RUN
+    waiting = {v.run_name(seed) for r in RECIPES if r.name in NOT_RUN for v in r.variants for seed in v.seeds}
+    assert not waiting & {path.name for path in FOLDER.iterdir()}
+
+
 def test_every_file_of_answers_is_in_the_manifest_once_and_the_other_way_round():
     assert {path.name.removesuffix(".jsonl.gz") for path in ANSWERS} == set(MADE)
     assert len(read_journal(FOLDER / "manifest.jsonl")) == len(MADE)
@@ -62,7 +67,7 @@ def test_every_file_of_answers_is_in_the_manifest_once_and_the_other_way_round()
 
 def test_every_variant_and_seed_was_asked_everything():
     asked = {condition.name for v, seed in MADE_SEEDS for condition in v.conditions(seed)}
-    asked |= {condition.name for condition in base_conditions()}
+    asked |= {condition.name for condition in base_conditions(recipe.name for recipe in STARTED)}
     assert asked <= set(MADE)
     real = {question_sets.ARKITSCENES, *REAL_SETS, *(known.name for known in ASKED_CONTROLS)}
     assert {name.split("--")[0] for name in set(MADE) - asked} <= real

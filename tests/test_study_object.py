@@ -94,3 +94,22 @@ def test_answers_before_and_after_a_training_are_one_table(shipped):
     assert table.mode == "vanilla" and table.name == "base and grpo-vanilla-seed1"
     with pytest.raises(ValueError, match="before is 'sft', the variant itself"):
         shipped.answer_table("sft", "sft")
+
+
+def test_claims_are_told_with_their_verdicts_or_as_not_run(tmp_path):
+    told = Study().told("grpo-lifts", "small-model-beats-gpt-4o")
+    assert told.startswith(
+        "GRPO with vanilla prompts lifts Qwen2-VL-2B by 12.1 points on VSI-Bench.\ngrpo minus base: +"
+    )
+    assert "grpo-lifts: REPRODUCED on the miniature" in told and "\n\nvsGRPO-2B outperforms GPT-4o" in told
+    assert (
+        Study(tmp_path)
+        .told("grpo-lifts")
+        .endswith("\ngrpo-lifts: NOT RUN YET on the miniature (3.3M parameters), procedural rooms")
+    )
+
+
+def test_curves_are_those_of_the_variants_that_have_runs(tmp_path):
+    found = Study().curves_of("kl-0", "sft")
+    assert found.keys() == {"kl-0", "sft"} and [len(runs) for runs in found.values()] == [3, 5]
+    assert Study(tmp_path).curves_of("kl-0") == {}

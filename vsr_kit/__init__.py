@@ -10,6 +10,7 @@ The packages, in import order; a module imports only from those above it:
     sharing, generation                       prefix sharing: prefill, rollouts, log-probabilities; asking a model
     losses, kl, evaluation                    GRPO's and DPO's arithmetic; scores, intervals
     bridging, training                        chains of thought written for rows; TRL's trainers with video
+    retrieval                                 rooms found by descriptions, by embeddings of one model
     claims, recipes                           verdict rules; the papers' claims and the kit's own
     inspection                                what models wrote, to be looked through
     publishing                                checkpoints, cards and files for others; two scores compared
@@ -67,8 +68,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=(
         "paths validation failures files locks rooms videos questions prompts data rewards models runs sharing "
-        "generation losses kl evaluation bridging training claims recipes inspection publishing diagnosis plots "
-        "widgets exercises miniature study pages cli"
+        "generation losses kl evaluation bridging training retrieval claims recipes inspection publishing diagnosis "
+        "plots widgets exercises miniature study pages cli"
     ).split(),
     submod_attrs={
         "paths": ["data_samples", "smoke"],

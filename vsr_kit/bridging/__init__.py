@@ -9,7 +9,7 @@ reasoner.py writes chains from that, and quality.py checks chains by computation
 three requests, asking.py and writers.py say what a writer is, endpoint.py asks any OpenAI-compatible server and
 local.py a model on this machine, answer_cache.py keeps answers, costs.py estimates and limits what they cost,
 filters.py has the rules by which chains are dropped, stage_files.py the journals, and pipeline.py runs it all.
-`vsr bridge` is the command.
+stated.py says what any chain that can be read concludes, and whether its answer agrees. `vsr bridge` is the command.
 Left out: training on what was written (`training.SFT(targets=chains_of(folder))`, `miniature.cold_start`), and chains
 judged by a model.
 """

@@ -38,11 +38,17 @@ class Evidence(Protocol):
     ) -> list[list[dict]]:
         """The answers of a variant's runs, one list a seed, each asked in its own mode unless another is named."""
 
+    def trained_texts(self, of: str, questions: str | None = None, mode: str | None = None) -> list[list[dict]]:
+        """The answers of a variant's runs about the own clips as rows with `prediction`, one list a seed."""
+
     def sides(self, after: str, before: str, questions: str | None = None, **how) -> tuple:
         """The answers of both sides of a difference; `how` has the `mode`, `cap` and `prompt_set` of untrained ones."""
 
     def draws(self, of: str, questions: str | None = None, mode: str | None = None) -> list[list[list[dict]]]:
         """The sampled answers of a variant's runs, or of the base's one run: for each seed a list for each draw."""
+
+    def runs(self, of: str) -> tuple[str, ...]:
+        """Names of a variant's runs, by seed; `texts` takes them as models, too."""
 
     def test_set(self, of: str) -> str:
         """The question set by which a variant is judged."""

@@ -3,12 +3,13 @@
 A log has one row a step. A reader, such as `last_mean("frac_reward_zero_std", 20)`, makes one number of it; runs of two
 variants are then compared by these numbers, one a run. Variants are independent samples of runs, although run i of both
 has seed i: Welch's interval, which is Student's for two samples of unequal spread, decides.
+Whether questions that the base never gets right come right is asked with the base's own luck taken off.
 Left out: answers asked once, greedily, which `measures.minus` compares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,10 +17,12 @@ import numpy as np
 from vsr_kit.claims.chain_measures import over_seeds
 from vsr_kit.claims.measures import Compared, Evidence, Log, comparing
 from vsr_kit.claims.rules import Finding, Measure
-from vsr_kit.evaluation import Interval, best_of_k_table, difference
+from vsr_kit.evaluation import Interval, Score, ScoreTable, best_of_k_table, difference, pass_at_k
+from vsr_kit.rewards.hard import right_answer
 from vsr_kit.validation import whole
 
 Reads = Callable[[Log], float]  # one number of one run's log
+Key = tuple[str, str, object]  # of a question: data set, room, id
 EQUAL_REWARDS = "frac_reward_zero_std"  # TRL's name: the share of groups whose completions all earn the same
 
 
@@ -129,3 +132,61 @@ def pass_at_minus(
         return {name: difference(own, other, task=task)}
 
     return comparing(measure, Compared(task=task))
+
+
+def right_draws(draws: Iterable[Iterable[Mapping]]) -> dict[Key, tuple[Mapping, list[bool]]]:
+    """Of each question its row, and whether each draw answered it rightly (`rewards.right_answer`), in their order.
+
+    draws: rows with `prediction`, one list a draw, as `Evidence.draws` has them of a seed.
+    """
+    found: dict[Key, tuple[Mapping, list[bool]]] = {}
+    for rows in draws:
+        for row in rows:
+            key = (row["dataset"], row["scene_name"], row["id"])
+            found.setdefault(key, (row, []))[1].append(right_answer(row["prediction"], row))
+    return found
+
+
+def reached_minus_luck(name: str, of: str, tries: int, task: str = "trained", questions: str | None = None) -> Measure:
+    """What training adds on questions that the base misses in its first draws, in points, paired by question.
+
+    The base's first `tries` draws choose the questions: all are wrong. Its next `tries` draws say what luck alone
+    brings, which the trained model's chance of a right answer in as many is compared with. A question that is chosen
+    and judged by the same draws would seem to gain whatever training did.
+
+    Args:
+        name: of the finding.
+        of: a variant by name, with sampled passes.
+        tries: at most half as many as the base's draws.
+        task: as `minus` takes it.
+        questions: name of the question set; by default that by which `of` is judged.
+
+    The measure raises ValueError where the base has too few draws.
+    """
+    whole("tries", tries)
+
+    def measure(evidence: Evidence) -> dict[str, Finding]:
+        about = questions or evidence.test_set(of)
+        (base,) = map(right_draws, evidence.draws("base", about))
+        if short := next((right for _, right in base.values() if len(right) < 2 * tries), None):
+            raise ValueError(f"the base has {len(short)} draws, {tries} tries need {2 * tries}: ask for fewer tries")
+        missed = {key: row for key, (row, right) in base.items() if not any(right[:tries])}
+        luck = {key: float(any(base[key][1][tries : 2 * tries])) for key in missed}
+        runs = []
+        for drawn in map(right_draws, evidence.draws(of, about)):
+            right = {key: drawn[key][1] for key in missed}
+            runs.append(_chances(missed, {key: pass_at_k(len(own), sum(own), tries) for key, own in right.items()}))
+        return {name: difference(runs, [_chances(missed, luck)], task=task)}
+
+    return comparing(measure, Compared(task=task))
+
+
+def _chances(rows: Mapping[Key, Mapping], chances: Mapping[Key, float]) -> ScoreTable:
+    """Questions with their chance of a right answer, as a table of scores."""
+    return ScoreTable(
+        "lenient",
+        tuple((dataset, ident) for dataset, _, ident in rows),
+        tuple((dataset, room) for dataset, room, _ in rows),
+        tuple(row["question_type"] for row in rows.values()),
+        tuple(Score(chances[key], True, None) for key in rows),
+    )

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -36,7 +37,7 @@ from vsr_kit.cli import (
     stopping,
     study,
 )
-from vsr_kit.cli.terminal import guard
+from vsr_kit.cli.terminal import guard, paragraphs
 from vsr_kit.failures import NotFinite, OutOfMemory
 from vsr_kit.files import Damaged, in_a_line
 from vsr_kit.validation import one_line, printable
@@ -81,20 +82,25 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _add(command: Callable, name: str | None = None, **how) -> None:
+    app.command(name, help=paragraphs(command.__doc__ or ""), **how)(command)
+
+
 for command in (course.run, course.course, course.lab):
-    app.command(rich_help_panel="Course")(command)
+    _add(command, rich_help_panel="Course")
 # pytest's own options need no -- before them
-app.command(rich_help_panel="Course", context_settings={"ignore_unknown_options": True})(course.test)
+_add(course.test, rich_help_panel="Course", context_settings={"ignore_unknown_options": True})
 for command in (data.build, fetch.fetch, data.score, preflight.preflight):
-    app.command(rich_help_panel="Questions and scores")(command)
+    _add(command, rich_help_panel="Questions and scores")
 _RUNS = (pretraining.pretrain, bridging.bridge, models.eval_, models.train, models.report, study.reproduce)
 _RUNS += (study.claims, stopping.stop, planning.plan, doctor.doctor)
 _SHARING = (publishing.merge, publishing.push, publishing.export, publishing.explain_gap)
 for command in (asking.ask, *_RUNS):
-    app.command(command.__name__.rstrip("_"), rich_help_panel="Models and runs")(command)
+    _add(command, command.__name__.rstrip("_"), rich_help_panel="Models and runs")
 
 for command in _SHARING:
-    app.command(command.__name__.replace("_", "-"), rich_help_panel="Sharing")(command)
+    _add(command, command.__name__.replace("_", "-"), rich_help_panel="Sharing")
 
 
 def _show_version(wanted: bool) -> None:

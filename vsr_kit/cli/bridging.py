@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from vsr_kit.cli.data import Phrasing
+from vsr_kit.cli.terminal import bars
 from vsr_kit.validation import one_of, whole
 
 STOPPED = 3  # exit status of a run that ended before all rows were through
@@ -99,13 +100,23 @@ def _writers(given: dict, style: dict) -> tuple:
     return rules, rules
 
 
-def material_of(rooms: str, split: str, phrasing: str, per_room: int, frames: int, size: int, seed: int) -> dict:
-    """Rows, clips, rooms, and what each clip shows of its room."""
+def material_of(
+    rooms: str,
+    split: str,
+    phrasing: str,
+    per_room: int,
+    frames: int,
+    size: int,
+    seed: int,
+    pixels: int | None = None,
+) -> dict:
+    """Rows, clips, rooms, and what each clip shows of its room; `pixels` bounds a frame instead of the size squared."""
     from vsr_kit.data import SPLITS, assign_splits, make_rows, split_rooms
     from vsr_kit.data.sources import find_source
     from vsr_kit.questions import TRAINED_TYPES, get_rules
     from vsr_kit.rooms import read_rooms
     from vsr_kit.videos import film, visible_objects
+    from vsr_kit.videos.frame_limits import filmed_side
 
     if find_source(rooms) is not None:
         raise ValueError(
@@ -113,7 +124,7 @@ def material_of(rooms: str, split: str, phrasing: str, per_room: int, frames: in
             "geometry file, or a folder of vsr build --video"
         )
     if Path(rooms).is_dir():
-        return _built(Path(rooms), per_room, (frames, size), seed)
+        return _built(Path(rooms), per_room, (frames, size, pixels), seed)
     if rooms.isdigit():
         picked = split_rooms(int(rooms), split, seed)
     else:
@@ -122,6 +133,7 @@ def material_of(rooms: str, split: str, phrasing: str, per_room: int, frames: in
         for line in geometry.skipped:
             typer.echo(f"skipped {line}", err=True)
         picked = list(geometry.rooms) if split == "all" else assign_splits(geometry.rooms)[split]
+    size = filmed_side(size, pixels)
     filmed = {room.name: film(room, frames, size, clear=get_rules(None, room.dataset).clear_walk) for room in picked}
     return {
         "rows": make_rows(picked, phrasing, seed, types=TRAINED_TYPES, clips=filmed, max_per_type=per_room),
@@ -131,7 +143,7 @@ def material_of(rooms: str, split: str, phrasing: str, per_room: int, frames: in
     }
 
 
-def _built(folder: Path, per_room: int, shown: tuple[int, int], seed: int) -> dict:
+def _built(folder: Path, per_room: int, shown: tuple[int, int, int | None], seed: int) -> dict:
     """The same of a folder that `vsr build --video` wrote; its own wording, at most `per_room` of a type and room."""
     from vsr_kit.data import clip_path
     from vsr_kit.evaluation import load_questions
@@ -141,7 +153,8 @@ def _built(folder: Path, per_room: int, shown: tuple[int, int], seed: int) -> di
     from vsr_kit.videos.filming import VISIBILITY, read_visibility
     from vsr_kit.videos.rendering import LEAST_PIXELS
 
-    asked = load_questions(folder, types=TRAINED_TYPES, num_frames=shown[0], size_px=shown[1], seed=seed)
+    frames, size, pixels = shown
+    asked = load_questions(folder, types=TRAINED_TYPES, num_frames=frames, size_px=size, max_pixels=pixels, seed=seed)
     for line in asked.told():
         typer.echo(line, err=True)
     counts: dict[tuple, int] = {}
@@ -169,7 +182,7 @@ def _run(material: dict, out: Path, writers: tuple, budget, tolerance: float, ye
 
     rows, clips = material.pop("rows"), material.pop("clips")
     how: dict[str, Any] = {"describer": writers[0], "reasoner": writers[1], "budget": budget, "tolerance": tolerance}
-    done = start(rows, clips, out, **material, **how, confirm=agreed, progress=True)
+    done = start(rows, clips, out, **material, **how, confirm=agreed, progress=bars())
     for line in done.told():
         typer.echo(line)
     typer.echo(f"look at {done.folder}: kept.jsonl, dropped.jsonl, and a file for each stage")

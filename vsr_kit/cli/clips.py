@@ -7,6 +7,7 @@ Left out: reading the clips, which `load_questions` does.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +34,24 @@ def processor_of(model: str):
     return processor
 
 
+def flags_of(settings: Mapping, model: str, mode: str, frames: int, size: int, training: bool = False, numeric="paper"):
+    """Rooms and flags by which `vsr preflight` looks at what a command was given; those at its defaults are left out.
+
+    settings: with `rooms`, and where they are set `videos`, `split`, `pixels` and `fps`.
+    """
+    given: dict[str, tuple] = {
+        "model": (model, "mini"),
+        "videos": (settings.get("videos"), None),
+        "mode": (mode, "vanilla"),
+    }
+    given |= {"split": (settings.get("split", "train" if training else "test"), "test"), "frames": (frames, 8)}
+    given |= {"size": (size, 112), "pixels": (settings.get("pixels"), None), "fps": (settings.get("fps"), None)}
+    given |= {"numeric": (numeric, "paper")}
+    told = {name: value for name, (value, usual) in given.items() if value not in (None, usual)}
+    flags = [f"--{name} {shlex.quote(str(value))}" for name, value in told.items()]
+    return " ".join([shlex.quote(str(settings["rooms"])), *flags, *["--training"] * training])
+
+
 def look(model: str, rows: Sequence[dict], clips: Mapping | None, how: Mapping, *, where: str, run=None, say=True):
     """Say what a model will be shown, and refuse rows that it cannot be asked.
 
@@ -40,7 +59,7 @@ def look(model: str, rows: Sequence[dict], clips: Mapping | None, how: Mapping, 
         model: by name, as `load_model` takes it.
         rows, clips: what it will be asked about; None where it is asked without video.
         how: as `preflight.check_row_of` takes it.
-        where: what `vsr preflight` would be given.
+        where: what `vsr preflight` would be given, as `flags_of` writes it.
         run: that of the adapter, a RunFolder.
         say: False says nothing, as all but the main process do.
 

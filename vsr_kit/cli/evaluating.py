@@ -11,9 +11,10 @@ from pathlib import Path
 import typer
 
 from vsr_kit import validation
-from vsr_kit.cli.clips import look
+from vsr_kit.cli.clips import flags_of, look
 from vsr_kit.cli.loading import adapter_run, load, told_out_of_memory
 from vsr_kit.cli.resume import is_over, needed, refuse_changes, settings_of
+from vsr_kit.cli.terminal import bars
 from vsr_kit.runs import RunFolder, check_name, runs_root
 from vsr_kit.runs.attempts import FINISHED
 from vsr_kit.runs.provenance import checkpoint_identity
@@ -69,7 +70,8 @@ def evaluate(
         shown = clips[settings["clip"]]()
         seen = asked.clips if settings["clip"] != "none" else None
         trained_in = adapter_run(settings["adapter"])
-        look(settings["model"], asked.rows, seen, {"mode": settings["mode"]}, where=settings["rooms"], run=trained_in)
+        where = flags_of(settings, *(settings[name] for name in ("model", "mode", "frames", "size")))
+        look(settings["model"], asked.rows, seen, {"mode": settings["mode"]}, where=where, run=trained_in)
         with say_on_full_disk(run.path if run else runs_root(), stop), told_out_of_memory(settings, batch_size, stop):
             loaded, checkpoint = load(settings)
             if run is None:
@@ -98,7 +100,7 @@ def _questions(settings: Mapping, seed: int):
         skip_broken=settings.get("skip_broken_clips", False),
         videos=settings.get("videos"),
         blind=settings["clip"] == "none",
-        progress=True,
+        progress=bars(),
     )
     for line in asked.told():
         typer.echo(line, err=True)
@@ -127,7 +129,7 @@ def _ask_and_tell(
     }
     how["made_of"] |= {"dtype": settings["dtype"]} if settings.get("dtype") else {}
     how["batch_size"] = batch_size
-    with tqdm(total=len(rows), desc=f"asking ({settings['mode']})", unit="question") as bar:
+    with tqdm(total=len(rows), desc=f"asking ({settings['mode']})", unit="question", disable=not bars()) as bar:
         answered = ask(loaded, rows, shown, run, on_answers=bar.update, **how)
     table = score(answered, harness)
     label = f"{settings['mode']}, {settings['clip']} clip, {harness}"

@@ -221,8 +221,8 @@ def _start_training(options: Mapping, given: Mapping) -> None:
     recipe, resume, rest = options["recipe"], options["resume"], (options["seed"], options["name"], options["resume"])
     held_out = {"benchmark": options["benchmark"] or [], "train_on_test_set": options["train_on_test_set"]}
     if recipe is not None or is_recipes(resume):
-        changes = {name: options[name] for name in ("model", "learning_rate")}
-        names = ("rooms", "phrasing", "per_room", "steps", "chains", "rows", "skip_broken_clips")
+        changes = {name: options[name] for name in ("model", "learning_rate")} | {"num_frames": options["frames"]}
+        names = ("pixels", "rooms", "phrasing", "per_room", "steps", "chains", "rows", "skip_broken_clips")
         settings = {name: options[name] for name in names} | held_out
         train_recipe(recipe, options["profile"], changes, settings, *rest, given)
         return

@@ -15,6 +15,7 @@ import typer
 from vsr_kit.cli.clips import Fps, Pixels, clip_lines, processor_of
 from vsr_kit.cli.data import Rooms, Videos
 from vsr_kit.cli.models import EvalMode, Model
+from vsr_kit.cli.terminal import bars
 
 _LISTED = 10  # faults that are printed; the file has all
 FAULTY = 1  # exit status
@@ -66,12 +67,12 @@ def preflight(
 def _records(rooms: str, videos: str | None):
     """The records of a file or folder with VSI-Bench's fields, whole or not, and where their clips lie; else None."""
     from vsr_kit.data import read_records
-    from vsr_kit.data.sources import find_source
+    from vsr_kit.data.sources import PICTURES, find_source
 
     if (path := Path(rooms) / "questions.jsonl").is_file():
         return read_records(path, "a questions.jsonl"), videos or rooms
     source = find_source(rooms)
-    if source is None or source.kind == "VSI-100k":  # whose records become rows on the way
+    if source is None or source.kind in ("VSI-100k", PICTURES):  # whose records become rows on the way
         return None
     return source.records, videos or source.root
 
@@ -83,13 +84,14 @@ def _found(rooms: str, videos: str | None, split: str, shown: dict, model: str, 
 
     if (there := _records(rooms, videos)) is not None:
         records, root = there
-        found = check_records(records, root, frame_limits(*shown.values()), processor=processor, how=how, progress=True)
+        limits = frame_limits(*shown.values())
+        found = check_records(records, root, limits, processor=processor, how=how, progress=bars())
         whole = [clip for clip in found.clips if not clip.fault]
         shapes = {clip.scene_name: _Shape((clip.frames, clip.height, clip.width, 3)) for clip in whole}
         rows = [{"scene_name": row.scene_name, "dataset": row.dataset} for row in found.rows]
         rows = [row for row in rows if row["scene_name"] in shapes]
         return found, clip_lines(model, processor, rows, shapes) if rows else []
-    asked = load_questions(rooms, videos=videos, split=split, **shown, skip_broken=True, progress=True)
+    asked = load_questions(rooms, videos=videos, split=split, **shown, skip_broken=True, progress=bars())
     lines = [*asked.told(), *clip_lines(model, processor, asked.rows, asked.clips)]
     return check_questions(asked.rows, asked.clips, processor, how), lines
 

@@ -28,17 +28,19 @@ from vsr_kit import validation
 from vsr_kit.cli.bridging import material_of
 from vsr_kit.cli.held_out import without_test_scenes
 from vsr_kit.cli.resume import refuse_changes
+from vsr_kit.cli.terminal import bars
 from vsr_kit.files import read_json, write_json
 from vsr_kit.locks import begin, held, put
 from vsr_kit.recipes import trainable
 from vsr_kit.runs import check_name, runs_root
 from vsr_kit.training.profiles import Profile, get_profile
 from vsr_kit.validation import whole
+from vsr_kit.videos.frame_limits import check_pixels
 
 RECORD, CHAINS = "recipe.json", "chains"
 STEPS = 120  # updates of a phase
 _OWN = {"recipe", "chains", "rows", "skip_broken_clips", "profile", "rooms", "phrasing", "per_room", "model", "steps"}
-_OWN |= {"learning_rate", "seed", "name", "benchmark", "train_on_test_set"}
+_OWN |= {"learning_rate", "seed", "name", "benchmark", "train_on_test_set", "frames", "pixels"}
 _SECOND_THOUGHTS = 0.1  # chance of a check, a detour and a restart in a chain that rules write, as in the cold start
 
 
@@ -62,7 +64,8 @@ def train_recipe(
     Args:
         recipe: its name, or a file with one.
         profile, changes: a profile's name, and its fields that were given.
-        settings: rooms, phrasing, per_room, rows, skip_broken_clips, chains, steps, benchmark and train_on_test_set.
+        settings: rooms, phrasing, per_room, rows, skip_broken_clips, chains, steps, pixels, benchmark and
+            train_on_test_set.
         seed: of questions, chains and phases.
         name: of the folder.
         resume: an earlier one's folder.
@@ -110,6 +113,8 @@ def _begun(recipe, profile: str, changes: dict, settings: dict, seed: int, name:
     validation.seed(seed)
     whole("steps", settings["steps"])
     whole("per_room", settings["per_room"])
+    if settings["pixels"] is not None:
+        check_pixels(settings["pixels"])
     chosen = replace(get_profile(profile), **changes)
     asked = _asked(recipe, chosen, settings, seed)
     record = {"recipe": recipe, "profile": asdict(chosen), "settings": settings, "seed": seed, "name": name}
@@ -128,6 +133,7 @@ def _gone_on(folder: Path, given: Mapping) -> _Work:
             "it was edited: begin anew without --resume"
         ) from None
     own = {"recipe": record["recipe"], "seed": record["seed"], "name": record["name"], "profile": chosen.name}
+    own |= {"frames": chosen.num_frames}
     refuse_changes(SimpleNamespace(path=folder), "train", given, {**asdict(chosen), **record["settings"], **own})
     trainable(record["recipe"])
     settings, seed = record["settings"], record["seed"]
@@ -173,13 +179,14 @@ def _asked(recipe: str, profile: Profile, settings: Mapping, seed: int) -> dict:
     chains = None if settings["chains"] is None else chains_of(settings["chains"])
     if not settings["rows"]:
         places = settings["rooms"], "train", settings["phrasing"], settings["per_room"]
-        material = material_of(*places, profile.num_frames, profile.size_px, seed)
+        # an earlier version recorded no pixels, and took the size's
+        material = material_of(*places, profile.num_frames, profile.size_px, seed, settings.get("pixels"))
         return material | {"rows": without_test_scenes(material["rows"], settings), "chains": chains}
     from vsr_kit.data import read_picture_rows
 
     if len({Path(path).parent for path in settings["rows"]}) > 1:
         raise ValueError("--rows names files of several folders, and pictures go by their paths: put them into one")
-    how: dict[str, Any] = {"num_frames": profile.num_frames, "max_pixels": profile.size_px**2}
+    how: dict[str, Any] = {"num_frames": profile.num_frames, "max_pixels": settings.get("pixels") or profile.size_px**2}
     read = [read_picture_rows(path, **how, skip_broken=settings["skip_broken_clips"]) for path in settings["rows"]]
     for line in (line for each in read for line in each.left_out):
         typer.echo(f"left out {line}", err=True)
@@ -205,7 +212,8 @@ def _written(material: Mapping, folder: Path, seed: int) -> Mapping:
 
     rules = Rules(Style(checks=_SECOND_THOUGHTS, detours=_SECOND_THOUGHTS, restarts=_SECOND_THOUGHTS), seed)
     shown = {name: material[name] for name in ("rooms", "seen")}
-    done = bridge(material["rows"], material["clips"], folder, describer=rules, reasoner=rules, **shown, progress=True)
+    how: dict[str, Any] = {"describer": rules, "reasoner": rules, "progress": bars()}
+    done = bridge(material["rows"], material["clips"], folder, **shown, **how)
     for line in done.told():
         typer.echo(line)
     return chains_of(folder)
@@ -222,7 +230,8 @@ class _Bars:
 
         if self.name != phase.name:
             self.close()
-            self.name, self.bar = phase.name, tqdm(total=profile.steps, desc=phase.name, unit="step")
+            self.name = phase.name
+            self.bar = tqdm(total=profile.steps, desc=phase.name, unit="step", disable=not bars())
         for name, format_ in (("reward", ".2f"), ("completions/mean_length", ".0f"), ("loss", ".3f")):
             if name in row and self.bar is not None:
                 self.bar.set_postfix({name.split("/")[-1]: f"{row[name]:{format_}}"}, refresh=False)

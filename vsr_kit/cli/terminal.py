@@ -3,12 +3,14 @@
 Names of scenes, runs and files, and messages of libraries, reach the terminal through `echo`, `print`, warnings,
 logging and progress bars. `guard` wraps standard output and error so that control characters appear as escapes. Line
 breaks and carriage returns pass, since progress bars need them. rich, which draws the tables and the help, writes past
-the guard with colours of its own, so its text goes through `printable` first.
+the guard with colours of its own, so its text goes through `printable` first. `bars` says whether bars are drawn, and
+`paragraphs` makes a command's help of its docstring.
 Left out: processes that the commands start, which write for themselves.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 
@@ -42,6 +44,17 @@ class Guarded:
         """Write one after another."""
         for line in lines:
             self.write(line)
+
+
+def bars() -> bool:
+    """Whether progress bars are drawn: on a terminal. In a file each step of one would be a line."""
+    return bool(getattr(sys.stderr, "isatty", bool)())
+
+
+def paragraphs(docstring: str) -> str:
+    """A docstring as help: the lines of a paragraph in one, which the terminal breaks; a command keeps its own line."""
+    joined = [re.sub(r"\n(?!vsr )", " ", part) for part in inspect.cleandoc(docstring).split("\n\n")]
+    return "\n\n".join(joined)
 
 
 def guard() -> None:

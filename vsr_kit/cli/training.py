@@ -16,9 +16,10 @@ from pathlib import Path
 import typer
 
 from vsr_kit import validation
-from vsr_kit.cli.clips import look
+from vsr_kit.cli.clips import flags_of, look
 from vsr_kit.cli.held_out import without_test_scenes
 from vsr_kit.cli.resume import BROKEN_STATUS, is_over, needed, profile_of, refuse_changes, settings_of
+from vsr_kit.cli.terminal import bars
 from vsr_kit.failures import OutOfMemory
 from vsr_kit.paths import checkpoint_of
 from vsr_kit.runs import RunFolder, check_name, runs_root
@@ -100,12 +101,14 @@ def _questions(chosen, method, settings: Mapping, seed: int):
         skip_broken=settings.get("skip_broken_clips", False),
         videos=settings.get("videos"),
         keep=partial(without_test_scenes, settings=settings, tell=say),
-        progress=say,
+        progress=say and bars(),
     )
     for line in asked.told() if say else ():
         typer.echo(line, err=True)
     how = {"mode": method.mode, "prompt_set": "train", "numeric": chosen.numeric}
-    look(chosen.model, asked.rows, asked.clips, how, where=settings["rooms"], say=say)
+    own = (chosen.model, method.mode, chosen.num_frames, chosen.size_px)
+    where = flags_of(settings, *own, training=True, numeric=chosen.numeric)
+    look(chosen.model, asked.rows, asked.clips, how, where=where, say=say)
     return asked
 
 
@@ -166,7 +169,7 @@ def _run(profile, method, asked, run, seed: int, how: dict):
 
     from vsr_kit.training.run import train as start
 
-    with tqdm(total=profile.steps, desc="training", unit="step", disable=not _main_process()) as bar:
+    with tqdm(total=profile.steps, desc="training", unit="step", disable=not (_main_process() and bars())) as bar:
         return start(profile, method, asked, run=run, seed=seed, on_log=partial(_show, bar), **how)
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from vsr_kit.data.picture_records import CV_BENCH
 from vsr_kit.data.sources import find_source
 from vsr_kit.rooms import read_geometry
 from vsr_kit.validation import shown
@@ -138,9 +139,14 @@ def training_rows(
     Raises:
         ValueError: the rows are the benchmark's test set, or may be and cannot be told from it, or nothing is left.
     """
+    if (pictures := sum(row.get("benchmark") == CV_BENCH for row in rows)) and not allowed:
+        raise ValueError(
+            f"{pictures} of {len(rows)} rows are {CV_BENCH}'s, which is a test set as a whole: train on other rows, "
+            "such as SAT's, and ask these by vsr eval; or say --train-on-test-set"
+        )
     real = [row for row in rows if row["dataset"] in DATASETS]
     if not real:
-        return list(rows), ()
+        return list(rows), (f"TRAINING ON THE TEST SET of {CV_BENCH}, as told",) * bool(pictures)
     if allowed:
         return list(rows), ("TRAINING ON THE TEST SET, as told: no score on VSI-Bench is worth anything after this",)
     _refuse_the_test_set(real, scenes)

@@ -216,19 +216,29 @@ def _check_room(chosen: HubSet, missing: Sequence[HubFile], out: Path, tell: Cal
     if not missing:
         return
     here = sum(path.stat().st_size for path in (out / STATE).glob("*.part")) if (out / STATE).is_dir() else 0
-    size = sum(file.size for file in missing)
+    fetched = [file for file in missing if file.name.endswith(".zip") and _has_size(out / file.name, file.size)]
+    size = sum(file.size for file in missing if file not in fetched)
     # films do not shrink in a zip: an archive and its films lie side by side until it is unpacked
-    largest = max((file.size for file in missing if _matches(file.name, chosen.archives)), default=0)
+    to_unpack = [file.size for file in missing if file not in fetched and _matches(file.name, chosen.archives)]
+    to_unpack += [max(0, file.size - _unpacked_bytes(file, out)) for file in fetched]
+    largest = max(to_unpack, default=0)
     free = shutil.disk_usage(existing(out)).free
+    waiting = f", {len(fetched)} fetched already and to be unpacked" if fetched else ""
     tell(
-        f"{chosen.hub_id}: {len(missing)} files, {_size(size)} to fetch ({_size(here)} of parts are here); on disk "
-        f"{_size(size)}, for a while {_size(size + largest)}; {_size(free)} free"
+        f"{chosen.hub_id}: {len(missing)} files{waiting}, {_size(size)} to fetch ({_size(here)} of parts are here); on "
+        f"disk {_size(size)}, for a while {_size(size + largest)}; {_size(free)} free"
     )
     if size + largest + _SPARE_BYTES - here > free:
         raise ValueError(
             f"{out}: {_size(size + largest + _SPARE_BYTES - here)} are needed and {_size(free)} are free; make room, "
             "name another disk by --out, or leave the films out by --annotations-only"
         )
+
+
+def _unpacked_bytes(file: HubFile, out: Path) -> int:
+    """Of an archive's films that a call which was cut off has left in place."""
+    folder = out / PurePosixPath(file.name).stem
+    return sum(path.stat().st_size for path in folder.glob("*.mp4")) if folder.is_dir() else 0
 
 
 def _size(count: int) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from vsr_kit.data.checking import check_row
 from vsr_kit.data.rows import make_rows
 from vsr_kit.prompts import same_words
-from vsr_kit.questions import MATHEMATICS, MULTI_STEP_TYPES, QUESTION_TYPES
+from vsr_kit.questions import MULTI_STEP_TYPES, PICTURE_TYPES, QUESTION_TYPES
 from vsr_kit.questions.types import NUMERIC_TYPES, PHRASINGS
 from vsr_kit.questions.wordings import LONGEST, wording_of
 from vsr_kit.rooms import Room
@@ -24,7 +24,7 @@ from vsr_kit.validation import one_of, shown, text_fault
 from vsr_kit.videos import Clip
 
 FREE = ""  # the type of a question in no wording that is known
-KINDS = tuple(kind for kind in QUESTION_TYPES if kind != MATHEMATICS)
+KINDS = tuple(kind for kind in QUESTION_TYPES if kind not in PICTURE_TYPES)
 _LETTERS = "ABCDEFGH"
 _LETTERED = re.compile(r"\s*[A-Ha-h][.):]\s+")
 

@@ -1,4 +1,4 @@
-r"""Rows about pictures and videos in the layouts of Vision-R1, Video-R1 and MathVista, read as rows of mathematics.
+r"""Rows about pictures and videos in the layouts of Vision-R1, Video-R1, MathVista, SAT and CV-Bench.
 
 A layout is recognised by its fields, row by row:
 
@@ -13,6 +13,10 @@ A layout is recognised by its fields, row by row:
 - `conversations` (`from`, `value`) or `messages` (`role`, `content`), with `image` or `images`: Vision-R1-cold, in the
   two forms of LLaMA-Factory that Vision-R1's README registers: human and gpt, user and assistant. The assistant's turn
   is `<think>…</think>` and an answer, in `<answer>` tags, in `\boxed{}` or under "**Final Answer**".
+
+- SAT's and CV-Bench's choices about one picture: picture_records.py has their fields.
+
+Rows of the first four are of the type `mathematics`, those of the last two of the type `picture_choice`.
 
 Chains come back as whole completions in the form that the think prompt asks for, by the rows' ids, for
 `SFT("think", targets=read.completions)`. A picture is a path beside the file or below it, an absolute path, bytes
@@ -29,29 +33,22 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import math
 import os.path
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vsr_kit.data.checking import check_row
+from vsr_kit.data.picture_records import CHAIN, LETTERED, WANTED, Record, take_apart
 from vsr_kit.data.pictures import MAX_PIXELS, NUM_FRAMES, PictureClips
 from vsr_kit.data.rows import read_records
 from vsr_kit.prompts import parse_answer, target_completion
-from vsr_kit.questions import MATHEMATICS
-from vsr_kit.validation import shown, text_fault, unwritable
+from vsr_kit.validation import shown, text_fault
 
-_WANTED = "rows about pictures in Vision-R1's, Video-R1's or MathVista's form, as JSON lines, a JSON list or parquet"
 _PLACEHOLDER = re.compile(r"\s*<(?:image|video)(?: ?\d+)?>[ \t]*\n?", re.IGNORECASE)
-_ANSWER = re.compile(r"<answer>(.*)</answer>", re.DOTALL | re.IGNORECASE)
-_CHAIN = re.compile(r"\s*<think>(.*?)</think>(.*)", re.DOTALL | re.IGNORECASE)
 _ANY_TAG = re.compile(r"<\s?/?\s?(?:think|observe|answer)\s?>", re.IGNORECASE)
-_LETTERED = re.compile(r"\s*\(?([A-H])\s*[.):]\s*(\S.*)", re.DOTALL)
-_HEADED = re.compile(r"\s*(?:choices|options)\s*:?\s*\Z", re.IGNORECASE)
-_VIDEO_ENDS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v")
 _NAMED = 3  # rows that an error names one by one
 
 
@@ -60,8 +57,8 @@ class PictureRows:
     """What was read: rows and their clips, as `train`, `predict` and `generate` take both.
 
     Attributes:
-        rows: with VSI-Bench's fields, of the type `mathematics`; `data_type` says image or video, and `unit`,
-            `precision` and `answer_type` are there where the file has them.
+        rows: with VSI-Bench's fields, of the type `mathematics` or `picture_choice`; `data_type` says image or video,
+            and `unit`, `precision`, `answer_type` and `picture_task` are there where the file has them.
         clips: scene_name to uint8 frames (F, H, W, 3), read when used; a picture is two equal frames.
         completions: by id the chain and answer of rows that have a chain, as the think prompt asks for them.
         left_out: a line for each row that could not be used, with the reason.
@@ -71,20 +68,6 @@ class PictureRows:
     clips: PictureClips
     completions: dict[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Record:
-    """A record of any layout, taken apart."""
-
-    ident: object
-    question: str
-    answer: str
-    options: Sequence[str]
-    shown: tuple[object, ...]  # pictures or videos, as the record gives them
-    video: bool
-    chain: str | None = None
-    more: Mapping[str, object] = field(default_factory=dict)
 
 
 def read_picture_rows(
@@ -121,10 +104,10 @@ def read_picture_rows(
     read = PictureRows([], PictureClips(num_frames, max_pixels))
     seen: dict[str, str] = {}
     broken: list[str] = []
-    records = list(read_records(path, _WANTED))
+    records = list(read_records(path, WANTED))
     for number, (where, record) in enumerate(tqdm(records, "reading rows", unit="row", disable=not progress), 1):
         try:
-            taken = _taken(record, where)
+            taken = take_apart(record, where)
             row = _row(taken, where, number, name)
             if (first := seen.setdefault(str(row["id"]), where)) != where:
                 raise ValueError(f"{where}: has the id {shown(row['id'])} of {first}; give every row an id of its own")
@@ -144,128 +127,9 @@ def read_picture_rows(
     return replace(read, left_out=tuple(broken))
 
 
-def _taken(record: object, where: str) -> _Record:
-    """A record taken apart by the layout that its fields tell."""
-    if not isinstance(record, dict):
-        raise ValueError(f"{where}: is a {type(record).__name__}, must be an object; give {_WANTED}")
-    if half := unwritable({name: value for name, value in record.items() if not isinstance(value, bytes)}):
-        raise ValueError(f"{where}: holds {half}, half of a character, which no file can keep; write it whole")
-    if _held(record, "conversations", "messages") is not None:
-        return _of_turns(record, where)
-    if _held(record, "problem") is not None:
-        return _of_problem(record, where)
-    if _held(record, "question") is not None:
-        return _of_mathvista(record, where)
-    found = ", ".join(map(str, list(record)[:8])) or "none"
-    rule = "a row needs problem and answer (or solution), question and answer, or conversations"
-    raise ValueError(f"{where}: has the fields {found}, which are no layout that is known; {rule}")
-
-
-def _held(record: Mapping, *names: str) -> object:
-    """The first of some fields that holds anything; None if none does."""
-    for name in names:
-        value: Any = record.get(name)
-        value = value.tolist() if hasattr(value, "tolist") else value
-        if not (value is None or value == "" or value == [] or (isinstance(value, float) and math.isnan(value))):
-            return value
-    return None
-
-
-def _of_problem(record: Mapping, where: str) -> _Record:
-    """Vision-R1-rl, EasyR1, Video-R1."""
-    question, answer = _text(record, where, "problem"), _text(record, where, "answer", "solution")
-    tagged = _ANSWER.search(answer)
-    answer, options = tagged[1] if tagged else answer, _listed(record, where, "options")
-    if not options and re.fullmatch(r"\s*\(?[A-H]\)?\.?\s*", answer):
-        question, options = _choices_within(question)
-    video = _held(record, "videos", "video", "video_filename") is not None
-    seen = _held(record, "images", "image", "videos", "video", "video_filename", "path")
-    kind = _held(record, "data_type")
-    video = kind == "video" if kind is not None else video or str(seen).lower().endswith(_VIDEO_ENDS)
-    ident, chain = _held(record, "problem_id", "id"), _text(record, where, "process") if record.get("process") else None
-    return _Record(ident, question, answer, options, _several(seen), video, chain)
-
-
-def _of_mathvista(record: Mapping, where: str) -> _Record:
-    question, answer = _text(record, where, "question"), _text(record, where, "answer")
-    unit, choices = _held(record, "unit"), _listed(record, where, "choices", "options")
-    more = {name: value for name in ("unit", "precision", "answer_type") if (value := _held(record, name)) is not None}
-    question += f" (Unit: {unit})" if unit is not None else ""
-    decoded = record.get("decoded_image")
-    within = isinstance(decoded, Mapping) and _held(decoded, "bytes") is not None
-    seen = decoded if within else _held(record, "image", "images")
-    if choices and answer in choices and not _LETTERED.fullmatch(answer):
-        answer = "ABCDEFGH"[choices.index(answer)] if choices.index(answer) < 8 else answer
-    return _Record(_held(record, "pid", "id"), question, answer, choices, _several(seen), False, None, more)
-
-
-def _of_turns(record: Mapping, where: str) -> _Record:
-    """Vision-R1-cold: one question, and one reply with a chain."""
-    turns = _held(record, "conversations", "messages")
-    said: dict[str, list[str]] = {"user": [], "assistant": []}
-    for turn in turns if isinstance(turns, list) else []:
-        speaker = turn.get("from", turn.get("role")) if isinstance(turn, Mapping) else None
-        speaker = {"human": "user", "gpt": "assistant"}.get(str(speaker), speaker)
-        text = turn.get("value", turn.get("content")) if speaker in said else None
-        if isinstance(text, list):  # blocks of a chat, whose pictures stand in a field of their own
-            text = "".join(str(block.get("text") or "") for block in text if isinstance(block, Mapping))
-        if isinstance(text, str):
-            said[str(speaker)].append(text)
-    if [len(texts) for texts in said.values()] != [1, 1]:
-        counts = f"{len(said['user'])} turns of a user and {len(said['assistant'])} of an assistant"
-        raise ValueError(f"{where}: has {counts}, must have one of each, in 'conversations' or 'messages'")
-    (question,), (reply,) = said.values()
-    if (found := _CHAIN.fullmatch(reply)) is None or not found[1].strip():
-        rule = "must be <think>a chain</think> and an answer; correct or remove the row"
-        raise ValueError(f"{where}: the reply is {shown(reply)}, {rule}")
-    answer = parse_answer(reply, {"question_type": MATHEMATICS, "options": None}).value or ""
-    options: Sequence[str] = ()
-    if re.fullmatch("[A-H]", answer):
-        question, options = _choices_within(question)
-    seen = _held(record, "image", "images", "videos", "video")
-    video = _held(record, "videos", "video") is not None and _held(record, "image", "images") is None
-    return _Record(_held(record, "id", "problem_id"), question, answer, options, _several(seen), video, found[1])
-
-
-def _text(record: Mapping, where: str, *names: str) -> str:
-    """The text, or the number as text, of the first of some fields that holds anything."""
-    value = _held(record, *names)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str) or not value.strip():
-        told = " or ".join(map(repr, names))
-        raise ValueError(f"{where}: field {told} is {shown(value)}, must be text that is not empty; remove the row")
-    return value.strip()
-
-
-def _listed(record: Mapping, where: str, *names: str) -> list[str]:
-    value = _held(record, *names)
-    if value is None:
-        return []
-    if not isinstance(value, (list, tuple)) or not all(isinstance(option, (str, int, float)) for option in value):
-        raise ValueError(f"{where}: field {names[0]!r} is {shown(value)}, must be a list of texts, or empty")
-    return [str(option) for option in value]
-
-
-def _choices_within(question: str) -> tuple[str, list[str]]:
-    """Choices that a problem lists at its end, "A: …" a line, in order from A; the problem itself where it has none."""
-    lines = question.split("\n")
-    start = next((i for i, line in enumerate(lines) if re.match(r"\s*\(?A\s*[.):]\s*\S", line)), len(lines))
-    found = [_LETTERED.fullmatch(line) for line in lines[start:] if line.strip()]
-    letters = "".join(match[1] if match else "?" for match in found)
-    if len(found) < 2 or letters != "ABCDEFGH"[: len(found)]:
-        return question, []
-    asked = _HEADED.sub("", "\n".join(lines[:start]))
-    return asked.strip(), [match[2] for match in found if match]
-
-
-def _several(seen: object) -> tuple[object, ...]:
-    return tuple(seen) if isinstance(seen, (list, tuple)) else () if seen is None else (seen,)
-
-
-def _row(taken: _Record, where: str, number: int, dataset: str) -> dict:
+def _row(taken: Record, where: str, number: int, dataset: str) -> dict:
     """The checked row; its scene is named when its picture is known."""
-    matches = [_LETTERED.fullmatch(option) for option in taken.options]
+    matches = [LETTERED.fullmatch(option) for option in taken.options]
     own = "".join(match[1] if match else "?" for match in matches)
     bare = [match[2] if match else "" for match in matches] if own == "ABCDEFGH"[: len(own)] else taken.options
     options = [f"{'ABCDEFGH'[i]}. {' '.join(text.split())}" for i, text in enumerate(bare[:8])]
@@ -276,7 +140,7 @@ def _row(taken: _Record, where: str, number: int, dataset: str) -> dict:
         "dataset": dataset,
         "scene_name": "not known yet",
     }
-    row |= {"question_type": MATHEMATICS, "question": _PLACEHOLDER.sub("\n", taken.question).strip()}
+    row |= {"question_type": taken.kind, "question": _PLACEHOLDER.sub("\n", taken.question).strip()}
     row |= {"options": options or None, "ground_truth": " ".join(taken.answer.split()), **taken.more}
     row["data_type"] = "video" if taken.video else "image"
     if options:
@@ -284,11 +148,11 @@ def _row(taken: _Record, where: str, number: int, dataset: str) -> dict:
     return check_row(row, where)
 
 
-def _completion(taken: _Record, where: str) -> str | None:
+def _completion(taken: Record, where: str) -> str | None:
     """The completion that a row with a chain teaches."""
     if taken.chain is None:
         return None
-    told = _CHAIN.fullmatch(str(taken.chain))
+    told = CHAIN.fullmatch(str(taken.chain))
     chain, answer = (told[1] if told else str(taken.chain)).strip(), " ".join(taken.answer.split())
     if found := _ANY_TAG.search(chain + answer):
         raise ValueError(f"{where}: the chain or its answer holds the tag {found[0]!r} once more; remove the row")
@@ -297,7 +161,7 @@ def _completion(taken: _Record, where: str) -> str | None:
     return target_completion("think", "train", chain, answer)
 
 
-def _add_picture(clips: PictureClips, taken: _Record, where: str, folder: Path) -> str:
+def _add_picture(clips: PictureClips, taken: Record, where: str, folder: Path) -> str:
     """Find what a row shows, read it once, and return the name of its scene."""
     what = "video" if taken.video else "picture"
     if len(taken.shown) != 1:

@@ -6,6 +6,9 @@ archives, which unpack to `{dataset}/{scene_name}.mp4`. Such a folder is taken a
 films beside it. So are VSI-100k's annotations, and any file of rows with VSI-Bench's fields. What a file is, its
 records tell, not its name. All ten question types are taken, options with letters, too.
 
+Files of rows about pictures (picture_rows.py: SAT, CV-Bench, MathVista, Vision-R1, Video-R1) are told by their
+fields, too.
+
 `find_source` says whether a path is one of these; a folder of `vsr build` and a geometry file are not, and stay what
 they are. Rows have no split and are taken whole.
 Left out: downloading and unpacking (fetching.py, archives.py), and reading clips (clips.py).
@@ -19,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsr_kit.data.checking import check_row
+from vsr_kit.data.picture_records import is_picture_record
 from vsr_kit.data.rows import read_records
 from vsr_kit.data.vsi_100k import ReadRows, checked, is_vsi_100k, records_of, rows_of
 from vsr_kit.validation import parse_json
@@ -35,6 +39,7 @@ PLACES = (
     "data/test.parquet",
     "test_debiased.parquet",
 )
+PICTURES = "questions about pictures"  # read by picture_rows.py
 _BUILT = "questions.jsonl"  # what vsr build writes
 _WANTED = "rows with VSI-Bench's fields, as JSON lines, a JSON list or parquet"
 _ROW_ENDS = (".jsonl", ".parquet", ".gz")
@@ -47,7 +52,7 @@ class Source:
     """Questions that were found.
 
     Attributes:
-        kind: `VSI-Bench's fields` or `VSI-100k`, the form of the records.
+        kind: `VSI-Bench's fields`, `VSI-100k` or `PICTURES`, the form of the records.
         path: what was named.
         records: (place, record) of each.
         root: the folder whose clips the rows ask about, unless another is named.
@@ -90,7 +95,7 @@ def _records(path: Path) -> list[tuple[str, object]] | None:
     except ValueError:
         return None
     first = whole[0] if isinstance(whole, list) and whole else whole
-    if isinstance(first, dict) and ("question" in first or is_vsi_100k(first)):
+    if isinstance(first, dict) and ("question" in first or is_vsi_100k(first) or is_picture_record(first)):
         return list(read_records(path, _WANTED))
     if isinstance(whole, dict) and (records := list(records_of([path]))) and is_vsi_100k(records[0][1]):
         return records
@@ -148,7 +153,12 @@ def _has_films(folder: Path) -> bool:
 def _source(path: Path, records: list[tuple[str, object]], root: Path) -> Source:
     if not records:
         raise ValueError(f"{path}: holds no row; give {_WANTED}")
-    kind = "VSI-100k" if is_vsi_100k(records[0][1]) else "VSI-Bench's fields"
+    first = records[0][1]
+    if is_picture_record(first) and not is_vsi_100k(first):
+        if path.is_dir():
+            raise ValueError(f"{path}: holds questions about pictures; name one of its files")
+        return Source(PICTURES, path, records, root)
+    kind = "VSI-100k" if is_vsi_100k(first) else "VSI-Bench's fields"
     return Source(kind, path, records, root)
 
 

@@ -10,6 +10,7 @@ Left out: scores (`vsr eval`), memory and speed; the weights that the step chang
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -236,8 +237,7 @@ def _shown(trainer, prompt: EncodedPrompt) -> tuple[str, tuple[int, int]]:
     config = core_model(trainer.accelerator.unwrap_model(trainer.model)).config
     count = int((prompt.ids_P == config.video_token_id).sum())
     text, pad = trainer.processing_class.tokenizer.decode(prompt.ids_P), trainer.processing_class.video_token
-    first, last = text.find(pad), text.rfind(pad) + len(pad)
-    shown = f"{text[:first]}{pad}×{count}{text[last:]}" if count else text
+    shown = re.sub(f"(?:{re.escape(pad)})+", lambda run: f"{pad}×{len(run[0]) // len(pad)}", text)
     return shown, (count, 0 if prompt.features_VD is None else len(prompt.features_VD))
 
 

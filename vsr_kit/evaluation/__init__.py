@@ -14,6 +14,7 @@ Left out: VLMEvalKit's harness (its prompt and frames differ too), and tests of 
 from vsr_kit.evaluation.baselines import (
     best_constant,
     draws_from_training_answers,
+    even_guess,
     most_frequent_answer,
     wrong_clip_pairing,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "difference",
     "differences",
     "draws_from_training_answers",
+    "even_guess",
     "gap_change",
     "interval",
     "intervals",

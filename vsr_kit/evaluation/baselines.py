@@ -1,10 +1,10 @@
 """Baselines: answers that need no understanding, which a score must beat before it means anything.
 
 `most_frequent_answer` and `best_constant` use nothing of a question but its type, `draws_from_training_answers` does
-the same at random for pass@k, and `wrong_clip_pairing` chooses another room's clip for each room. All learn from
-training rows alone; VSI-Bench's own row of most frequent answers counts the test's answers, which gives a little more.
-They write a bare answer, which every harness reads, except words of several parts, of which `official` sees only the
-first.
+the same at random for pass@k, `even_guess` says what a guess among the offered answers is worth, and
+`wrong_clip_pairing` chooses another room's clip for each room. All learn from training rows alone; VSI-Bench's own row
+of most frequent answers counts the test's answers, which gives a little more. They write a bare answer, which every
+harness reads, except words of several parts, of which `official` sees only the first.
 Left out: the baseline without video, for which `generate` is called without clips.
 """
 
@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from vsr_kit.data.forms import offered
+from vsr_kit.evaluation.scorers import Score, ScoreTable, score_row, tabulate
 from vsr_kit.prompts import answer_choices, same_words
 from vsr_kit.questions import NUMERIC_TYPES
 from vsr_kit.rewards import mra
@@ -80,6 +82,24 @@ def draws_from_training_answers(
         drawn_answers = rng.choice(list(answers), size=k, p=weights / weights.sum())
         drawn += [{**row, "prediction": str(answer), "sample": i} for i, answer in enumerate(drawn_answers)]
     return drawn
+
+
+def even_guess(train_rows: Iterable[Mapping], rows: Iterable[Mapping]) -> ScoreTable:
+    """What a guess is worth that sees no clip: the mean over all it may say, each as likely, row by row.
+
+    It says one of what the row offers; where nothing is offered, one of the training answers of the row's type.
+
+    Raises:
+        KeyError: nothing is offered, and no training row has the type.
+    """
+    answers: dict[str, list[str]] = {}
+    for row in train_rows:
+        answers.setdefault(row["question_type"], []).append(row["ground_truth"])
+    rows, worth = list(rows), []
+    for row in rows:
+        may = offered(row) or answers[row["question_type"]]
+        worth.append(Score(float(np.mean([score_row(row, said, "lenient").value for said in may])), True, None))
+    return tabulate(rows, worth, "lenient")
 
 
 def wrong_clip_pairing(scene_names: Iterable[str], seed: int = 0) -> dict[str, str]:

@@ -10,7 +10,6 @@ Left out: asking without a record (predictions.py), scoring (scorers.py), and se
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -23,17 +22,18 @@ from tqdm import tqdm
 from vsr_kit import validation
 from vsr_kit.data import SPLITS, assign_splits, balanced, make_rows, read_rows, split_rooms, unfinished, whole_clips
 from vsr_kit.data.frame_cache import default_cache
-from vsr_kit.data.sources import Source, check_unpacked, find_source, read_source
+from vsr_kit.data.picture_rows import read_picture_rows
+from vsr_kit.data.sources import PICTURES, Source, check_unpacked, find_source, read_source
 from vsr_kit.evaluation.predictions import answered_rows
 from vsr_kit.files import plain
-from vsr_kit.questions import TRAINED_TYPES, Rules, get_rules
+from vsr_kit.questions import PICTURE_TYPES, TRAINED_TYPES, Rules, get_rules
 from vsr_kit.rooms import read_rooms
 from vsr_kit.runs import RunFolder
 from vsr_kit.runs.identity import clips_identity, rows_identity, same_run, weights_identity
 from vsr_kit.validation import whole
 from vsr_kit.videos import film
 from vsr_kit.videos.filming import shown_rows
-from vsr_kit.videos.frame_limits import SIDE_PX, FrameLimits
+from vsr_kit.videos.frame_limits import SIDE_PX, FrameLimits, filmed_side
 
 ROWS_AT_ONCE = 64
 
@@ -95,7 +95,8 @@ def load_questions(
         rooms: a number of procedural rooms, a geometry file, a folder written by `vsr build --video`; or questions from
             elsewhere: VSI-Bench's folder as the hub has it (`test.jsonl` or parquet, films in
             `{dataset}/{scene_name}.mp4`), one of its files with the films beside it (`test_debiased.parquet`),
-            VSI-100k's annotations, or any file of rows with VSI-Bench's fields (`data.sources`).
+            VSI-100k's annotations, rows about pictures (SAT, CV-Bench and others, `data.picture_rows`), or any file of
+            rows with VSI-Bench's fields (`data.sources`).
         split: `train`, `val` or `test` (a geometry file is split by a hash of the scenes' names), or `all` of a file. A
             built folder and questions from elsewhere have no split and are taken whole.
         phrasing, types, seed: as make_rows takes them; rows that are there already keep their own wording.
@@ -137,8 +138,7 @@ def load_questions(
         return _of_folder(folder, types, per_type, limits, seed, skip_broken, blind, keep, progress)
     if fps is not None:
         raise ValueError(f"fps is {fps}, but rooms that are filmed have no rate: leave it out, and give num_frames")
-    if max_pixels is not None:
-        size_px = min(size_px, math.isqrt(max_pixels) // SIDE_PX * SIDE_PX)
+    size_px = filmed_side(size_px, max_pixels)
     picked, skipped = _rooms(rooms, split, seed, rules)
     watched = tqdm(picked, desc="filming rooms", unit="room", disable=not progress)
     filmed = {
@@ -194,6 +194,8 @@ def _of_source(
     progress: bool,
 ) -> Questions:
     """Questions that were made elsewhere, taken whole; arguments as `load_questions`."""
+    if source.kind == PICTURES:
+        return _of_pictures(source, types, per_type, limits, seed, skip_broken, blind, keep, progress)
     read = read_source(source, skip_broken)
     rows = [row for row in read.rows if types is None or row["question_type"] in types]
     if not rows:
@@ -211,6 +213,21 @@ def _of_source(
         chosen, root, skip_broken=skip_broken, progress=progress, cache=default_cache(), **vars(limits)
     )
     return Questions(kept, clips, (*read.left_out, *left_out), len(rows) - len(shown), (*notes, *more))
+
+
+def _of_pictures(
+    source: Source, types, per_type: int | None, limits: FrameLimits, seed: int, skip_broken, blind, keep, progress
+) -> Questions:
+    """Questions about pictures or videos, taken whole; a picture is a clip of two equal frames."""
+    how = {"max_pixels": limits.max_pixels, "num_frames": limits.num_frames, "skip_broken": skip_broken}
+    read = read_picture_rows(source.path, **how, progress=progress)
+    wanted = set(types or ()) & set(PICTURE_TYPES)  # types of rooms say nothing about pictures
+    rows = keep([row for row in read.rows if not wanted or row["question_type"] in wanted])
+    if not rows:
+        found = ", ".join(sorted({row["question_type"] for row in read.rows}))
+        raise ValueError(f"{source.path}: none of its questions is of these types; it has {found}")
+    chosen = rows if per_type is None else balanced(rows, per_type, seed)
+    return Questions(chosen, {} if blind else read.clips, read.left_out)
 
 
 def _of_split(rooms: list, split: str) -> list:

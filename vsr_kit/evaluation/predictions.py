@@ -7,7 +7,7 @@ Left out: recording answers so that a killed evaluation goes on (`ask`, evaluate
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -19,9 +19,38 @@ TOKEN_CAP = 96  # one cap for every mode: generous for a number, enough for near
 CAP_WITHOUT_CHAIN = 16  # of a training completion in vanilla mode
 
 
-def mismatched_clips(clips: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
-    """Every scene with another scene's clip, by evaluation.wrong_clip_pairing."""
-    return {scene: clips[other] for scene, other in wrong_clip_pairing(clips, seed).items()}
+class MismatchedClips(Mapping[str, np.ndarray]):
+    """Every scene with another scene's clip, by evaluation.wrong_clip_pairing; each is read when it is asked for.
+
+    Args:
+        clips: of the scenes.
+        seed: of the pairing.
+    """
+
+    def __init__(self, clips: Mapping[str, np.ndarray], seed: int = 0) -> None:
+        self._clips, self._other = clips, wrong_clip_pairing(clips, seed)
+
+    def __getitem__(self, scene_name: str) -> np.ndarray:
+        return self._clips[self._other[scene_name]]
+
+    def __contains__(self, scene_name: object) -> bool:
+        return scene_name in self._other  # Mapping's own would read the clip
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._other)
+
+    def __len__(self) -> int:
+        return len(self._other)
+
+    def ahead(self, scene_names: Iterable[str]) -> None:
+        """Begin to read the clips that these scenes will be shown, where they lie on disk (`data.ClipFolder`)."""
+        if (begin := getattr(self._clips, "ahead", None)) is not None:
+            begin([self._other[name] for name in scene_names])
+
+
+def mismatched_clips(clips: Mapping[str, np.ndarray], seed: int = 0) -> MismatchedClips:
+    """Every scene with another scene's clip, read one after the other; all at once they may not fit into memory."""
+    return MismatchedClips(clips, seed)
 
 
 def predict(

@@ -216,11 +216,12 @@ def check_row_of(
     cost = tokens.get(row["scene_name"])
     try:
         messages = chat_messages(row, mode, prompt_set)
-        # one token stands for the clip and is counted as all of its own: pads are never joined by a tokenizer
+        # a token stands for the clip, or for each piece of it, and is counted as all its own: pads are never joined
         if cost is None:
             total = len(chat_ids(processor, messages, None))
         else:
-            total = len(processor.tokenizer(chat_text(processor, messages, True))["input_ids"]) - 1 + cost
+            text = chat_text(processor, messages, True)
+            total = len(processor.tokenizer(text)["input_ids"]) - text.count(processor.video_token) + cost
     except (ValueError, TypeError, KeyError) as error:
         return _found(place, row, "template", str(error))
     stage, fault = ("", "") if row["question_type"] == MATHEMATICS else _paid(row, mode, prompt_set, numeric)
@@ -248,7 +249,7 @@ def _found(place: str, row: dict, stage: str = "", fault: str = "", tokens: int 
 def refuse_faults(found: Preflight, where: str) -> None:
     """ValueError that names the first rows that something is wrong with; nothing where none is.
 
-    where: what `vsr preflight` would be given to list them all.
+    where: what `vsr preflight` would be given to list them all: rooms, and the flags that decide what it finds.
     """
     faults = found.faults
     if not faults:

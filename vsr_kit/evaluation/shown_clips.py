@@ -35,7 +35,7 @@ def cost_told(shapes: Iterable[Shape], bounds: PixelBounds) -> str:
     frames = [shape[0] for shape in found]
     tokens = [video_tokens(f, high, wide, bounds) for f, high, wide, _ in found]
     given = [(high, wide) for _, high, wide, _ in found]
-    seen = [smart_size(high, wide, bounds) for high, wide in given]
+    seen = [smart_size(high, wide, bounds, f) for f, high, wide, _ in found]
     other = f", resized to {_sizes(seen)}" if seen != given else ""
     how_many = _range(frames)
     return (
@@ -75,7 +75,7 @@ def unlearnt(taught: Taught | None, datasets: Iterable[str], shapes: Iterable[Sh
     if frames:
         told.append(f"clips of {_range(frames)} frames; it was shown clips of {taught.frames}")
     side = taught.size_px
-    sizes = [size for _, high, wide, _ in found if (size := smart_size(high, wide, bounds)) != (side, side)]
+    sizes = [size for f, high, wide, _ in found if (size := smart_size(high, wide, bounds, f)) != (side, side)]
     if sizes and side:
         told.append(f"frames of {_sizes(sizes)}; it was shown frames of {side} × {side}")
     return [f"warning: the model never learnt from {line}" for line in told]

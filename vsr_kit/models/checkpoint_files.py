@@ -29,6 +29,7 @@ import torch
 from safetensors import safe_open
 
 from vsr_kit.files import NUMBER, Damaged, check_folder, read_json, reading
+from vsr_kit.models.families import Family, family_of
 
 NO_CODE = {"trust_remote_code": False}
 FILES = {
@@ -109,7 +110,7 @@ def _hub_in_reach() -> bool:
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 AGAIN = "copy or download the folder again"
 TIED = "lm_head.weight"
-_TOKENS = {  # of Qwen2-VL's chats, with what the configuration calls their ids
+_TOKENS = {  # of the families' chats, with what the configuration calls their ids
     "<|im_start|>": None,
     "<|im_end|>": None,
     "<|endoftext|>": None,
@@ -134,8 +135,7 @@ def check_files(folder: Path) -> dict[Path, list[str]]:
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} holds no config.json: name a checkpoint folder, a hub id, or 'mini'")
     config = read_json(folder / "config.json", {"model_type": str}, AGAIN)
-    if (kind := config["model_type"]) != "qwen2_vl":  # transformers would only warn, and fill in random weights
-        raise ValueError(f"{folder} is a {kind} checkpoint: this kit reads qwen2_vl, such as Qwen/Qwen2-VL-2B-Instruct")
+    family_of(config, folder)
     if (folder / "adapter_config.json").exists() or "transformers_weights" in config:
         raise ValueError(f"{folder} holds an adapter, or names weights of its own, beside the model: keep them apart")
     tensors = _weight_files(folder)
@@ -149,6 +149,11 @@ def check_files(folder: Path) -> dict[Path, list[str]]:
         read_json(path, remedy=AGAIN)
     check_folder(folder)
     return tensors
+
+
+def family_in(folder: Path) -> Family:
+    """The family of the checkpoint in a folder; errors as `check_files` gives them."""
+    return family_of(read_json(folder / "config.json", {"model_type": str}, AGAIN), folder)
 
 
 def _need(folder: Path, name: str, why: str) -> None:
@@ -276,7 +281,7 @@ def _check_template(processor, folder: Path) -> None:
     chat = processor.apply_chat_template([turn], tokenize=False, add_generation_prompt=True)
     before, _, after = chat.partition("<|vision_start|><|video_pad|><|vision_end|>")
     if asked not in after or "<|video_pad|>" in before + after or not after.rstrip().endswith("<|im_start|>assistant"):
-        raise Damaged(f"{folder}: the chat template writes {chat[:80]!r}…, no chat of Qwen2-VL about a clip; {AGAIN}")
+        raise Damaged(f"{folder}: the chat template writes {chat[:80]!r}…, no chat of a Qwen-VL about a clip; {AGAIN}")
 
 
 def _check_clips(clips, vision, folder: Path) -> None:

@@ -114,7 +114,7 @@ class FeatureStore:
 
     def _gather(self, model, processor, wanted: Mapping[str, np.ndarray]) -> dict[str, ClipFeatures]:
         """Features by key. What memory holds is taken out first, so that nothing of this call is let go during it."""
-        device = core_model(model).model.visual.get_device()
+        device = core_model(model).model.visual.device
         found = {key: _on(self._memory.pop(key), device) for key in wanted if key in self._memory}
         self.from_memory += len(found)
         try:
@@ -168,7 +168,7 @@ def _clip_key(setting: str, frames_FHW3: np.ndarray) -> str:
 def _setting(model, processor) -> str:
     """All that decides features apart from the frames, as text: two settings are the same when their texts are."""
     tower, video = core_model(model).model.visual, processor.video_processor
-    kind = tower.get_device().type
+    kind = tower.device.type
     # Read from the new switches alone: asking the old ones is an error once somebody has set a new one. "none", nothing
     # said so far, computes as "ieee".
     products = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.mkldnn.matmul)

@@ -1,6 +1,7 @@
 """Loading a model: one of the kit's own, a hub id or a folder, in full precision or 4 bits, with or without LoRA.
 
-Every model of the kit is a Qwen2-VL checkpoint in the ordinary format, and one function loads all of them. Device and
+Every model of the kit is a Qwen2-VL checkpoint in the ordinary format, and one function loads all of them, and those of
+Qwen2.5-VL and Qwen3-VL (families.py). Device and
 precision follow from the machine: fp32 on CPU and MPS, bf16 on GPUs that have it, fp32 on those that do not. 4-bit
 weights are nf4 from bitsandbytes, for the language model's linear layers only; LoRA is added to the same layers, and
 the vision tower stays frozen.
@@ -26,8 +27,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import transformers
 from peft import LoraConfig, get_peft_model
-from transformers import BitsAndBytesConfig, Qwen2VLForConditionalGeneration
+from transformers import BitsAndBytesConfig
 from transformers.utils.logging import set_tqdm_hook
 
 from vsr_kit.files import reading
@@ -39,8 +41,10 @@ from vsr_kit.models.checkpoint_files import (
     check_filled,
     check_finite,
     check_processor,
+    family_in,
     folder_of,
 )
+from vsr_kit.models.families import FAMILIES
 from vsr_kit.models.vision import core_model, load_processor
 from vsr_kit.paths import checkpoint_of
 
@@ -54,7 +58,8 @@ class Loaded:
     """A model ready to ask or train.
 
     Attributes:
-        model: Qwen2VLForConditionalGeneration, in a PEFT wrapper where LoRA or an adapter was asked for.
+        model: Qwen2VLForConditionalGeneration, or another of `families.FAMILIES`, in a PEFT wrapper where LoRA or an
+            adapter was asked for.
         processor: tokenizer, chat template and clip processing.
         name: what was asked for.
         description: one line: parameters, footprint, precision, device, adapter.
@@ -114,7 +119,7 @@ def load_model(
     seed: int = 0,
     quiet: bool = False,
 ) -> Loaded:
-    """Load a Qwen2-VL and its processor; prints one line of what it loaded.
+    """Load a model of `families.FAMILIES` and its processor; prints one line of what it loaded.
 
     Args:
         name: `mini` or another of `paths.SHIPPED`, a hub id such as `Qwen/Qwen2-VL-2B-Instruct`, or a checkpoint
@@ -165,6 +170,8 @@ def load_model(
     loaded = Loaded(model, processor, str(name), describe(model, str(name), adapter))
     if not quiet:
         print(loaded.description)
+        if notice := FAMILIES[core_model(model).config.model_type].notice:
+            print(notice)
     return loaded
 
 
@@ -175,9 +182,8 @@ def _load_weights(folder: Path, quantize: str | None, device: torch.device, dtyp
     stored = torch.float32 if dtype == torch.float16 else dtype
     how = {"dtype": stored, "device_map": {"": device}, "use_safetensors": True, "ignore_mismatched_sizes": True}
     with _quiet_loading(), reading(folder, AGAIN):
-        model, info = Qwen2VLForConditionalGeneration.from_pretrained(
-            folder, output_loading_info=True, **how, **extra, **NO_CODE
-        )
+        kind = getattr(transformers, family_in(folder).model)
+        model, info = kind.from_pretrained(folder, output_loading_info=True, **how, **extra, **NO_CODE)
     check_filled(model, info, tensors, folder)
     check_finite(model, tensors)
     if packed(model):

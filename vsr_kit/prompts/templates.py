@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vsr_kit.questions.types import MATHEMATICS
+from vsr_kit.questions.types import PICTURE_TYPES
 from vsr_kit.validation import CONTROL_TOKEN, shown
 
 MODES = ("vanilla", "think", "observe")
@@ -48,7 +48,7 @@ def user_text(row: Mapping, mode: str = "vanilla", prompt_set: str = "eval") -> 
     """Write the text of the user's turn: opening, question, options where the row has them, prompt.
 
     Args:
-        row: a row with `question`, `question_type` and `options`; of mathematics also with `data_type`.
+        row: a row with `question`, `question_type` and `options`; one about a picture also with `data_type`.
         mode: one of `MODES`, or `vsi-bench` for the benchmark's own two prompts (evaluation only).
         prompt_set: `eval` or `train`; the paper words the prompts differently.
 
@@ -61,7 +61,7 @@ def user_text(row: Mapping, mode: str = "vanilla", prompt_set: str = "eval") -> 
     if token := CONTROL_TOKEN.search("\n".join([row["question"], *options])):
         rule = "which chat models read as a command and not as text; take it out"
         raise ValueError(f"row {row.get('id')!r}: question or options hold {token[0]!r}, {rule}")
-    still = row.get("question_type") == MATHEMATICS and row.get("data_type") != "video"
+    still = row.get("question_type") in PICTURE_TYPES and row.get("data_type") != "video"
     opening = [] if still else [_OPENING]
     return "\n".join([*opening, row["question"], *options, _prompt(row, mode, prompt_set)])
 
@@ -79,9 +79,16 @@ def has_options(row: Mapping) -> bool:
 
 
 def chat_messages(row: Mapping, mode: str = "vanilla", prompt_set: str = "eval") -> list[dict]:
-    """Write a chat of one user turn, the video before the text, in the form chat templates take."""
-    content = [{"type": "video"}, {"type": "text", "text": user_text(row, mode, prompt_set)}]
-    return [{"role": "user", "content": content}]
+    """Write a chat of one user turn, the video before the text, in the form chat templates take.
+
+    A row with `frame_tags` (`prompts.frame_tags`) has the video in as many pieces, each behind its tag.
+    """
+    text = {"type": "text", "text": user_text(row, mode, prompt_set)}
+    tags = row.get("frame_tags")
+    if tags is None or len(tags) == 0:
+        return [{"role": "user", "content": [{"type": "video"}, text]}]
+    pieces = [block for tag in tags for block in ({"type": "text", "text": tag}, {"type": "video"})]
+    return [{"role": "user", "content": [*pieces, text]}]
 
 
 def target_completion(mode: str, prompt_set: str, chain: str, answer: str) -> str:

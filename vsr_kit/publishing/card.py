@@ -26,6 +26,8 @@ from vsr_kit.validation import one_line
 UNKNOWN = "unknown"
 _FIRST = ("method", "mode", "profile", "steps", "rooms", "phrasing", "types", "quantize", "lora_rank", "lora_alpha")
 
+AUTO = "AutoModelForImageTextToText"  # transformers' class that finds a model's own, of every family here
+
 
 def adapter_card(
     origin: Origin,
@@ -80,8 +82,8 @@ def merged_card(origin: Origin, *, dtype: str, seen: bool, lost: float, command:
     if origin.quantize == "nf4" and not seen:
         told += " The adapter was trained on nf4 weights, which these are not: scores of the run are not this model's."
     told += f" Rounding to {dtype} moved the changed weights {lost:.2g} times as far as the adapter did."
-    load = f'model = Qwen2VLForConditionalGeneration.from_pretrained("FOLDER", dtype="{dtype}")'
-    lines = ["from transformers import Qwen2VLForConditionalGeneration", "", load]
+    load = f'model = {AUTO}.from_pretrained("FOLDER", dtype="{dtype}")'
+    lines = [f"from transformers import {AUTO}", "", load]
     parts = [_head(None, base, "transformers", _tags(origin)), f"# {_escaped(origin.run.name)}, merged", told]
     parts += ["```python\n" + "\n".join(lines) + "\n```", "## How it was made", _made(origin, command)]
     return "\n\n".join([*parts, "## License", _license(None)]) + "\n"
@@ -93,7 +95,7 @@ def loading_lines(base: str, adapter: str, origin: Origin) -> str:
     base, adapter: hub ids or folders.
     """
     dtype = _precision(origin)
-    names = "Qwen2VLForConditionalGeneration"
+    names = AUTO
     how, first = f'dtype="{dtype}"', []
     if origin.quantize == "nf4":
         names = f"BitsAndBytesConfig, {names}"
@@ -108,7 +110,7 @@ def loading_lines(base: str, adapter: str, origin: Origin) -> str:
             f"from transformers import {names}",
             "",
             *first,
-            f"base = Qwen2VLForConditionalGeneration.from_pretrained({json.dumps(base)}, {how})",
+            f"base = {AUTO}.from_pretrained({json.dumps(base)}, {how})",
             f"model = PeftModel.from_pretrained(base, {json.dumps(adapter)}).eval()",
         ]
     )

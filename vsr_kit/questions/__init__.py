@@ -5,8 +5,8 @@ the other two, and own_types.py adds types of your own. The eight come in two ph
 letters, closest points) and VSI-100k's (no options, centre to centre), on which vsGRPO trained. Route planning and
 appearance order exist only in VSI-Bench's phrasing and are held out of all training here, as they were in the paper.
 multi_step.py adds four types of the kit's own, which are asked only where they are named, and puzzles.py
-one whose answer follows from rules that the question states. The type `mathematics` is
-that of questions about pictures, which come from files (`vsr_kit.data.read_picture_rows`).
+one whose answer follows from rules that the question states. The types `mathematics` and `picture_choice` are those of
+questions about pictures, which come from files (`vsr_kit.data.read_picture_rows`).
 wordings.py says which type a question that somebody typed is of.
 Left out: human filtering; a question is dropped by a stated rule or not at all.
 """
@@ -25,6 +25,8 @@ from vsr_kit.questions.types import (
     MULTI_STEP_TYPES,
     NUMERIC_TYPES,
     PHRASINGS,
+    PICTURE_CHOICE,
+    PICTURE_TYPES,
     PUZZLE_TYPES,
     QUESTION_TYPES,
     RULES,
@@ -51,6 +53,8 @@ __all__ = [
     "MULTI_STEP_TYPES",
     "NUMERIC_TYPES",
     "PHRASINGS",
+    "PICTURE_CHOICE",
+    "PICTURE_TYPES",
     "PIECES",
     "PUZZLE_TYPES",
     "QUESTION_TYPES",

@@ -32,8 +32,8 @@ from vsr_kit.questions.types import (
     DIRECTION_TYPES,
     HELD_OUT_TYPES,
     LABELS,
-    MATHEMATICS,
     PHRASINGS,
+    PICTURE_TYPES,
     QUESTION_TYPES,
     STUDY_RULES,
     VSI_100K,
@@ -139,7 +139,7 @@ def make_questions(
     for name in types or ():
         if name not in QUESTION_TYPES:
             raise ValueError(f"unknown question_type {name!r}: choose one of {', '.join(QUESTION_TYPES)}")
-        if name == MATHEMATICS:
+        if name in PICTURE_TYPES:
             raise ValueError(f"question_type {name!r} is asked about no room: read a file by data.read_picture_rows")
     rng = np.random.default_rng([seed, *room.name.encode()])
     if seen is None and clip is not None:

@@ -29,10 +29,11 @@ NUMERIC_TYPES = ["object_counting", "object_abs_distance", "object_size_estimati
 DIRECTION_TYPES = ("object_rel_direction_easy", "object_rel_direction_medium", "object_rel_direction_hard")
 HELD_OUT_TYPES = ("route_planning", "obj_appearance_order")
 CHOICE_TYPES = ["object_rel_distance", *DIRECTION_TYPES, *HELD_OUT_TYPES]
-# Questions about pictures from files (data/picture_rows.py), with options or without: no room is asked them, and no
-# mean of VSI-Bench counts them.
-MATHEMATICS = "mathematics"
-QUESTION_TYPES = [*NUMERIC_TYPES, *CHOICE_TYPES, MATHEMATICS]
+# Questions about pictures from files (data/picture_rows.py), with options or without, and choices about one picture
+# (SAT, CV-Bench): no room is asked them, and no mean of VSI-Bench counts them.
+MATHEMATICS, PICTURE_CHOICE = "mathematics", "picture_choice"
+PICTURE_TYPES = (MATHEMATICS, PICTURE_CHOICE)
+QUESTION_TYPES = [*NUMERIC_TYPES, *CHOICE_TYPES, *PICTURE_TYPES]
 TRAINED_TYPES = (*NUMERIC_TYPES, "object_rel_distance", *DIRECTION_TYPES)
 # The kit's own, added by multi_step.py: asked where they are named, never by default, and in no mean of VSI-Bench's.
 MULTI_STEP_TYPES = (
@@ -42,9 +43,9 @@ MULTI_STEP_TYPES = (
     "object_count_within",
 )
 TRAINED_TASKS = (*NUMERIC_TYPES, "object_rel_distance", "object_rel_direction")
-TASKS = [*TRAINED_TASKS, *HELD_OUT_TYPES, MATHEMATICS]
+TASKS = [*TRAINED_TASKS, *HELD_OUT_TYPES, *PICTURE_TYPES]
 PUZZLE_TYPES = ("furniture_order",)  # the kit's own, added by puzzles.py: asked where they are named, too
-BESIDE_TYPES = (*MULTI_STEP_TYPES, *PUZZLE_TYPES, MATHEMATICS)  # in no mean of VSI-Bench's
+BESIDE_TYPES = (*MULTI_STEP_TYPES, *PUZZLE_TYPES, *PICTURE_TYPES)  # in no mean of VSI-Bench's
 # What the numbers of a type are in: the dimension, and the unit's size in metres or square metres. Counts have none.
 ANSWER_UNITS = {
     "object_abs_distance": ("length", 1.0),

@@ -19,15 +19,48 @@ from typing import Any
 from vsr_kit.claims import Claim
 from vsr_kit.claims.recipe import TUNING_SEED, Condition, Recipe, Variant
 from vsr_kit.paths import SHIPPED
-from vsr_kit.recipes import kit_questions, kl_elsewhere, lr2bench, sparc, vision_r1, vsgrpo
+from vsr_kit.recipes import (
+    all_roads,
+    crossthink,
+    kit_questions,
+    kl_elsewhere,
+    lr2bench,
+    mammoth_vl,
+    mm_eureka,
+    nvlm,
+    o1_embedder,
+    openvlthinker,
+    openvlthinker_v2,
+    seed_bench_r1,
+    shifts,
+    sparc,
+    srpo,
+    t1,
+    vision_r1,
+    vlaa,
+    vsgrpo,
+)
 
 _MODULES = (
     vsgrpo,
     kit_questions,
     vision_r1,
     kl_elsewhere,
+    mm_eureka,
+    srpo,
+    openvlthinker_v2,
+    t1,
+    openvlthinker,
+    all_roads,
+    vlaa,
+    seed_bench_r1,
+    shifts,
+    crossthink,
+    mammoth_vl,
     lr2bench,
     sparc,
+    o1_embedder,
+    nvlm,
 )
 RECIPES: tuple[Recipe, ...] = tuple(module.RECIPE for module in _MODULES)
 CLAIMS: tuple[Claim, ...] = tuple(claim for recipe in RECIPES for claim in recipe.claims)

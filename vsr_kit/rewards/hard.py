@@ -10,6 +10,7 @@ Pay nothing else beside it by a stage of weight 0 from the first step on; what i
     unpaid = Stage(0, rewards={"accuracy_reward": 0, "format_reward": 0})
     GRPO("think", rewards=(hard_reward("think"),), stages=(unpaid,))
 
+`right_reward` pays the answer alone, in any mode: the accuracy of papers whose answers are right or wrong.
 Left out: whether the chain itself is right. An empty thought before a right answer earns everything (see `CHEATS`).
 """
 
@@ -67,6 +68,17 @@ def all_or_nothing(text: str, row: Mapping, mode: str = "think", within: float =
         ValueError: for an unknown mode or question type; never because of the text.
     """
     return float(format_reward(text, mode) == 1 and right_answer(text, row, within))
+
+
+def right_reward(completions: Sequence, **columns) -> list[float]:
+    """1.0 for each completion that answers rightly, else 0.0, whatever its tags: for `GRPO(rewards=(right_reward,))`.
+
+    Args:
+        completions: N texts, or conversations whose last turn counts.
+        columns: the columns of the batch as lists of N, with the rows' fields.
+    """
+    rows, texts = rows_of_batch(len(completions), columns), map(read_completion, completions)
+    return [float(right_answer(text, row)) for text, row in zip(texts, rows, strict=True)]
 
 
 def hard_format_result_reward(

@@ -4,9 +4,9 @@
 are wide on purpose: one category comes in sizes that differ by a factor of three, so that naming an object does not
 tell its size, and neither the number of objects nor their distances follow from the floor area alone.
 
-The other functions (`renamed`, `scaled`, `on_the_floor`, `lifted`, `without_others`) take a room and return one of the
-same name with a single property changed and everything else kept, which is how the study tests whether a result holds
-elsewhere. They draw nothing at random that their arguments do not fix.
+The other functions (`renamed`, `scaled`, `on_the_floor`, `lifted`, `without_others`, `crowded`) take a room and return
+one of the same name with a single property changed and everything else kept, which is how the study tests whether a
+result holds elsewhere. They draw nothing at random that their arguments do not fix.
 
 Left out: doors, windows, objects on top of others, and the statistics of real homes.
 """
@@ -193,6 +193,29 @@ def without_others(room: Room, categories: Collection[str]) -> Room:
         return room
     stated = room.stated_counts and {name: n for name, n in room.stated_counts.items() if name in categories}
     return replace(room, boxes=kept, stated_counts=stated)
+
+
+def crowded(room: Room, more: int, seed: int = 0) -> Room:
+    """The same procedural room with objects of up to `more` further categories, one each, wherever they find a place.
+
+    What stood there stays where it was, so that its questions keep their answers. The draws follow from `seed` and the
+    room's name; a full room takes fewer.
+
+    Raises:
+        ValueError: a room that is not procedural, whose floor need not be a rectangle from the origin.
+    """
+    if room.dataset != "procedural":
+        raise ValueError(f"room {room.name!r} is of {room.dataset!r}: only procedural rooms are filled further")
+    rng = np.random.default_rng([seed, *room.name.encode()])
+    width, depth = room.shell.size[:2]
+    boxes = list(room.boxes)
+    taken = [(*plan.min(0).tolist(), *plan.max(0).tolist()) for plan in (box.plan() for box in boxes)]
+    for category in rng.permutation([name for name in CATEGORIES if name not in room.counts])[:more].tolist():
+        placed = _place(rng, category, width, depth, taken)
+        if placed is not None:
+            boxes.append(placed[0])
+            taken.append(placed[1])
+    return replace(room, boxes=tuple(boxes))
 
 
 def bottom_m(box: Box) -> float:

@@ -1,7 +1,7 @@
 """Attention that reads shared tokens once: over a packed tree, and over a shared KV cache of prompts.
 
-One attention function, registered with transformers under the name `shared`, serves every pass of a model. If the mask
-is a `TreeMask`, it computes each part of a packed tree against its ancestors and itself. While a `SharedCache`
+One attention function, registered with transformers under the name `shared`, serves every pass of a model. If it is
+given a `TreeMask`, it computes each part of a packed tree against its ancestors and itself. While a `SharedCache`
 (shared_cache.py) is read, it computes each row's new token against the beginnings that the row goes on from, each kept
 once for all its rows, and against the row's own tokens, in one softmax. With an ordinary mask it is transformers' sdpa.
 
@@ -25,7 +25,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from vsr_kit.models.vision import core_model
-from vsr_kit.sharing.packing import PackedTree, Part
+from vsr_kit.sharing.packing import PackedTree, Part, inputs_of
 from vsr_kit.sharing.shared_cache import SharedCache
 
 NAME = "shared"
@@ -44,13 +44,17 @@ def share_attention(model) -> None:
         core.set_attn_implementation({"text_config": NAME})
 
 
-def shared_attention(module, query, key, value, attention_mask, scaling=None, **how):
-    """An attention function as transformers calls it: (N, H, T, d) in, (N, T, H, d) out."""
-    if isinstance(attention_mask, TreeMask):
+def shared_attention(module, query, key, value, attention_mask, scaling=None, tree_mask=None, **how):
+    """An attention function as transformers calls it: (N, H, T, d) in, (N, T, H, d) out.
+
+    tree_mask: a `TreeMask`, which a model's layers hand down to here; they would take it for a mask of their own
+    otherwise, and not all make sense of it.
+    """
+    if tree_mask is not None:
         if torch.is_grad_enabled() and query.requires_grad:
-            out = checkpoint(attention_mask.attend, query, key, value, scaling, use_reentrant=False)
+            out = checkpoint(tree_mask.attend, query, key, value, scaling, use_reentrant=False)
         else:
-            out = attention_mask.attend(query, key, value, scaling)
+            out = tree_mask.attend(query, key, value, scaling)
         return out.transpose(1, 2), None
     if (attend := _READING.get()) is not None:
         return attend(module, query, key, value, attention_mask, scaling).transpose(1, 2), None
@@ -89,7 +93,7 @@ def _plain(module, query, key, value, mask, scaling, **how) -> torch.Tensor:
 
 @dataclass(frozen=True, eq=False)
 class TreeMask:
-    """Passed in place of a mask: the parts of a tree, and small masks inside parts of several pieces."""
+    """Given beside a mask: the parts of a tree, and small masks inside parts of several pieces."""
 
     parts: tuple[Part, ...]
     biases: tuple[torch.Tensor | None, ...]
@@ -126,6 +130,17 @@ def _bias(num_seen: int, pieces: tuple[int, ...], dtype: torch.dtype, device) ->
     allowed_TT = (piece_T[:, None] == piece_T) & (order_T[:, None] >= order_T)
     allowed = F.pad(allowed_TT, (num_seen, 0), value=True).to(device)
     return torch.zeros(allowed.shape, dtype=dtype, device=device).masked_fill_(~allowed, torch.finfo(dtype).min)
+
+
+def read_tree(core, tree: PackedTree, **how):
+    """The language model's output over a packed tree; `how` is a cache, and whether it is used."""
+    return core.model.language_model(
+        **inputs_of(core, tree.embeds_LD[None]),
+        position_ids=tree.positions_3L[:, None],
+        attention_mask=None,
+        tree_mask=TreeMask.of(tree),
+        **how,
+    )
 
 
 # -- a shared KV cache -------------------------------------------------------------------------------------------------

@@ -27,8 +27,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional as F
 
-from vsr_kit.models.vision import ClipFeatures, chat_ids, core_model, rope_positions
+from vsr_kit.models.vision import ClipFeatures, chat_ids, core_model, deep_levels, rope_positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,14 +59,39 @@ def encode_prompt(model, processor, messages: list[dict], clip: ClipFeatures | N
 
 
 def embed(model, prompt: EncodedPrompt, start: int = 0, stop: int | None = None) -> torch.Tensor:
-    """Input embeddings (P, D) of a prompt or a part of it, with its clip's features in place of the video pads."""
+    """Input embeddings (P, D) of a prompt or a part of it, with its clip's features in place of the video pads.
+
+    Features of several levels stand side by side, (P, (1 + n) * D), zeros beside a text's embeddings; see `inputs_of`.
+    """
     core = core_model(model)
-    embeds = core.get_input_embeddings()(prompt.ids_P[start:stop])
+    embeds = _text_embeds(core, prompt.ids_P[start:stop])
     if prompt.features_VD is None:
         return embeds
     is_pad_P = prompt.ids_P == core.config.video_token_id
     features_VD = prompt.features_VD[int(is_pad_P[:start].sum()) :] if start else prompt.features_VD
     return embeds.masked_scatter(is_pad_P[start:stop, None], features_VD.to(embeds.dtype))
+
+
+def _text_embeds(core, ids_T: torch.Tensor) -> torch.Tensor:
+    embeds_TD = core.get_input_embeddings()(ids_T)
+    return F.pad(embeds_TD, (0, deep_levels(core) * embeds_TD.shape[-1]))
+
+
+def inputs_of(core, embeds_NTD: torch.Tensor) -> dict[str, object]:
+    """What a language model is given of `embed`'s rows: its embeddings, and what is added behind its first layers.
+
+    A level is added at every token, which changes nothing where it is zero.
+    """
+    width = core.config.text_config.hidden_size
+    if embeds_NTD.shape[-1] == width:
+        return {"inputs_embeds": embeds_NTD}
+    first, *deep = embeds_NTD.split(width, -1)
+    everywhere = torch.ones(first.shape[:2], dtype=torch.bool, device=first.device)
+    return {
+        "inputs_embeds": first,
+        "visual_pos_masks": everywhere,
+        "deepstack_visual_embeds": [level.flatten(0, 1) for level in deep],
+    }
 
 
 def shared_prefixes(prompts: Sequence[EncodedPrompt]) -> list[tuple[list[int], int]]:
@@ -111,7 +137,7 @@ class PackedTree:
     """N prompts and their completions as one sequence of L tokens, S of which predict a completion's token.
 
     Attributes:
-        embeds_LD: input embeddings, the clips' features in place.
+        embeds_LD: input embeddings, the clips' features in place, as `embed` gives them.
         positions_3L: rotary positions.
         parts: the tree, in the sequence's order.
         scored_S: places that predict.
@@ -209,7 +235,7 @@ class _Layout:
         ids = torch.cat([torch.cat([prompt.ids_P[-1:], c[:-1]]) for c in completions])
         lengths = tuple(len(c) for c in completions)
         steps = torch.cat([torch.arange(n, device=ids.device) for n in lengths]) + prompt.next_position - 1
-        (own,) = self.add(core_model(self.model).get_input_embeddings()(ids), steps.expand(3, -1), seen, lengths)
+        (own,) = self.add(_text_embeds(core_model(self.model), ids), steps.expand(3, -1), seen, lengths)
         self.scored.append(torch.arange(own.start, own.stop, device=ids.device))
         self.labels += completions
 

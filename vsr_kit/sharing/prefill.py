@@ -18,7 +18,7 @@ from transformers import Cache
 
 from vsr_kit.models.vision import core_model
 from vsr_kit.sharing.attention import reading_from, reading_prompts, share_attention
-from vsr_kit.sharing.packing import EncodedPrompt, embed, shared_prefixes
+from vsr_kit.sharing.packing import EncodedPrompt, embed, inputs_of, shared_prefixes
 from vsr_kit.sharing.shared_cache import Level, Pair, SharedCache
 
 READ_AT_ONCE = 2**13  # tokens of beginnings in one pass, padding included; one beginning at least
@@ -152,7 +152,7 @@ def _read(core, parts: list[tuple[torch.Tensor, torch.Tensor]], cache=None, befo
 def _forward(core, embeds_NTD, positions_3NT, mask_NL, cache: Cache | None) -> tuple[torch.Tensor, Cache]:
     """Logits after the last token, in fp32, and the cache."""
     out = core.model.language_model(
-        inputs_embeds=embeds_NTD,
+        **inputs_of(core, embeds_NTD),
         attention_mask=mask_NL,
         position_ids=positions_3NT,
         past_key_values=cache,

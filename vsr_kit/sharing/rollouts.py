@@ -19,7 +19,7 @@ from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
 from vsr_kit.failures import refuse_non_finite
 from vsr_kit.models.dequantized import merged_adapters
 from vsr_kit.models.vision import core_model
-from vsr_kit.sharing.attention import TreeMask, reading_from, share_attention
+from vsr_kit.sharing.attention import read_tree, reading_from, share_attention
 from vsr_kit.sharing.packing import EncodedPrompt, PackedTree, pack
 from vsr_kit.sharing.shared_cache import Level, SharedCache
 
@@ -31,7 +31,7 @@ def generate_ids(
     """Decode `num_samples` completions of each prompt, reading each prompt once.
 
     Args:
-        model: Qwen2VLForConditionalGeneration, in a PEFT wrapper or not.
+        model: of one of `families.FAMILIES`, in a PEFT wrapper or not.
         prompts: N prompts of any lengths; those about one clip share it.
         num_samples: completions of each; more than one needs sampling.
         generation_config: transformers' own, without beams; its `suppress_tokens` must hold the image and video pads.
@@ -82,13 +82,7 @@ class _Finite(LogitsProcessor):
 def _read(core, tree: PackedTree) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Each layer's keys and values of N prompts without their last tokens, (N, K, P, d), padded on the left."""
     cache = DynamicCache()
-    core.model.language_model(
-        inputs_embeds=tree.embeds_LD[None],
-        position_ids=tree.positions_3L[:, None],
-        attention_mask={"full_attention": TreeMask.of(tree)},
-        past_key_values=cache,
-        use_cache=True,
-    )
+    read_tree(core, tree, past_key_values=cache, use_cache=True)
     order = torch.arange(len(tree.embeds_LD), device=tree.embeds_LD.device)
     places = [torch.cat([order[place] for place in own]) for own in tree.prompt_places]
     longest = max(map(len, places))

@@ -5,7 +5,7 @@ log-probabilities of the completions' tokens in chunks: no buffer of tokens x vo
 model's forward so that one call does this, because wrappers (PEFT, DistributedDataParallel) must see a forward pass to
 do their work; the same forward answers TRL's SFT and DPO trainers, which ask for rows. TRL's own chunked head is not
 used: it sums in fp32 even where the model computes in fp64, and on a CPU it projects every token of the sequence.
-Left out: soft-capped or scaled logits (Qwen2-VL has none).
+Left out: soft-capped or scaled logits (no Qwen-VL has them).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from trl.trainer.utils import FusedCausalLMOutput
 
 from vsr_kit.models.vision import core_model
-from vsr_kit.sharing.attention import TreeMask, share_attention
+from vsr_kit.sharing.attention import read_tree, share_attention
 from vsr_kit.sharing.packing import EncodedPrompt, PackedTree, pack
 
 FIELDS = ("log_probs", "entropy", "is_top1", "mean_logits", "log_sum_sq_probs")
@@ -76,7 +76,7 @@ def score(
 
 
 def give_scores(model) -> None:
-    """Extend the forward of a Qwen2-VL (inside wrappers or not) by packed passes; every other pass stays as it was.
+    """Extend the forward of a model (inside wrappers or not) by packed passes; every other pass stays as it was.
 
     With `tree`, its forward returns the `fields` of the scored places, (S,) each. With `shared` it returns what a model
     with TRL's fused head would for the same rows, so TRL's trainers must have patched the model before.
@@ -100,12 +100,7 @@ def give_scores(model) -> None:
 
 
 def _tree_scores(core, tree: PackedTree, fields: Sequence[str], temperature: float) -> tuple[torch.Tensor, ...]:
-    hidden_LD = core.model(
-        inputs_embeds=tree.embeds_LD[None],
-        position_ids=tree.positions_3L[:, None],
-        attention_mask={"full_attention": TreeMask.of(tree)},
-        use_cache=False,
-    ).last_hidden_state[0]
+    hidden_LD = read_tree(core, tree, use_cache=False).last_hidden_state[0]
     return token_scores(core.get_output_embeddings(), hidden_LD[tree.scored_S], tree.labels_S, temperature, fields)
 
 

@@ -1,80 +1,25 @@
 """Chains of thought compared with the room that was shown and with the answer that follows them.
 
 The miniature's chains use the grammar of its lessons (`vsr_kit.miniature.lessons.chain_text`), so a rule can read what
-they state, in metres. Two questions can then be measured. Does a chain describe the room that was shown: is it nearer
-to that room's geometry than to another room's? And does the answer follow from it: what would an answer worked out from
-the chain's own facts score?
+they state, in metres (`vsr_kit.bridging.stated`). Two questions can then be measured. Does a chain describe the room
+that was shown: is it nearer to that room's geometry than to another room's? And does the answer follow from it: what
+would an answer worked out from the chain's own facts score?
 Left out: chains in other words, such as a large model writes; they cannot be read and are only counted.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 import numpy as np
 
+from vsr_kit.bridging.stated import follows, stated_numbers
 from vsr_kit.data import split_rooms
-from vsr_kit.prompts import answer_choices, parse_answer
+from vsr_kit.prompts import parse_answer
 from vsr_kit.questions import task_of
-from vsr_kit.questions.geometric import side_of
-from vsr_kit.questions.types import DIRECTION_TYPES
 from vsr_kit.rooms import Room
 from vsr_kit.study.question_sets import TEST_ROOMS
-
-_ANSWER = re.compile(r"\bthe answer is\b|< ?answer ?>", re.IGNORECASE)
-_NUMBER = re.compile(r"(?:\b(east|west|north|south) )?(\d+(?:\.\d+)?)")
-
-
-def chain_of(text: str) -> str:
-    """What stands before the answer of a completion; all of it where no answer is announced."""
-    return _ANSWER.split(text, maxsplit=1)[0]
-
-
-def stated_numbers(text: str) -> list[float]:
-    """The numbers of a chain in order, in metres; west and south are negative."""
-    return [-float(n) if side in ("west", "south") else float(n) for side, n in _NUMBER.findall(chain_of(text))]
-
-
-def follows(text: str, row: Mapping) -> str | None:
-    """The answer that follows from what a chain states; None where it does not state what the question needs.
-
-    Distances follow centre to centre in plan, which is a little more than the closest points that VSI-Bench asks for.
-    """
-    kind, facts = row["question_type"], stated_numbers(text)
-    if kind == "object_counting":
-        count = len(re.findall(r"\bone in the\b", chain_of(text)))
-        return str(count) if count else None
-    if kind == "object_size_estimation":
-        return f"{100 * max(facts):.0f}" if len(facts) == 3 else None
-    if kind == "room_size_estimation":
-        return f"{facts[0] * facts[1]:.1f}" if len(facts) == 2 else None
-    if kind == "object_abs_distance":
-        return f"{math.dist(facts[:2], facts[2:]):.1f}" if len(facts) == 4 else None
-    if kind == "object_rel_distance":
-        return _label(_nearest(facts, row["objects"][1:]), row)
-    return _label(_side(kind, facts), row) if kind in DIRECTION_TYPES else None
-
-
-def _nearest(facts: Sequence[float], names: Sequence[str]) -> str | None:
-    if len(facts) != len(names) or list(facts).count(min(facts)) > 1:
-        return None
-    return names[int(np.argmin(facts))]
-
-
-def _side(kind: str, facts: Sequence[float]) -> str | None:
-    if len(facts) != 6:
-        return None
-    (ax, ay), (bx, by), (cx, cy) = facts[:2], facts[2:4], facts[4:]
-    (ux, uy), (wx, wy) = (bx - ax, by - ay), (cx - ax, cy - ay)
-    turn_deg = math.degrees(math.atan2(ux * wy - uy * wx, ux * wx + uy * wy))
-    return side_of(kind, turn_deg) if turn_deg else None
-
-
-def _label(word: str | None, row: Mapping) -> str | None:
-    return next((c.label for c in answer_choices(row) if word and c.text.lower() == word.lower()), None)
 
 
 def worked_out(rows: Iterable[Mapping]) -> list[dict]:

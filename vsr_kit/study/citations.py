@@ -21,7 +21,7 @@ from vsr_kit.claims.measures import Compared, compared_by
 from vsr_kit.claims.recipe import Condition
 from vsr_kit.evaluation import score
 from vsr_kit.questions import TRAINED_TYPES
-from vsr_kit.recipes import claim
+from vsr_kit.recipes import claim, variant
 from vsr_kit.study import answers
 from vsr_kit.study.evidence import Evidence
 
@@ -129,6 +129,12 @@ class _Noting(Evidence):
     def texts(self, mode: str, questions: str, model: str = "base", **how) -> list[dict]:
         self._note(Condition(questions, model, mode, **how))
         return super().texts(mode, questions, model, **how)
+
+    def trained_texts(self, of: str, questions: str | None = None, mode: str | None = None) -> list[list[dict]]:
+        known, about = variant(of), questions or self.test_set(of)
+        for run in self.runs(of):
+            self._note(known.condition(run, about, mode))
+        return super().trained_texts(of, questions, mode)
 
     def curves(self, of: str) -> list[list[dict]]:
         self.variants += [of] if of not in self.variants else []

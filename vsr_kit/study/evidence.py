@@ -180,6 +180,11 @@ class Evidence:
             asked = [replace(variant(of).condition(run, about, mode), samples=SAMPLES) for run in runs]
         return [read_samples(condition, self.folder) for condition in asked]
 
+    def trained_texts(self, of: str, questions: str | None = None, mode: str | None = None) -> list[list[dict]]:
+        """As `trained` of the own clips, but rows with `prediction` and `truncated`, whatever `trained` gives."""
+        about = questions or self.test_set(of)
+        return answers.variant_answers(of, self.folder, about, mode, "own", self.runs(of))
+
     def curves(self, of: str) -> list[list[dict]]:
         """What each run of a variant logged, one list of log rows a seed, whether or not it has been asked anything.
 

@@ -93,6 +93,18 @@ def not_run(known: Claim) -> str:
     return f"{NOT_RUN} on {reach_of(known, {}, {})}"
 
 
+def verdict_text(name: str, folder: Path | str | None = None) -> str:
+    """A verdict with what was found, or which claim's runs are not there: what a page can print of any claim.
+
+    Raises:
+        ValueError: for a claim that `vsr_kit.claims` does not know.
+    """
+    try:
+        return str(verdict(name, folder))
+    except FileNotFoundError:
+        return f"{name}: {not_run(claim(name)).replace(NOT_RUN, NOT_RUN.upper(), 1)}"
+
+
 def claim_text(name: str) -> str:
     """A claim as it was written before the runs, in lines of a page's width."""
     known = claim(name)

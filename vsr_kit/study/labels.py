@@ -13,19 +13,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
-from vsr_kit.data import check_row
+from vsr_kit.data.forms import as_letters as as_letters  # where it stood once
 from vsr_kit.data.rows import check_names
 from vsr_kit.evaluation import Interval, interval
 from vsr_kit.files import check_seal, in_a_line, reading
-from vsr_kit.prompts import answer_choices, has_options, same_words
-from vsr_kit.questions import CHOICE_TYPES, STUDY_RULES
+from vsr_kit.questions import STUDY_RULES
 from vsr_kit.rooms import Box, Room, center_distance, pairwise_distances
 
 TOUCHING = ("drop", "keep")
@@ -184,35 +183,3 @@ def _pair(line: str, where: str) -> DistancePair:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
             raise ValueError(f"{where}: field {field!r} is {value!r}, must be metres, finite and not below 0")
     return DistancePair(**record)
-
-
-def as_letters(rows: Iterable[Mapping], seed: int = 0) -> list[dict]:
-    """Give rows that are answered by a word VSI-Bench's lettered options: same id, same question, same truth.
-
-    The words a question offers (`answer_choices`) become options in an order that depends on `seed` and the row's id
-    alone, and the ground truth becomes the letter of the right one. `phrasing` becomes `vsi-bench`, which is where
-    readers and baselines expect letters; the wording stays VSI-100k's, and distances stay what they were labelled.
-    Numeric rows and rows that have options are copied as they are.
-
-    Raises:
-        ValueError: for a row whose question does not name its choices, or whose truth is none of them.
-    """
-    return [_lettered(row, seed) for row in rows]
-
-
-def _lettered(row: Mapping, seed: int) -> dict:
-    if row["question_type"] not in CHOICE_TYPES or has_options(row):
-        return dict(row)
-    texts = [choice.text for choice in answer_choices(row)]
-    right = [text for text in texts if same_words(text) == same_words(row["ground_truth"])]
-    if len(right) != 1:
-        raise ValueError(
-            f"row {row['id']!r}: the truth {row['ground_truth']!r} must be exactly one of the choices its question "
-            f"names, and these are {texts}; as_letters takes rows of `make_rows(..., phrasing='vsi-100k')`"
-        )
-    order = np.random.default_rng([seed, *str(row["id"]).encode()]).permutation(len(texts))
-    letters = "ABCDEFGH"[: len(texts)]
-    options = [f"{letter}. {texts[i]}" for letter, i in zip(letters, order, strict=True)]
-    answer = letters[[texts[i] for i in order].index(right[0])]
-    lettered = {**row, "options": options, "ground_truth": answer, "phrasing": "vsi-bench"}
-    return check_row(lettered, f"row {row['id']!r}")

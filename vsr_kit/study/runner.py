@@ -3,7 +3,7 @@
 `plan` lists the units of what was asked for, in an order that finishes the headline results first. `reproduce` gives
 them to worker processes, reads their run folders for progress, and leaves a study folder. Existing results are not made
 again: a killed study continues with every finished answer and every run's last checkpoint, and stops at once if those
-were made in another way (staleness.py).
+were made in another way (staleness.py). A run that goes on with another one's adapter waits until that is done.
 Left out: several machines. Two study folders can be joined by copying one into the other and concatenating their
 manifests.
 """
@@ -102,14 +102,14 @@ def plan(only: Sequence[str] = (), seeds: int | None = None, first_seed: int | N
         return tuning  # which asks nothing of the base
     chosen = [v for v in all_variants() if not only or v.name in wanted]
     runs = [
-        (groups().index(v.group), seed, v)
+        ((groups().index(v.group), bool(v.starts_from), seed), v, seed)  # what goes on with another run comes after it
         for v in chosen
         for seed in (v.seeds if first_seed is None else v.seeds_from(first_seed))[:seeds]
     ]
     names = {v.name for v in chosen}
     whose = tuple(r.name for r in recipes() if names & {v.name for v in r.variants}) if only else ()
     base = Unit("base", None, 0, 0, sum(map(_pass_seconds, base_conditions(whose))), whose)
-    return [base, *(_unit(v, seed) for _, seed, v in sorted(runs, key=lambda run: run[:2])), *tuning]
+    return [base, *(_unit(v, seed) for _, v, seed in sorted(runs, key=lambda run: run[0])), *tuning]
 
 
 def groups() -> tuple[str, ...]:
@@ -293,14 +293,18 @@ def _reproduce(units, folder: Path, scratch: Path, workers, geometry, progress: 
     with pool, tqdm(total=round(total), desc="study", bar_format=shape, disable=not progress, file=sys.stderr) as bar:
         done = total - sum(unit.seconds for unit in todo)
         bar.initial = bar.n = round(done)
-        running = {pool.submit(job, unit, folder, scratch, geometry): unit for unit in todo}
+        running: dict[Future, Unit] = {}
+        waiting = list(todo)
         try:
-            while running:
+            while running or waiting:
+                for unit in _ready(waiting, list(running.values())):
+                    waiting.remove(unit)
+                    running[pool.submit(job, unit, folder, scratch, geometry)] = unit
                 over, _ = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
                 for future in over:
                     unit = running.pop(future)
                     done += unit.seconds
-                    failed += _told(bar, unit, future, len(units) - len(running), len(units))
+                    failed += _told(bar, unit, future, len(units) - len(running) - len(waiting), len(units))
                 bar.n = round(done + sum(_begun(unit, folder) for unit in running.values()))
                 bar.refresh()
         except BaseException:
@@ -309,6 +313,19 @@ def _reproduce(units, folder: Path, scratch: Path, workers, geometry, progress: 
             [process.terminate() for process in processes]
             raise
     return failed
+
+
+def _ready(waiting: Sequence[Unit], running: Sequence[Unit]) -> list[Unit]:
+    """Units that may begin: those whose run to start from is neither under way nor to come."""
+    to_come = {unit.name for unit in (*waiting, *running)}
+    found = [unit for unit in waiting if _starts_from(unit) not in to_come]
+    return found or ([] if running else list(waiting))  # runs that wait for each other fail and say so
+
+
+def _starts_from(unit: Unit) -> str:
+    """The run whose adapter a unit goes on with; empty for none."""
+    before = variant(unit.variant).starts_from if unit.variant is not None else ""
+    return f"{before}-seed{unit.seed}" if before else ""
 
 
 def _told(bar, unit: Unit, future: Future, count: int, of: int) -> list[str]:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from vsr_kit.claims.recipe import UNTRAINED, Condition, Variant
 from vsr_kit.evaluation import Interval, differences, intervals
 from vsr_kit.paths import SHIPPED
-from vsr_kit.recipes import variant
+from vsr_kit.recipes import claim, variant
 from vsr_kit.study import answers, comparisons
 from vsr_kit.study.answers import Bands, BeforeAfter
 from vsr_kit.study.comparisons import RunCost
 from vsr_kit.study.evidence import Evidence
-from vsr_kit.study.judge import Verdict, verdict, verdicts
+from vsr_kit.study.judge import Verdict, verdict, verdict_text, verdicts
 from vsr_kit.study.real_rooms import RealRooms, ceilings, real_rooms
 from vsr_kit.study.summary import ledger
 from vsr_kit.study.travel import Tried, tried
@@ -51,6 +51,10 @@ class Study(Evidence):
         if of in SHIPPED:  # asked in whatever way
             return any((self.folder / "answers").glob(f"{self.questions}--{of}--*"))
         return answers.answered(Condition(self.questions), self.folder) if of == "base" else bool(self.runs(of))
+
+    def curves_of(self, *variants: str) -> dict[str, list[list[dict]]]:
+        """What the runs of some variants logged, by variant; one of which no run is there is left out."""
+        return {of: self.curves(of) for of in variants if answers.finished_runs(self.folder, of)}
 
     def scores(
         self, names: str | Sequence[str], *, clip: str = "own", mode: str | None = None, **how
@@ -198,6 +202,10 @@ class Study(Evidence):
     def verdict(self, claim: str) -> Verdict:
         """Measure what a claim names and apply its rule."""
         return verdict(claim, self.folder)
+
+    def told(self, *claims: str) -> str:
+        """Claims in their words, each with what was found and its verdict, or that its runs are not there."""
+        return "\n\n".join(f"{claim(name).says}\n{verdict_text(name, self.folder)}" for name in claims)
 
     def verdicts(self) -> dict[str, Verdict]:
         """The verdict on every claim for which the folder holds answers."""

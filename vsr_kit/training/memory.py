@@ -224,12 +224,16 @@ def _store_bytes(work: Work) -> int:
 def _clip(work: Work) -> dict[str, int]:
     """One clip through the tower, without gradients."""
     time, height, width = work.shape.grid(work.profile.num_frames, *work.size_px)
-    patches, e = time * height * width, _e(work)
-    v, inner = work.shape.vision_width, work.shape.vision_width * work.shape.vision_ratio
+    return clip_bytes(work.shape, time * height * width, _e(work))
+
+
+def clip_bytes(shape: Shape, patches: int, number_bytes: int) -> dict[str, int]:
+    """Bytes of so many patches on their way through the tower, without gradients."""
+    e, v, inner = number_bytes, shape.vision_width, shape.vision_width * shape.vision_ratio
     attention = 36 * v if e == 4 else 34 * v
-    rotation = 8 * v // work.shape.vision_heads
+    rotation = 8 * v // shape.vision_heads
     block = max(attention, e * (2 * v + 3 * inner)) + rotation
-    pixels = work.shape.patch_values * (4 if e == 4 else 4 + e)
+    pixels = shape.patch_values * (4 if e == 4 else 4 + e)
     return {"pixels": patches * pixels, "a block of the tower": int(patches * block)}
 
 

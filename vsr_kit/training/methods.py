@@ -191,15 +191,21 @@ class GRPO(Method):
 
     def trainer(self, profile, config, loaded, rows, clips, features=None, recorder=None):
         from vsr_kit.training.grpo_trainer import VideoGRPOTrainer
-        from vsr_kit.training.joint_trainer import JointGRPOTrainer
         from vsr_kit.training.video_mixin import training_rows
 
-        common = _common(profile, config, loaded, clips, features)
+        common = trainer_arguments(profile, config, loaded, clips, features)
         common |= {"reward_funcs": self.reward_funcs(profile.numeric)[0], "recorder": recorder}
         common |= {"train_dataset": training_rows(rows, self.mode)}
         if self.joints().keys() <= {"entropy_bonus"}:  # TRL does that one itself
             return VideoGRPOTrainer(**common)
-        return JointGRPOTrainer(joints=self, **common)
+        return self.joint_trainer(joints=self, **common)
+
+    @property
+    def joint_trainer(self) -> type:
+        """The trainer of runs with joints: a method of your own may name a subclass of it."""
+        from vsr_kit.training.joint_trainer import JointGRPOTrainer
+
+        return JointGRPOTrainer
 
 
 @dataclass(frozen=True)
@@ -239,7 +245,7 @@ class SFT(Method):
     def trainer(self, profile, config, loaded, rows, clips, features=None, recorder=None):
         from vsr_kit.training.supervised_trainers import VideoSFTTrainer, answer_rows
 
-        common = _common(profile, config, loaded, clips, features)
+        common = trainer_arguments(profile, config, loaded, clips, features)
         return VideoSFTTrainer(train_dataset=answer_rows(rows, self.mode, targets=self.targets), **common)
 
 
@@ -268,7 +274,7 @@ class DPO(Method):
     def trainer(self, profile, config, loaded, rows, clips, features=None, recorder=None):
         from vsr_kit.training.supervised_trainers import VideoDPOTrainer, corrupted_pairs, rollout_pairs
 
-        common = _common(profile, config, loaded, clips, features)
+        common = trainer_arguments(profile, config, loaded, clips, features)
         if self.pairs == "corrupted":
             pairs = corrupted_pairs(rows, self.mode, config.seed)
         else:
@@ -338,7 +344,7 @@ def enough(count: int, profile: Profile, what: str) -> None:
         )
 
 
-def _common(profile: Profile, config, loaded, clips: Mapping[str, np.ndarray], features) -> dict:
+def trainer_arguments(profile: Profile, config, loaded, clips: Mapping[str, np.ndarray], features) -> dict:
     """What every trainer is given."""
     # here, not above: the study's plan and its verdicts need methods, and no torch
     from vsr_kit.models.loading import lora_config

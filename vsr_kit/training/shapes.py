@@ -165,7 +165,11 @@ def shape_of(model: str | Path) -> Shape:
 def _read(name: str, path: Path) -> Shape:
     config = _object(path)
     if config.get("model_type") != "qwen2_vl":
-        raise ValueError(f"{path} is of model_type {config.get('model_type')!r}: plans are made for qwen2_vl only")
+        named = repr(config.get("model_type"))
+        raise ValueError(
+            f"{path} is of model_type {named}: plans are made for qwen2_vl only; begin with a small --batch-size or "
+            "--groups-per-pass, and raise it"
+        )
     text, vision = config.get("text_config") or config, config.get("vision_config") or {}
     try:
         found = Shape(

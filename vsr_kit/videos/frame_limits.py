@@ -8,7 +8,8 @@ here; a processor enlarges what lies below its own least size.
 
 A token stands for 28 x 28 px of two frames. `video_tokens` counts them from sizes alone, so that the cost of a clip is
 known before a model is loaded.
-Left out: a bound on all frames of a clip together, and other models' sides (give `PixelBounds` theirs).
+Left out: limits of the kit's own on all frames of a clip together, and in the sides of Qwen3-VL (32 px): what is shrunk
+here to multiples of 28 px, its processor brings to multiples of 32.
 """
 
 from __future__ import annotations
@@ -36,34 +37,43 @@ class PixelBounds:
         least, most: pixels of a frame, between which it is resized.
         side: of a token, in pixels.
         frames: that become one token.
+        of_clip: whether `least` and `most` bound all frames of a clip together, as Qwen3-VL's do.
     """
 
     least: int = 3_136
     most: int = 12_845_056
     side: int = SIDE_PX
     frames: int = _FRAMES_A_TOKEN
+    of_clip: bool = False
 
 
 def bounds_of(processor) -> PixelBounds:
-    """The bounds of a Qwen2-VL processor's video half."""
+    """The bounds of a processor's video half."""
     video = processor.video_processor
-    side = video.patch_size * video.merge_size
-    return PixelBounds(video.size["shortest_edge"], video.size["longest_edge"], side, video.temporal_patch_size)
+    side, of_clip = video.patch_size * video.merge_size, type(video).__name__ == "Qwen3VLVideoProcessor"
+    least, most = video.size["shortest_edge"], video.size["longest_edge"]
+    return PixelBounds(least, most, side, video.temporal_patch_size, of_clip)
 
 
-def smart_size(height: int, width: int, bounds: PixelBounds) -> tuple[int, int]:
-    """Height and width after Qwen2-VL's `smart_resize`: multiples of the token's side, between the bounds.
+def smart_size(height: int, width: int, bounds: PixelBounds, num_frames: int = 1) -> tuple[int, int]:
+    """Height and width after a processor's `smart_resize`: multiples of the token's side, between the bounds.
+
+    num_frames: of the clip, which counts where the bounds are those of a whole clip; then an even number.
 
     Raises:
         ValueError: a frame more than 200 times as long as wide.
     """
     _check_aspect(height, width)
+    frames = -(-num_frames // bounds.frames) * bounds.frames if bounds.of_clip else 1
+    if bounds.of_clip and min(height, width) < bounds.side:
+        enlarge = bounds.side / min(height, width)
+        height, width = int(height * enlarge), int(width * enlarge)
     high, wide = (round(side / bounds.side) * bounds.side for side in (height, width))
-    if high * wide > bounds.most:
-        shrink = math.sqrt(height * width / bounds.most)
+    if frames * high * wide > bounds.most:
+        shrink = math.sqrt(frames * height * width / bounds.most)
         return _down(height / shrink, bounds.side), _down(width / shrink, bounds.side)
-    if high * wide < bounds.least:
-        grow = math.sqrt(bounds.least / (height * width))
+    if frames * high * wide < bounds.least:
+        grow = math.sqrt(bounds.least / (frames * height * width))
         return _up(height * grow, bounds.side), _up(width * grow, bounds.side)
     return high, wide
 
@@ -107,6 +117,11 @@ def check_pixels(max_pixels: int) -> None:
     whole("pixels", max_pixels, SIDE_PX**2, remedy=f"one token of Qwen2-VL has {SIDE_PX} × {SIDE_PX} px")
 
 
+def filmed_side(size_px: int, max_pixels: int | None) -> int:
+    """Side of the square that a room is filmed in: the size asked for, or less where a limit of pixels is less."""
+    return size_px if max_pixels is None else min(size_px, math.isqrt(max_pixels) // SIDE_PX * SIDE_PX)
+
+
 def shrink(frames_FHW3: np.ndarray, max_pixels: int | None) -> np.ndarray:
     """Frames, uint8 (F, H, W, 3), within a limit of pixels for each; the array itself where they are within it."""
     if max_pixels is None:
@@ -126,7 +141,7 @@ def resized(picture: Image.Image, height: int, width: int) -> np.ndarray:
 
 def video_tokens(num_frames: int, height: int, width: int, bounds: PixelBounds) -> int:
     """Tokens that a clip costs, after the processor resized it."""
-    high, wide = smart_size(height, width, bounds)
+    high, wide = smart_size(height, width, bounds, num_frames)
     return -(-num_frames // bounds.frames) * (high // bounds.side) * (wide // bounds.side)
 
 
