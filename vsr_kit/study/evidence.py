@@ -19,10 +19,11 @@ from vsr_kit.recipes import variant
 from vsr_kit.study import answers
 from vsr_kit.study.conditions import manifest_entries, pairs_path, read_samples
 from vsr_kit.study.labels import centre_ceiling, read_pairs
-from vsr_kit.study.object_scores import ObjectScores, read_scores
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from vsr_kit.study.object_scores import ObjectScores
 
 REAL_SETS = ("arkitscenes-benchmark", "scannetpp-benchmark")
 _RECORDED = ("questions", "model", "mode", "samples", "clip")  # by every manifest; the others came later
@@ -223,6 +224,8 @@ class Evidence:
         Raises:
             FileNotFoundError: if the study did not measure it.
         """
+        from vsr_kit.study.object_scores import read_scores  # here: that module is a command, too
+
         return read_scores(self.folder)
 
     @cached_property
