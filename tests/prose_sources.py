@@ -24,12 +24,13 @@ from scipy.stats import t as student_t
 import vsr_kit
 from benchmarks.cases import SHAPES
 from tests.prose import Told
+from vsr_kit.bridging.rationales import INVENTED
 from vsr_kit.claims.recipe import SEEDS
 from vsr_kit.evaluation import student_interval
 from vsr_kit.pages.site import course_notebooks
 from vsr_kit.paths import data_samples
 from vsr_kit.questions import BENCHMARK_RULES
-from vsr_kit.recipes import ptst, variant, vision_r1
+from vsr_kit.recipes import mm_eureka, ptst, variant, vision_r1
 from vsr_kit.rewards import RIGHT_WITHIN
 from vsr_kit.study import PAPER_2B, Study, answer_shares
 from vsr_kit.study.controls import CONTROLS
@@ -445,5 +446,26 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "23.3 at once, 22.9 thinking, 21.8 observing": (paper("vanilla"), paper("think"), paper("observe")),
         "120 GPU hours": "the paper's",
         "Five seeds on the miniature": len(SEEDS),
+    },
+    "recipes_for_rl": {
+        "in 2025 and 2026": "when their papers appeared",
+        "three seeds do not decide": len(variant("kl-0").seeds),
+        "eight rollouts are all right": variant("eureka-filter").profile.num_generations,
+        "between a tenth and nine tenths of it": (mm_eureka.LOWEST, mm_eureka.HIGHEST),
+        "right within a quarter": RIGHT_WITHIN,
+        "make 160 updates where the plain ones make 240": (
+            variant("eureka-filter").profile.steps,
+            variant("eureka-plain").profile.steps,
+        ),
+        "are half of the grid": "four variants of two times two times two",
+        "is six runs against six": (lambda told: 2 * len(variant("t1-many").seeds),) * 2,
+        "at temperature 1.2": 1.2,
+        "is a question worth 32 samples, or are four questions worth 8 each": (32, 4, 8),
+    },
+    "recipes_around_it": {
+        "57.9 to 57.7": "VST's abstract, arXiv 2511.05491",
+        "only 57.9 % of the answers": "SEED-Bench-R1's, arXiv 2503.24376",
+        "70 % rewritten and 30 % original": (70, 30),
+        "a fifth of them about a room": INVENTED,
     },
 }
