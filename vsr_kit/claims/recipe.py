@@ -202,6 +202,21 @@ def asked_in(*modes: str, held_out: bool = False, wrong: bool = False, words: bo
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A question set of a recipe's own, as its `question_sets` make one.
+
+    Attributes:
+        name: of the set.
+        rows: its questions.
+        clips: frames (F, H, W, 3), uint8, by the `scene_name` of the rows.
+    """
+
+    name: str
+    rows: list[dict]
+    clips: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class System:
     """The published system that a recipe is about: its row in the README's table of recipes.
 

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from vsr_kit.claims.measures import Compared, Evidence, all_of, comparing
-from vsr_kit.claims.recipe import THREE_SEEDS, Condition, Recipe, System, Variant
+from vsr_kit.claims.recipe import THREE_SEEDS, Asked, Condition, Recipe, System, Variant
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, Claim, Finding, Measure, gain, no_gain
 from vsr_kit.data import make_rows, split_rooms
 from vsr_kit.evaluation import Score, ScoreTable, difference, score
@@ -104,15 +104,6 @@ def answer_reward(completions, **columns) -> list[float]:
     """`pay` of each completion, as TRL takes it."""
     rows = rows_of_batch(len(completions), columns)
     return [pay(read_completion(text), row) for text, row in zip(completions, rows, strict=True)]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A question set: rows, and the frames of the rooms that they are about."""
-
-    name: str
-    rows: list[dict]
-    clips: dict[str, np.ndarray]
 
 
 @cache

@@ -27,12 +27,11 @@ from functools import partial
 from typing import Any
 
 from vsr_kit.claims.measures import all_of, minus
-from vsr_kit.claims.recipe import BENCH_SET, WATCHED, WORDS_SET, Condition, Recipe, System, Variant
+from vsr_kit.claims.recipe import BENCH_SET, WATCHED, WORDS_SET, Asked, Condition, Recipe, System, Variant
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, Claim, gain
 from vsr_kit.data import make_rows, split_rooms
 from vsr_kit.data.forms import blend, drop_unchecked, unchecked
 from vsr_kit.questions import STUDY_RULES, TRAINED_TYPES
-from vsr_kit.recipes.vision_r1 import Asked
 from vsr_kit.recipes.vsgrpo import tuned_variant
 from vsr_kit.rewards.in_form import product_reward
 from vsr_kit.training.joints import Stage

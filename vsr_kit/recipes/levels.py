@@ -11,12 +11,9 @@ Left out: real rooms, where every one of these changes at once (`vsr_kit.study.t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
-
-from vsr_kit.claims.recipe import HELD_OUT_SET, WORDS_SET
+from vsr_kit.claims.recipe import HELD_OUT_SET, WORDS_SET, Asked
 from vsr_kit.data import make_rows, split_rooms
 from vsr_kit.questions import STUDY_RULES, TRAINED_TYPES
 from vsr_kit.rooms import Room
@@ -41,15 +38,6 @@ ROOMS, SHIFTED_ROOMS = 120, 60
 PER_TYPE = 4  # of a room, before they are dealt into halves
 MORE_OBJECTS = 6
 FRAMES = 8
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A question set: rows, and the frames of the rooms that they are about."""
-
-    name: str
-    rows: list[dict]
-    clips: dict[str, np.ndarray]
 
 
 def halves(rows: Sequence[dict]) -> tuple[list[dict], list[dict]]:

@@ -28,7 +28,7 @@ from typing import Any
 
 from vsr_kit.bridging.rationales import in_share, mixed, rationale
 from vsr_kit.claims.measures import Evidence, all_of, minus
-from vsr_kit.claims.recipe import Condition, Recipe, System, Variant
+from vsr_kit.claims.recipe import Asked, Condition, Recipe, System, Variant
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, Claim, Measure, gain
 from vsr_kit.data import make_rows, split_rooms
 from vsr_kit.evaluation import difference
@@ -36,7 +36,7 @@ from vsr_kit.files import read_json, write_json
 from vsr_kit.paths import data_samples
 from vsr_kit.prompts import target_completion
 from vsr_kit.questions import STUDY_RULES, TRAINED_TYPES
-from vsr_kit.recipes.vision_r1 import CHAINS_RATE, COLD, PLACES_TYPES, Asked
+from vsr_kit.recipes.vision_r1 import CHAINS_RATE, COLD, PLACES_TYPES
 from vsr_kit.rooms import Room
 from vsr_kit.training.methods import SFT
 from vsr_kit.training.phases import Given, Phase

@@ -27,7 +27,7 @@ from vsr_kit.bridging import Style, describe, reason
 from vsr_kit.bridging.description import imagined
 from vsr_kit.claims.chain_measures import share_slope, shorter_minus_longer
 from vsr_kit.claims.measures import minus, prompts_minus, runs_that
-from vsr_kit.claims.recipe import BENCH_SET, WATCHED, WORDS_SET, Condition, Recipe, System, Variant
+from vsr_kit.claims.recipe import BENCH_SET, WATCHED, WORDS_SET, Asked, Condition, Recipe, System, Variant
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, MOST_RUNS, Claim, gain, most_runs, no_loss, not_testable
 from vsr_kit.data import split_rooms
 from vsr_kit.prompts import MODES, target_completion
@@ -326,15 +326,6 @@ def places_set():
     filmed = {room.name: film(room, clear=STUDY_RULES.clear_walk) for room in rooms}
     rows = make_rows(rooms, "vsi-100k", 0, types=PLACES_TYPES, clips=filmed, max_per_type=4, rules=STUDY_RULES)
     return Asked(PLACES_SET, rows, {name: clip.frames_FHW3 for name, clip in filmed.items()})
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A question set: rows, and the frames of the rooms that they are about."""
-
-    name: str
-    rows: list[dict]
-    clips: dict[str, np.ndarray]
 
 
 RECIPE = Recipe(

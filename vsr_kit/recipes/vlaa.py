@@ -32,13 +32,12 @@ import numpy as np
 
 from vsr_kit.bridging import Style, describe, reason
 from vsr_kit.claims.measures import all_of, minus
-from vsr_kit.claims.recipe import WATCHED, WORDS_SET, Condition, Recipe, System, Variant
+from vsr_kit.claims.recipe import WATCHED, WORDS_SET, Asked, Condition, Recipe, System, Variant
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, Claim, gain
 from vsr_kit.claims.training_measures import Log, Reads, last_mean, log_minus, values_of
 from vsr_kit.data import first_of_types, make_rows, split_rooms
 from vsr_kit.prompts import target_completion
 from vsr_kit.questions import STUDY_RULES, TRAINED_TYPES
-from vsr_kit.recipes.levels import Asked
 from vsr_kit.recipes.ptst import GRPO_RATE, LONGEST, NOT_PAID, stages
 from vsr_kit.recipes.vision_r1 import ASKED, ZERO_RATE, arm
 from vsr_kit.recipes.vsgrpo import TUNED
