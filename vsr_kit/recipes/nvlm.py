@@ -24,10 +24,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from types import SimpleNamespace
 
 from vsr_kit.claims.measures import Compared, all_of, comparing
-from vsr_kit.claims.recipe import Condition, Recipe, System, Variant
+from vsr_kit.claims.recipe import Asked, Condition, Recipe, System, Variant
 from vsr_kit.claims.rules import Claim, Measure, gain
 from vsr_kit.data import make_rows, split_rooms
 from vsr_kit.evaluation import difference
@@ -84,11 +83,11 @@ def _asked(split: str) -> tuple[list[dict], dict]:
     return rows, clips
 
 
-def questions(split: str, tagging: str = "none") -> SimpleNamespace:
+def questions(split: str, tagging: str = "none") -> Asked:
     """Questions about order and direction, with their clips; training rows are tagged by the method."""
     rows, clips = _asked(split)
     name = TEST[tagging] if split == "test" else f"{split}-nvlm"
-    return SimpleNamespace(name=name, rows=tagged(rows, clips, tagging), clips=clips)
+    return Asked(name, tagged(rows, clips, tagging), clips)
 
 
 def _variant(name: str, tags: str, asked: Sequence[str]) -> Variant:

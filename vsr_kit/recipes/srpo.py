@@ -27,12 +27,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 
 from vsr_kit.claims.measures import all_of, minus
-from vsr_kit.claims.recipe import BENCH_SET, SEEDS, Condition, Recipe, System, Variant
+from vsr_kit.claims.recipe import BENCH_SET, SEEDS, Asked, Condition, Recipe, System, Variant
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, Claim, gain
 from vsr_kit.claims.training_measures import EQUAL_REWARDS, change, last_mean, log_mean, log_minus
 from vsr_kit.questions import MULTI_STEP_TYPES, STUDY_RULES, TRAINED_TYPES
@@ -121,7 +120,7 @@ def train_set():
     filmed = {room.name: film(room, clear=STUDY_RULES.clear_walk) for room in rooms}
     ask = partial(make_rows, rooms, "vsi-100k", 0, clips=filmed, max_per_type=2, rules=STUDY_RULES)
     rows = [row for types, most in OF_A_TYPE.items() for row in balanced(ask(types=types), most)]
-    return SimpleNamespace(name=TRAIN_SET, rows=rows, clips={name: clip.frames_FHW3 for name, clip in filmed.items()})
+    return Asked(TRAIN_SET, rows, {name: clip.frames_FHW3 for name, clip in filmed.items()})
 
 
 def _arm(name: str, resample: bool) -> Variant:
