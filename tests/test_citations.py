@@ -162,7 +162,7 @@ def test_the_verdicts_page_has_every_claim_with_its_words_and_rules(folder, foun
     assert re.findall(r'<section id="([\w-]+)">', page) == [known.name for known in all_claims()]
     assert all(f'href="#{known.name}"' in page for known in all_claims())
     assert page.count("<strong class=") == len(all_claims())
-    assert f"Of all {len(found)} claims" in page
+    assert f"Of all {len(all_claims())} claims" in page
     assert page.count("No answers are cited.") == len(WITHOUT)
 
 

@@ -229,6 +229,8 @@ class System:
         kl: the weight of the published KL term, in words where it has none.
         kl_here: what this kit's runs of it have.
         drawn: the claim whose first difference stands for the recipe beside others'; its first claim's if empty.
+        turned: whether that difference is the control minus the recipe, and is to be drawn the other way round.
+        trained: the variant of the recipe whose tokens are told beside it; empty where it trains none.
     """
 
     title: str
@@ -239,6 +241,8 @@ class System:
     kl: str = "no RL"
     kl_here: str = "no RL"
     drawn: str = ""
+    turned: bool = False
+    trained: str = ""
 
     def __post_init__(self) -> None:
         if len(self.mechanism.split()) > _MECHANISM_WORDS:

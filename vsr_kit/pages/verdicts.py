@@ -28,7 +28,9 @@ def all_citations(folder: Path | str | None = None) -> dict[str, Citations]:
     for known in all_claims():
         try:
             found[known.name] = cited(known.name, folder)
-        except (FileNotFoundError, ValueError) as error:
+        except FileNotFoundError:
+            found[known.name] = Citations(known.name, none="Its runs are not there yet.")
+        except ValueError as error:
             found[known.name] = Citations(known.name, none=str(error))
     return found
 

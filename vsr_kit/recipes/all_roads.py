@@ -10,12 +10,14 @@ asks for the names of all four from the closest to the farthest, of whose pairs 
 earns the share of its six pairs that it names in order, in training and in the test. SFT on true answers of both forms
 teaches to write them, one for each seed, from which all six trainings of that seed start. On validation rooms it was
 looked at beforehand whether orders are written at all: after 240 steps of SFT no rollout named the four objects, and
-rollouts of most questions still earned differently. So naming the right ones is part of what is hard to write.
+rollouts of most questions still earned differently. So naming the right ones is part of what is hard to write. Before
+this trial only whole orders were to be paid and tested, after 60 steps of SFT; it changed all three.
 DPO and online DPO differ in who writes the eight rollouts of a question, the policy that SFT left or the present one;
-pairs, loss, reference, updates, questions and rollouts are the same. GRPO has them, too. The true distances stand in
-for the paper's reward model, so nothing of it need be learnt from preferences: of the paper's two parts, the easier
-checker and the search, only the second is there. TRL's own online DPO is experimental and sees no video; ours is TRL's
-trainer of DPO on pairs that are drawn at every step. Ours is written from the paper, without its code.
+loss, reference, questions, the way to choose a pair, and the numbers of updates and rollouts are the same, also for
+GRPO. The true distances stand in for the paper's reward model, so nothing of it need be learnt from preferences: of the
+paper's two parts, the easier checker and the search, only the second is there. TRL's own online DPO is experimental and
+sees no video; ours is TRL's trainer of DPO on pairs that are drawn at every step. It is written from the paper, without
+its code.
 Left out: preference data of people, a learnt reward model, and routes, whose answers are letters here.
 """
 
@@ -310,5 +312,6 @@ RECIPE = Recipe(
         try_it="vsr train --recipe all-roads --steps 5",
         kl="DPO's",
         kl_here="DPO 0.1, GRPO 1e-4",
+        trained="roads-order-online",
     ),
 )

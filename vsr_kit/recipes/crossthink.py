@@ -185,5 +185,6 @@ RECIPE = Recipe(
         "vsr train --recipe crossthink",
         kl="1e-3",
         kl_here="1e-3",
+        trained="crossthink-open",
     ),
 )

@@ -82,7 +82,7 @@ _RUNS = "GRPO on 240 steps of 8 puzzles about training rooms, three seeds each, 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         name="lr2-exact-teaches-little",
-        says="Where a model is hardly ever exactly right, groups that are paid for exact matches say nothing.",
+        says="Where a model is hardly ever exactly right, pay for exact matches leaves more groups that teach nothing.",
         source=f"asked by this kit, of {PAPER}'s measures; the paper trains nothing",
         measured=(
             f"{_RUNS} The share of groups in which all eight rollouts earn the same, over all steps of a run, in per "
@@ -138,5 +138,7 @@ RECIPE = Recipe(
         try_it="vsr eval --types puzzles",
         kl="no RL",
         kl_here="1e-4",
+        drawn="lr2-partial-credit-pays",
+        trained="lr2-partial",
     ),
 )

@@ -1,8 +1,8 @@
-"""MAmmoTH-VL (arXiv 2412.05237): short answers rewritten into rationales, judged by the model itself, mixed with both.
+"""MAmmoTH-VL (arXiv 2412.05237): short answers rewritten into rationales, judged by a model, mixed with plain answers.
 
 The paper holds that data sets of phrase-level answers teach no reasoning. It lets an open model rewrite them into
 rationales, lets the same model throw out those that do not hold, and trains on 70 % rewritten and 30 % original
-answers, by SFT alone. Its rewriter and its judge are far larger than a miniature; this is written from the paper.
+answers, by SFT alone. Here rules rewrite, and the model that is trained next judges. This is written from the paper.
 
 | | paper | here |
 |---|---|---|
@@ -197,5 +197,7 @@ RECIPE = Recipe(
         "answers rewritten into rationales, judged by the model itself, mixed with plain answers",
         "16_recipes_around_it",
         "vsr train --recipe mammoth-vl",
+        drawn="mixture-beats-either-end",
+        trained="mammoth-70",
     ),
 )

@@ -165,5 +165,6 @@ RECIPE = Recipe(
         try_it="vsr train --recipe mm-eureka --steps 20",
         kl="none (7B), 1e-3 (32B)",
         kl_here="none",
+        trained="eureka-filter",
     ),
 )

@@ -1,9 +1,9 @@
 """NVLM's tile tags (arXiv 2409.11402) for a clip: `<frame_k>` before the k-th pair of frames, as plain text.
 
 NVLM cuts a large picture into tiles and writes `<tile_1>`, `<tile_2>`, ... before their tokens, so that a language
-model knows which tile it reads; its authors report that this lifts reading and reasoning about pictures. No training
-code for it was released; this is written from the paper. A clip has moments instead of tiles, and Qwen2-VL merges two
-frames into one, so a tag stands before each pair (`prompts.frame_tags`).
+model knows which tile it reads; its authors report that this lifts reading and reasoning about pictures. Its
+training scripts are published in Megatron-LM and were not read; this is written from the paper. A clip has moments
+instead of tiles, and Qwen2-VL merges two frames into one, so a tag stands before each pair (`prompts.frame_tags`).
 
     setting            the paper                          here
     what is tagged     up to 6 tiles and a thumbnail      the 4 moments of a clip of 8 frames
@@ -198,5 +198,6 @@ RECIPE = Recipe(
         mechanism="a text tag before each pair of frames; shuffled tags and none as controls",
         section="16_recipes_around_it",
         try_it="vsr train --recipe nvlm",
+        trained="nvlm-right",
     ),
 )

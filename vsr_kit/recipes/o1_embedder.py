@@ -155,5 +155,6 @@ RECIPE = Recipe(
         mechanism="a generated thought before a query is embedded; contrastive loss plus behaviour cloning",
         section="16_recipes_around_it",
         try_it="vsr train --recipe o1-embedder",
+        trained="o1-thinks",
     ),
 )

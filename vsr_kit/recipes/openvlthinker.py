@@ -179,7 +179,7 @@ CLAIMS = (
     ),
     Claim(
         name="each-sft-dips",
-        says="Each SFT on own chains lowers the score of the model that wrote them.",
+        says="After each SFT on own chains a model scores below the one that wrote them.",
         source=f"{PAPER}, scores after each SFT and each GRPO",
         measured=(
             f"{_MEASURED}The writer minus its SFT: the cold start minus ovt-sft-1, and ovt-grpo-1 minus ovt-sft-2; "
@@ -251,5 +251,6 @@ RECIPE = Recipe(
         try_it="vsr train --recipe openvlthinker --steps 5",
         kl="1e-2",
         kl_here="1e-2",
+        trained="ovt-grpo-2",
     ),
 )

@@ -115,5 +115,6 @@ RECIPE = Recipe(
         "vsr train --recipe openvlthinker-v2",
         kl="not obtained",
         kl_here="1e-4",
+        trained="v2-matched",
     ),
 )

@@ -12,11 +12,12 @@ which is the same training without it. The benchmark's code and GRPO-CARE's were
 
 | setting | published | here |
 |---|---|---|
-| model, completions of a question, cap | Qwen2.5-VL-7B, 8, 768 tokens | the miniature, 8, 96 tokens |
+| model | Qwen2-VL-7B; of GRPO-CARE Qwen2.5-VL-7B | the miniature |
+| completions of a question, cap | 8, 768 tokens | 8, 96 tokens |
 | learning rate, steps | 1e-6, one epoch of 6,000 questions | 1e-3, 240 steps of 8 questions |
 | weight of the KL term | 0.1 in SEED-Bench-R1, 0 in GRPO-CARE | 1e-4 in `levels-grpo`, 1e-12 in `care` |
 | reference of the bonus | 0.995 of itself every 10 steps | 0.997 of itself every step |
-| bonus, ceiling, margin | 0.5, 0.95, 0.01 | the same |
+| bonus, ceiling, margin | 0.5, 0.95, 0.01 (0 in one of its scripts) | 0.5, 0.95, 0.01 |
 
 Left out: a judge that reads chains; whether answers agree is computed (`bridging.stated`).
 """
@@ -165,6 +166,7 @@ RECIPE = Recipe(
         try_it="vsr train --recipe seed-bench-r1 --steps 20",
         kl="0.1; GRPO-CARE 0",
         kl_here="1e-4; with the bonus none",
-        drawn="care-raises-agreement",
+        drawn="grpo-leads-more-farther-off",
+        trained="levels-grpo",
     ),
 )

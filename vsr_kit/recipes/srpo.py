@@ -206,5 +206,7 @@ RECIPE = Recipe(
         try_it="vsr train --recipe srpo --steps 20",
         kl="none",
         kl_here="none",
+        drawn="resampling-learns-more-per-update",
+        trained="srpo-resampled",
     ),
 )

@@ -190,5 +190,6 @@ RECIPE = Recipe(
         "vsr train --recipe t1",
         kl="to an EMA reference, weight not obtained",
         kl_here="1e-2 to an EMA reference",
+        trained="t1-full",
     ),
 )

@@ -347,5 +347,6 @@ RECIPE = Recipe(
         kl="0.01",
         kl_here=f"{BETA:g}",
         drawn="ptst-beats-fixed-long-cap",
+        trained="vr1-full",
     ),
 )

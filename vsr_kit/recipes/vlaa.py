@@ -51,7 +51,7 @@ from vsr_kit.videos import film
 
 PAPER = "VLAA-Thinker (arXiv 2504.11468)"
 GROUP, START_SET, PER_TYPE = "vlaa", "vlaa-start", 20
-PAPER_SFT_THEN_GRPO = (32.5, 19.8)  # of one model, per cent: before, and after SFT, then GRPO
+PAPER_SFT_THEN_GRPO = (32.5, 19.8)  # of one model, per cent, as printed: GRPO alone, and SFT before GRPO
 HESITANT = Style(checks=0.3, detours=0.3, restarts=0.3)
 SFT_STEPS, ENDS = 100, 20
 EARNED = "rewards/hard_format_result_reward/mean"
@@ -183,11 +183,13 @@ RECIPE = Recipe(
     system=System(
         title="VLAA-Thinker",
         source="arXiv 2504.11468",
-        mechanism="SFT on verbose chains, then GRPO on rewards mixed by row, against GRPO alone",
+        mechanism="SFT on verbose chains before GRPO, against GRPO alone; rewards mixed by row",
         section="15_recipes_for_rl",
         try_it="vsr train --recipe vlaa --steps 20",
         kl="not known here",
         kl_here="1e-2",
         drawn="sft-first-ends-lower",
+        turned=True,
+        trained="vlaa-verbose-grpo",
     ),
 )

@@ -387,6 +387,7 @@ SYSTEM = System(
     kl="1e-4",
     kl_here="1e-4",
     drawn="grpo-lifts",
+    trained="grpo-vanilla",
 )
 RECIPE = Recipe(
     "vsgrpo", "GRPO for visual-spatial questions", VARIANTS, VSGRPO, BASE, TUNED, table=PAPER_2B, system=SYSTEM

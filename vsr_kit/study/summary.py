@@ -19,7 +19,7 @@ from vsr_kit.paths import data_samples
 from vsr_kit.recipes import all_claims
 from vsr_kit.study.answers import cot_table, lines_to_beat, trained_runs
 from vsr_kit.study.comparisons import variant_scores
-from vsr_kit.study.judge import Verdict, not_run, verdicts
+from vsr_kit.study.judge import NOT_RUN, Verdict, not_run, verdicts
 from vsr_kit.study.reach import rooms_asked, rooms_in_words
 
 _TRAINED = {
@@ -76,10 +76,13 @@ def headlines(folder: Path | str | None = None) -> str:
 
 
 def counted(found: Mapping[str, Verdict]) -> str:
-    """How many claims have which verdict, in a sentence."""
+    """How many claims have which verdict, in a sentence; those without one are counted, too."""
     counts = Counter(verdict.verdict.partition(":")[0] for verdict in found.values())
+    total = len(all_claims())
+    if total > len(found):
+        counts[NOT_RUN] = total - len(found)
     words = ", ".join(f"{count} {word}" for word, count in counts.most_common())
-    return f"Of all {len(found)} claims: {words}."
+    return f"Of all {total} claims: {words}."
 
 
 def _together(shown: Sequence[Verdict]) -> str:

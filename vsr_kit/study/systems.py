@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vsr_kit.claims import Count
 from vsr_kit.claims.recipe import Recipe, System
 from vsr_kit.evaluation import Interval
 from vsr_kit.recipes import recipes
@@ -61,13 +60,13 @@ class SystemRow:
 
 @dataclass(frozen=True)
 class SystemDifference:
-    """How far a recipe is from its control, by the first difference that its first decided claim names.
+    """How far a recipe is from its control, by the first difference of the claim that its `System` names.
 
     Attributes:
         recipe, claim, finding: by name.
-        interval: with the ends that the claim's rule looks at.
+        interval: of the recipe minus its control, with the ends that the claim's rule looks at.
         verdict: of that claim.
-        tokens: that a run of the claim's first variant took, a mean over its runs; None where nothing was trained.
+        tokens: that a run of the recipe took, a mean over its runs; None where nothing was trained.
     """
 
     recipe: str
@@ -129,14 +128,21 @@ def system_differences(folder: Path | str | None = None) -> list[SystemDifferenc
 
 
 def _difference(row: SystemRow, folder) -> SystemDifference | None:
-    drawn = [verdict for verdict in row.verdicts if row.system.drawn in ("", verdict.claim.name)]
-    for verdict in drawn:
-        if verdict.claim.geometry_only:
-            continue
-        for name, band in ruled(verdict).items():
-            if not isinstance(band, Count) and band.unit == "points":
-                needs = verdict.claim.needs[:1]
-                cost = run_costs(needs, folder).get(needs[0]) if needs else None
-                tokens = None if cost is None else cost.tokens
-                return SystemDifference(row.recipe.name, verdict.claim.name, name, band, verdict.verdict, tokens)
-    return None
+    system = row.system
+    verdict = next((own for own in row.verdicts if system.drawn in ("", own.claim.name)), None)
+    if verdict is None:
+        return None
+    bands = {name: band for name, band in ruled(verdict).items() if band.unit == "points"}
+    if not bands:
+        return None
+    name, band = next(iter(bands.items()))
+    if system.turned:
+        band, name = replace(band, mean=-band.mean, low=-band.high, high=-band.low), _turned(name)
+    cost = run_costs([system.trained], folder).get(system.trained) if system.trained else None
+    tokens = None if cost is None else cost.tokens
+    return SystemDifference(row.recipe.name, verdict.claim.name, name, band, verdict.verdict, tokens)
+
+
+def _turned(name: str) -> str:
+    """`a_minus_b` becomes `b_minus_a`."""
+    return "_minus_".join(reversed(name.split("_minus_")))
