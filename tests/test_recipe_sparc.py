@@ -216,3 +216,15 @@ def test_the_claims_read_the_base_and_can_fail():
     worse = SimpleNamespace(mean=-2.0, low=-3.0, high=-1.0, student=None)
     assert second.decide({"second_minus_highest": worse}) == "not reproduced"
     assert fusing.untrained == second.untrained == ("mini",) and not fusing.needs
+
+
+def test_the_shipped_scores_are_of_the_test_rooms_from_one_clean_commit():
+    found = Evidence().object_scores()
+    assert found.rooms == tuple(room.name for room in vsr.split_rooms(120, "test"))
+    assert list(found.scores) == list(object_scores.MODELS) and found.prompts == tuple(single_and_compound(24))
+    made = json.loads((Evidence().folder / "sparc.json").read_text())["made"]
+    assert {(by["git"]["dirty"], by["git"]["commit"]) for by in made["by"].values()} == {
+        (False, made["by"]["mini"]["git"]["commit"])
+    }
+    room = vsr.split_rooms(1, "test")[0]
+    assert found.labels_CN[0].tolist() == object_scores.labels_of(room, vsr.film(room))
