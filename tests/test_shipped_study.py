@@ -33,7 +33,14 @@ GEOMETRY = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "
 FOLDER = reference_runs()
 ANSWERS = sorted((FOLDER / "answers").glob("*.gz"))
 MADE = {entry["name"]: entry for entry in read_journal(FOLDER / "manifest.jsonl")}
-NOT_RUN = {recipe.name for recipe in RECIPES} - {"vsgrpo", "kit-questions", "vision-r1", "openvlthinker-v2"}
+NOT_RUN = {recipe.name for recipe in RECIPES} - {
+    "vsgrpo",
+    "kit-questions",
+    "vision-r1",
+    "openvlthinker-v2",
+    "lr2bench",
+    "sparc",
+}
 NOT_YET: dict[str, tuple[int, ...]] = {}  # by variant: seeds whose runs are still to be made, always its last ones
 STARTED = [recipe for recipe in RECIPES if recipe.name not in NOT_RUN]
 VARIANTS = [v for recipe in STARTED for v in recipe.variants]
