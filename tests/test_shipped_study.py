@@ -41,7 +41,10 @@ NOT_RUN = {recipe.name for recipe in RECIPES} - {
     "lr2bench",
     "sparc",
 }
-NOT_YET: dict[str, tuple[int, ...]] = {}  # by variant: seeds whose runs are still to be made, always its last ones
+NOT_YET: dict[str, tuple[int, ...]] = {
+    "eureka-filter": (4, 5),
+    "eureka-plain": (4, 5),
+}  # by variant: seeds whose runs are still to be made, always its last ones
 STARTED = [recipe for recipe in RECIPES if recipe.name not in NOT_RUN]
 VARIANTS = [v for recipe in STARTED for v in recipe.variants]
 MADE_SEEDS = [(v, seed) for v in VARIANTS for seed in v.seeds if seed not in NOT_YET.get(v.name, ())]
@@ -77,7 +80,8 @@ def test_every_variant_and_seed_was_asked_everything():
     asked |= {condition.name for condition in base_conditions(recipe.name for recipe in STARTED)}
     assert asked <= set(MADE)
     real = {question_sets.ARKITSCENES, *REAL_SETS, *(known.name for known in ASKED_CONTROLS)}
-    assert {name.split("--")[0] for name in set(MADE) - asked} <= real
+    untrained = {condition.name for condition in base_conditions()}  # asked before a recipe's runs are made
+    assert {name.split("--")[0] for name in set(MADE) - asked - untrained} <= real
 
 
 def test_whoever_was_asked_about_a_real_room_was_asked_everything_and_no_seed_was_picked():
