@@ -129,7 +129,8 @@ def system_differences(folder: Path | str | None = None) -> list[SystemDifferenc
 
 def _difference(row: SystemRow, folder) -> SystemDifference | None:
     system = row.system
-    verdict = next((own for own in row.verdicts if system.drawn in ("", own.claim.name)), None)
+    drawn = system.drawn or row.recipe.claims[0].name
+    verdict = next((own for own in row.verdicts if own.claim.name == drawn), None)
     if verdict is None:
         return None
     bands = {name: band for name, band in ruled(verdict).items() if band.unit == "points"}
