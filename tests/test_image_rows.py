@@ -8,12 +8,14 @@ import pytest
 from datasets import Dataset
 from PIL import Image
 
+from tests.real_files import vsi_bench_rows
 from tests.test_cli_models import runs, vsr  # noqa: F401  a fixture
 from vsr_kit.data import read_picture_rows
 from vsr_kit.data.benchmark import benchmark_scenes, training_rows
 from vsr_kit.evaluation.evaluate import load_questions
 from vsr_kit.prompts import parse_answer
 from vsr_kit.prompts.templates import user_text
+from vsr_kit.questions import TRAINED_TYPES
 from vsr_kit.runs import RunFolder
 
 
@@ -114,6 +116,20 @@ def test_questions_about_two_pictures_are_named_or_left_out(tmp_path):
     assert len(asked.rows) == 2 and "shows 2 pictures" in asked.skipped[0]
 
 
+def test_what_means_nothing_for_pictures_is_refused_and_a_split_is_told_of(tmp_path):
+    path = parquet(tmp_path / "SAT_val.parquet", sat(2))
+    for how, told in (({"videos": tmp_path}, "leave --videos out"), ({"fps": 2.0}, "fps is 2.0.*give num_frames")):
+        with pytest.raises(ValueError, match=told):
+            load_questions(path, **how)
+    with pytest.raises(ValueError, match="none of its questions is of these types; it has picture_choice"):
+        load_questions(path, types=("object_counting",))
+    assert len(load_questions(path, types=TRAINED_TYPES).rows) == 2  # which training asks where none is named
+    assert load_questions(path).notes == ()
+    assert "has no split 'train'" in load_questions(path, split="train").notes[0]
+    blind = load_questions(path, blind=True)
+    assert len(blind.rows) == 2 and not blind.clips
+
+
 def test_an_answer_that_is_no_choice_is_named(tmp_path):
     (tmp_path / "sat.jsonl").write_text(
         json.dumps({**sat(1)[0], "image_bytes": ["x.png"], "correct_answer": "behind it"})
@@ -128,8 +144,27 @@ def test_a_test_set_is_not_trained_on(tmp_path):
         training_rows(rows, benchmark_scenes())
     kept, told = training_rows(rows, benchmark_scenes(), allowed=True)
     assert kept == rows and "TEST SET of CV-Bench" in told[0]
+    both = rows + [{**row, "phrasing": "vsi-bench"} for row in vsi_bench_rows()]
+    kept, told = training_rows(both, benchmark_scenes(), allowed=True)
+    assert kept == both and len(told) == 2 and "CV-Bench" in told[0] and "VSI-Bench" in told[1]
     rows = read_picture_rows(parquet(tmp_path / "SAT_train.parquet", sat())).rows
     assert training_rows(rows, benchmark_scenes()) == (rows, ())
+
+
+def test_a_recipe_is_not_trained_on_a_test_set_either(tmp_path, monkeypatch):
+    from vsr_kit.training import phases
+
+    monkeypatch.setenv("VSR_RUNS", str(tmp_path / "runs"))
+    seen = []
+    monkeypatch.setattr(
+        phases, "train_phases", lambda plan, profile, questions, *rest, **how: seen.append(questions) or []
+    )
+    monkeypatch.setattr("vsr_kit.cli.recipes._needs_chains", lambda recipe: False)
+    words = ["train", "--recipe", "crossthink", "--rows", parquet(tmp_path / "test_2d.parquet", cv_bench())]
+    done = vsr(*words)
+    assert isinstance(done.exception, ValueError) and "which is a test set" in str(done.exception) and not seen
+    done = vsr(*words, "--train-on-test-set")
+    assert "TRAINING ON THE TEST SET of CV-Bench" in done.output and len(seen[0].rows) == 2
 
 
 @pytest.mark.slow

@@ -217,3 +217,6 @@ def test_it_trains_on_any_rooms_by_its_name(tmp_path, monkeypatch):
     paid = run.read_metrics()[0]
     assert paid["reward"] == pytest.approx(paid["rewards/accuracy_and_format/mean"], abs=1e-6)
     assert recipes.trainable("crossthink") is crossthink.RECIPE
+    asked = {row["question"] for row in run.read_rollouts()}
+    assert asked and not any("Which of these (" in question for question in asked)  # none became a choice
+    assert "in the form it came in" in done.output and "blends nothing" in crossthink.__doc__

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from vsr_kit.bridging.rationales import INVENTED, mixed, rationale
 from vsr_kit.cli import app
-from vsr_kit.evaluation.rationale_judge import answer_logps, answer_span
+from vsr_kit.evaluation.rationale_judge import answer_places, nats_added
 from vsr_kit.models import load_model
 from vsr_kit.prompts import chat_messages, parse_answer, target_completion
 from vsr_kit.recipes import mammoth_vl, vision_r1
@@ -78,7 +78,7 @@ def test_chains_of_any_model_are_mixed_by_their_ids():
 def test_the_judged_tokens_are_the_answers_and_no_others(cold):
     tokenizer = cold.processor.tokenizer
     for chain, answer in (("distance 2.3.", "2.3"), ("closest lamp.", "lamp"), ("", "145")):
-        ids, places = answer_span(tokenizer, "think", chain, answer)
+        ids, places = answer_places(tokenizer, "think", chain, answer)
         said = tokenizer.decode([ids[i] for i in places])
         assert said.strip(">").removesuffix("<") == answer and tokenizer.decode(ids).endswith("</answer>")
 
@@ -87,11 +87,11 @@ def test_the_judged_tokens_are_the_answers_and_no_others(cold):
 def test_a_judgement_is_a_difference_of_two_plain_forward_passes(cold, few):
     row = next(row for row in few.rows if row["question_type"] == "object_abs_distance")
     chain, _ = rationale_of(row)
-    (nats,) = answer_logps(cold, [row], few.clips, [chain])
+    (nats,) = nats_added(cold, [row], few.clips, [chain])
     found = []
     processor = cold.processor
     for own in (chain, ""):
-        ids, places = answer_span(processor.tokenizer, "think", own, row["ground_truth"])
+        ids, places = answer_places(processor.tokenizer, "think", own, row["ground_truth"])
         text = processor.apply_chat_template(chat_messages(row, "think", "train"), add_generation_prompt=True)
         inputs = processor(text=[text], videos=[few.clips[row["scene_name"]]], return_tensors="pt")
         begin = inputs["input_ids"].shape[1]
@@ -104,9 +104,9 @@ def test_a_judgement_is_a_difference_of_two_plain_forward_passes(cold, few):
             logps = cold.model(**inputs).logits[0].float().log_softmax(-1)
         found.append(sum(float(logps[begin + i - 1, ids[i]]) for i in places))
     assert nats == pytest.approx(found[0] - found[1], abs=2e-3)
-    assert answer_logps(cold, [row], few.clips, [""]) == pytest.approx([0.0], abs=1e-4)
+    assert nats_added(cold, [row], few.clips, [""]) == pytest.approx([0.0], abs=1e-4)
     with pytest.raises(ValueError, match="2 chains for 1 rows"):
-        answer_logps(cold, [row], few.clips, ["", ""])
+        nats_added(cold, [row], few.clips, ["", ""])
 
 
 @pytest.mark.slow
@@ -137,7 +137,7 @@ def test_the_judge_throws_out_invented_rationales_more_often():
 def test_judging_again_says_the_same(cold, few):
     said = mammoth_vl.judged()
     rows = [row for row in few.rows if row["id"] in said][:6]
-    nats = answer_logps(cold, rows, few.clips, [rationale_of(row)[0] for row in rows])
+    nats = nats_added(cold, rows, few.clips, [rationale_of(row)[0] for row in rows])
     assert nats == pytest.approx([said[row["id"]]["nats"] for row in rows], abs=0.05)
 
 
@@ -162,3 +162,4 @@ def test_it_trains_on_chains_that_the_command_writes(tmp_path, monkeypatch):
     (found,) = tmp_path.rglob("*-mixed/config.json")
     run = RunFolder.open(found.parent)
     assert len(run.read_metrics()) >= 2 and "texts, sha256" in run.config["config"]["targets"]
+    assert "which nobody judged" in done.output and "no judge leaves any out" in mammoth_vl.__doc__

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from typer.testing import CliRunner
 
 from tests.tiny import tiny_clip
@@ -184,7 +185,8 @@ def test_without_thoughts_nothing_is_said_and_nothing_cloned(tiny_path):
 
 
 def _trainer(tiny_path, tmp_path, loaded):
-    method, profile = Retrieval(draws=1, longest_thought=6), _profile(tiny_path)
+    asked = SimpleNamespace(rows=_rows(*SCENES), clips=CLIPS)
+    method, profile = Retrieval(draws=1, longest_thought=6, measured_on=lambda: asked), _profile(tiny_path)
     config = method.config(profile, output_dir=str(tmp_path))
     return method.trainer(profile, config, loaded, _rows(*SCENES), CLIPS)
 
@@ -228,6 +230,16 @@ def test_a_fifth_of_the_scenes_is_held_back_where_no_others_are_given():
     scenes = [{row["scene_name"] for row in part} for part in (own, back)]
     assert not scenes[0] & scenes[1] and len(scenes[0] | scenes[1]) == 40 and 3 <= len(scenes[1]) <= 14
     assert Retrieval(measured_on=lambda: None).split(rows) == (rows, [])
+    few = _rows(*SCENES)
+    with pytest.raises(ValueError, match="held back to measure recall on: 1 .*give more rooms"):
+        Retrieval().split(few)
+    assert Retrieval(measured_on=lambda: None).split(few) == (few, [])
+
+
+def test_several_processes_are_refused(tiny_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(Accelerator, "num_processes", property(lambda self: 2))
+    with pytest.raises(ValueError, match="2 processes would each train an adapter .*launch one"):
+        _trainer(tiny_path, tmp_path, load_model(tiny_path, quiet=True))
 
 
 def test_the_recipe_says_what_runs_before_it_runs():
@@ -275,7 +287,7 @@ def test_claims_read_recall_from_the_logs():
 @pytest.mark.slow
 def test_vsr_train_recipe_o1_embedder_measures_itself(tmp_path, monkeypatch):
     monkeypatch.setenv("VSR_RUNS", str(tmp_path))
-    done = CliRunner().invoke(app, ["train", "--recipe", "o1-embedder", "--rooms", "8", "--steps", "2"])
+    done = CliRunner().invoke(app, ["train", "--recipe", "o1-embedder", "--rooms", "16", "--steps", "2"])
     assert done.exit_code == 0, done.output
     (metrics,) = tmp_path.glob("*/*-think-and-embed/metrics.jsonl")
     last = json.loads(metrics.read_text().splitlines()[-1])

@@ -33,13 +33,19 @@ from vsr_kit.study.runner import plan
 from vsr_kit.study.staleness import settings_of
 from vsr_kit.training.answer_likelihood import AnswerLikelihoodTrainer, answer_span
 from vsr_kit.training.care import DECAY, CareGRPO, care
-from vsr_kit.training.joints import Ema
+from vsr_kit.training.joints import Ema, described
+from vsr_kit.training.phases import Given
 from vsr_kit.training.profiles import PROFILES
 from vsr_kit.training.run import train
 from vsr_kit.videos import film
 
 ABS = "object_abs_distance"
 SIZE = {"question_type": "object_size_estimation", "question": "How long?", "options": None, "ground_truth": "80"}
+
+
+def given(numeric):
+    return Given(replace(PROFILES["mini"], numeric=numeric), 2, {}, 0.0)
+
 
 # -- the bonus ---------------------------------------------------------------------------------------------------------
 
@@ -65,6 +71,17 @@ def test_the_bonus_goes_to_right_answers_that_their_chains_make_likely():
 def test_the_reward_reads_its_groups_answers_and_takes_none_without_a_likelihood():
     texts = ["<think>a</think> <answer>80</answer>", "<think>b</think> <answer>80</answer>", "80"]
     assert consistency_bonus(texts, SIZE, [math.log(0.9), math.log(0.2), -math.inf]) == [0.5, 0.0, 0.0]
+    count = {**SIZE, "question_type": "object_counting", "ground_truth": "4"}
+    logps = [math.log(0.9)] * 2
+    near = ["<think>a</think> <answer>3</answer>"] * 2
+    graded, strict = (consistency_bonus(near, count, logps, numeric) for numeric in ("paper", "exact"))
+    assert min(graded) > 0 and strict == [0.0, 0.0]  # 3 is nearly right, and not right
+    columns = {name: [value] * 2 for name, value in count.items()} | {"group": [0, 0], "reference_logps": logps}
+    (paid,) = seed_bench_r1.RECIPE.phases[0].plan(given("exact"))[0].rewards
+    assert paid(near, **columns) == strict and care().rewards[0](near, **columns) == graded
+    assert described(paid) == described(care().rewards[0])
+    with pytest.raises(ValueError, match="unknown reward for numbers 'about'"):
+        care(numeric="about")
     with pytest.raises(ValueError, match="reference_logps"):
         group_reward(consistency_bonus, reference=True)(texts, group=[0] * 3, question_type=["object_size"] * 3)
 

@@ -175,7 +175,15 @@ def test_scores_are_measured_once_kept_and_read_back(tmp_path, monkeypatch):
     assert found.names == tuple(CATEGORIES) and found.rooms == ("val-0-00000", "val-0-00001", "val-0-00002")
     assert found.scores["mini"].shape == (3, 120) and set(found.labels_CN.ravel().tolist()) <= {-1, 0, 1}
     made = json.loads(written)["made"]
-    assert (made["reading"], made["absent"]) == ("count", 2)
+    assert (made["reading"], made["absent"], made["clear_walk"]) == ("count", 2, True)
+    early = json.loads(written)
+    del early["made"]["clear_walk"]  # as the first files are, whose walks were clear
+    (tmp_path / "early").mkdir()
+    (tmp_path / "early" / "sparc.json").write_text(json.dumps(early))
+    object_scores.main(["--out", str(tmp_path / "early"), "--model", "mini", "--split", "val"])
+    monkeypatch.setattr(object_scores, "CLEAR_WALK", False)
+    with pytest.raises(ValueError, match="its (made|labels) are not those of today"):
+        object_scores.main(["--out", str(tmp_path / "early"), "--model", "mini", "--split", "val"])
     assert {"packages", "git", "checkpoint", "loaded"} <= made["by"]["mini"].keys()
     assert found.by_method()["plain"] == pytest.approx(found.scores["mini"][:, :24])
     with pytest.raises(ValueError, match="no scores of 'other'"):

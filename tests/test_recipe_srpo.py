@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vsr_kit.cli import app
+from vsr_kit.cli.bridging import material_of
 from vsr_kit.questions import MULTI_STEP_TYPES
 from vsr_kit.recipes import mm_eureka, srpo, variant
 from vsr_kit.recipes.srpo import HistoryGRPO, HistoryResampling, solved
@@ -101,6 +102,13 @@ def test_its_questions_are_half_one_step_half_multi_step_of_training_rooms():
     epoch = srpo.STEPS - srpo.SWITCH
     assert epoch % srpo.EPOCH == 0 and len(rows) == 8 * srpo.EPOCH  # the last steps looked at are a whole epoch
     assert srpo.SWITCH * 8 % 120 == 0
+
+
+def test_the_command_asks_one_step_questions_alone_and_the_recipe_says_so():
+    rows = material_of("2", "train", "vsi-100k", 1, 8, 112, 0)["rows"]
+    assert rows and not {row["question_type"] for row in rows} & set(MULTI_STEP_TYPES)
+    assert "asks one-step questions alone" in srpo.__doc__
+    assert "where there are any" in srpo.RECIPE.phases[0].about
 
 
 def test_the_phase_switches_halfway_and_pays_half_of_the_format():

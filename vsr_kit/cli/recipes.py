@@ -145,16 +145,16 @@ def _run(work: _Work) -> None:
     from vsr_kit.training.phases import train_phases
 
     chosen, settings, asked = work.profile, work.settings, work.asked
-    recipe, bars, chains = trainable(work.recipe), _Bars(), asked["chains"]
+    recipe, drawn, chains = trainable(work.recipe), _Bars(), asked["chains"]
     if chains is None:
         chains = _written(asked, work.folder / CHAINS, work.seed) if _needs_chains(work.recipe) else {}
     questions = SimpleNamespace(rows=asked["rows"], clips=asked["clips"])
     try:
         runs = train_phases(
-            recipe.phases, chosen, questions, chains, work.folder, steps=settings["steps"], seed=work.seed, on_log=bars
+            recipe.phases, chosen, questions, chains, work.folder, steps=settings["steps"], seed=work.seed, on_log=drawn
         )
     finally:
-        bars.close()
+        drawn.close()
     for phase, run in zip(recipe.phases, runs, strict=True):
         typer.echo(f"{phase.name}: {phase.about}")
         for what, value in run.summary["headline"].items():
@@ -171,8 +171,8 @@ def _asked(recipe: str, profile: Profile, settings: Mapping, seed: int) -> dict:
     """Rows, clips, and chains by the rows' ids; None for chains that are still to be written.
 
     Raises:
-        ValueError: rows that nothing can be made of, two of one id, or no chain beside rows about pictures where a
-            phase of the recipe needs chains.
+        ValueError: rows that nothing can be made of or that are a test set, two of one id, or no chain beside rows
+            about pictures where a phase of the recipe needs chains.
     """
     from vsr_kit.bridging import chains_of
 
@@ -203,7 +203,7 @@ def _asked(recipe: str, profile: Profile, settings: Mapping, seed: int) -> dict:
             "folder that vsr bridge filled by --chains"
         )
     clips: ChainMap = ChainMap(*(cast(Any, each.clips) for each in read))  # which is never written to
-    return {"rows": rows, "clips": clips, "chains": known}
+    return {"rows": without_test_scenes(rows, settings), "clips": clips, "chains": known}
 
 
 def _written(material: Mapping, folder: Path, seed: int) -> Mapping:

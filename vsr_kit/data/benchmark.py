@@ -145,10 +145,11 @@ def training_rows(
             "such as SAT's, and ask these by vsr eval; or say --train-on-test-set"
         )
     real = [row for row in rows if row["dataset"] in DATASETS]
-    if not real:
-        return list(rows), (f"TRAINING ON THE TEST SET of {CV_BENCH}, as told",) * bool(pictures)
-    if allowed:
-        return list(rows), ("TRAINING ON THE TEST SET, as told: no score on VSI-Bench is worth anything after this",)
+    warned = [f"TRAINING ON THE TEST SET of {CV_BENCH}, as told"] if pictures else []
+    if real and allowed:
+        warned.append("TRAINING ON THE TEST SET, as told: no score on VSI-Bench is worth anything after this")
+    if allowed or not real:
+        return list(rows), tuple(warned)
     _refuse_the_test_set(real, scenes)
     held = {(r["dataset"], r["scene_name"]) for r in real if scenes.has(r["dataset"], r["scene_name"])}
     kept = [row for row in rows if (row["dataset"], row["scene_name"]) not in held]

@@ -127,6 +127,27 @@ def read_picture_rows(
     return replace(read, left_out=tuple(broken))
 
 
+def check_asked(path: str | Path, videos: object = None, fps: float | None = None) -> None:
+    """Complain if a file of such rows is read in a way that means nothing for it.
+
+    Args:
+        path: the file.
+        videos: a folder of films.
+        fps: frames a second.
+
+    Raises:
+        ValueError: either is given.
+    """
+    if videos is not None:
+        raise ValueError(
+            f"videos is {videos}, but the rows of {path} name their pictures and videos: leave --videos out"
+        )
+    if fps is not None:
+        raise ValueError(
+            f"fps is {fps}, but of the videos of {path} so many frames are taken: leave it out, give num_frames"
+        )
+
+
 def _row(taken: Record, where: str, number: int, dataset: str) -> dict:
     """The checked row; its scene is named when its picture is known."""
     matches = [LETTERED.fullmatch(option) for option in taken.options]

@@ -2,8 +2,7 @@
 
 `load_questions` makes rows and clips from a number of procedural rooms, a geometry file, a folder that `vsr build`
 wrote, or questions from elsewhere (VSI-Bench as the hub has it, VSI-100k, own rows: `data.sources`). `ask` takes a few
-rooms at a time and records every answer in a run folder as it comes, so that a killed evaluation continues where it
-stopped and gives the same answers as an uninterrupted one.
+rooms at a time and records every answer in a run folder as it comes: a killed evaluation goes on to the same answers.
 Left out: asking without a record (predictions.py), scoring (scorers.py), and several models at once.
 """
 
@@ -13,7 +12,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from tqdm import tqdm
 from vsr_kit import validation
 from vsr_kit.data import SPLITS, assign_splits, balanced, make_rows, read_rows, split_rooms, unfinished, whole_clips
 from vsr_kit.data.frame_cache import default_cache
-from vsr_kit.data.picture_rows import read_picture_rows
+from vsr_kit.data.picture_rows import check_asked, read_picture_rows
 from vsr_kit.data.sources import PICTURES, Source, check_unpacked, find_source, read_source
 from vsr_kit.evaluation.predictions import answered_rows
 from vsr_kit.files import plain
@@ -194,8 +193,11 @@ def _of_source(
     progress: bool,
 ) -> Questions:
     """Questions that were made elsewhere, taken whole; arguments as `load_questions`."""
+    notes = [] if split in ("test", "all") else [f"{source.path}: has no split {split!r}, so its rows are taken whole"]
     if source.kind == PICTURES:
-        return _of_pictures(source, types, per_type, limits, seed, skip_broken, blind, keep, progress)
+        check_asked(source.path, videos, limits.fps)
+        asked = _of_pictures(source, types, per_type, limits, seed, skip_broken, blind, keep, progress)
+        return replace(asked, notes=tuple(notes))
     read = read_source(source, skip_broken)
     rows = [row for row in read.rows if types is None or row["question_type"] in types]
     if not rows:
@@ -204,7 +206,6 @@ def _of_source(
     rows = keep(rows)
     shown = rows if videos is not None or blind else shown_rows(rows, source.root, **vars(limits))
     chosen = shown if per_type is None else balanced(shown, per_type, seed)
-    notes = [] if split in ("test", "all") else [f"{source.path}: has no split {split!r}, so its rows are taken whole"]
     if blind:
         return Questions(chosen, {}, read.left_out, notes=tuple(notes))
     root = source.root if videos is None else Path(videos)
@@ -221,8 +222,8 @@ def _of_pictures(
     """Questions about pictures or videos, taken whole; a picture is a clip of two equal frames."""
     how = {"max_pixels": limits.max_pixels, "num_frames": limits.num_frames, "skip_broken": skip_broken}
     read = read_picture_rows(source.path, **how, progress=progress)
-    wanted = set(types or ()) & set(PICTURE_TYPES)  # types of rooms say nothing about pictures
-    rows = keep([row for row in read.rows if not wanted or row["question_type"] in wanted])
+    wanted = PICTURE_TYPES if types in (None, TRAINED_TYPES) else types  # training names these where nobody names any
+    rows = keep([row for row in read.rows if row["question_type"] in wanted])
     if not rows:
         found = ", ".join(sorted({row["question_type"] for row in read.rows}))
         raise ValueError(f"{source.path}: none of its questions is of these types; it has {found}")

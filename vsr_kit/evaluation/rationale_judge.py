@@ -24,7 +24,7 @@ from vsr_kit.sharing import encode_prompt, give_scores, score
 
 
 @torch.no_grad()
-def answer_logps(
+def nats_added(
     loaded: Loaded,
     rows: Sequence[Mapping],
     clips: Mapping[str, np.ndarray],
@@ -57,7 +57,7 @@ def answer_logps(
                 raise ValueError(f"no clip for scene {row['scene_name']!r}: `clips` must hold its frames")
             (encoded,) = features.encode(loaded.model, processor, [clips[row["scene_name"]]])
             prompt = encode_prompt(loaded.model, processor, chat_messages(row, mode, "train"), encoded)
-            texts = [answer_span(processor.tokenizer, mode, own, row["ground_truth"]) for own in (chain, "")]
+            texts = [answer_places(processor.tokenizer, mode, own, row["ground_truth"]) for own in (chain, "")]
             ids = [torch.tensor(ids, device=prompt.ids_P.device) for ids, _ in texts]
             (scored,) = score(loaded.model, [prompt], [ids])
             after, without = (
@@ -67,7 +67,7 @@ def answer_logps(
     return found
 
 
-def answer_span(tokenizer, mode: str, chain: str, answer: str) -> tuple[list[int], list[int]]:
+def answer_places(tokenizer, mode: str, chain: str, answer: str) -> tuple[list[int], list[int]]:
     """The tokens of a whole completion, and the places among them of those that hold a part of the answer."""
     text = target_completion(mode, "train", chain, answer)
     start = text.rindex("<answer>") + len("<answer>")

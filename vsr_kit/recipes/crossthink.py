@@ -17,6 +17,7 @@ Its code was not released; this is written from the paper, on VSI-100k's questio
 A choice among numbers is answered by the number, so both forms are scored by the benchmark's metric. Its prompt has 20
 tokens more, 2 % of what a question costs with its clip and eight answers: choices have 157 steps where open questions
 have 160. Runs answer with vanilla prompts, where the format is an answer and nothing beside it.
+`vsr train --recipe crossthink` blends nothing: its questions stay in the form that they come in.
 Left out: blends of sources and of difficulty, and the paper's 7B and 32B models.
 """
 
@@ -161,7 +162,7 @@ def _grpo(given: Given) -> tuple[GRPO, dict]:
 PHASES = (
     Phase(
         "grpo",
-        "GRPO on questions that can be checked, paid by accuracy times format.",
+        "GRPO on questions that can be checked, each in the form it came in, paid by accuracy times format.",
         _grpo,
         needs_chains=False,
     ),

@@ -15,7 +15,8 @@ answers, by SFT alone. Here rules rewrite, and the model that is trained next ju
 The judge read every rationale once; what it said is in `data_samples/mammoth_vl/judged.json`, by `judge`. All questions
 have a rationale that it kept, so that arms differ in the share alone. An original answer is said under the same prompt,
 with empty tags. Not the same as the runs `chains-0` to `chains-100` of Vision-R1's recipe: there every question has a
-chain, and the share is that of chains that speak of the room shown.
+chain, and the share is that of chains that speak of the room shown. `vsr train --recipe mammoth-vl` mixes the chains
+that it is given: no judge leaves any out, and none is invented.
 Left out: equal tokens. Rationales are longer than answers, so arms have equal questions.
 """
 
@@ -86,16 +87,16 @@ def judged() -> dict[str, dict]:
 
 def judge(path) -> None:
     """Let the cold start judge all rationales, once, and write what it says to a JSON file. Takes minutes."""
-    from vsr_kit.evaluation.rationale_judge import answer_logps
+    from vsr_kit.evaluation.rationale_judge import nats_added
     from vsr_kit.models import load_model
 
     made = candidates()
     written = [(row, rationale(row, _rooms()[row["scene_name"]])) for row in made.rows]
     found = [(row, *told) for row, told in written if told is not None]
     loaded = load_model(COLD, quantize="nf4")
-    nats = answer_logps(loaded, [row for row, _, _ in found], made.clips, [chain for _, chain, _ in found])
-    judged = zip(found, nats, strict=True)
-    said = {row["id"]: {"nats": round(value, 3), "invented": invented} for (row, _, invented), value in judged}
+    nats = nats_added(loaded, [row for row, _, _ in found], made.clips, [chain for _, chain, _ in found])
+    pairs = zip(found, nats, strict=True)
+    said = {row["id"]: {"nats": round(value, 3), "invented": invented} for (row, _, invented), value in pairs}
     write_json(path, {"judge": COLD, "rationales": said})
 
 
@@ -190,7 +191,9 @@ RECIPE = Recipe(
         TRAIN_SET: kept_questions,
         TEST_SET: lambda: _asked(TEST_SET, "test", TEST_ROOMS, PLACES_TYPES, 4),
     },
-    phases=(Phase("mixed", "Supervised fine-tuning on 70 % chains and 30 % answers alone.", _sft),),
+    phases=(
+        Phase("mixed", "Supervised fine-tuning on 70 % chains, which nobody judged, and 30 % answers alone.", _sft),
+    ),
     system=System(
         "MAmmoTH-VL",
         "arXiv 2412.05237",

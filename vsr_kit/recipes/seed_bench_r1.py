@@ -150,7 +150,7 @@ CLAIMS: tuple[Claim, ...] = (
 
 
 def _care(given: Given) -> tuple[CareGRPO, dict]:
-    return care("think", detectors=WATCHED), {"steps": given.steps, "beta": NO_BETA}
+    return care("think", detectors=WATCHED, numeric=given.profile.numeric), {"steps": given.steps, "beta": NO_BETA}
 
 
 RECIPE = Recipe(

@@ -19,6 +19,7 @@ from the step and from what was earned last alone, so a killed run goes on as it
 The study's training set is too large to be asked twice in a run. Both arms train on a small one of the recipe's own,
 `srpo-train`: six epochs of its 120 one-step questions, then five of all 240. The paper comes with a model and,
 as far as we know, no training code; this is written from it. Rules and measures were written before the runs.
+`vsr train --recipe srpo` asks one-step questions alone, so that its stages are one; `srpo-train` has both kinds.
 Left out: the paper's penalty for mixed languages, its data, and choosing when stage two begins.
 """
 
@@ -190,6 +191,7 @@ def _plan(given: Given) -> tuple[GRPO, dict]:
     return how, {"steps": given.steps, "beta": 0.0}
 
 
+_ABOUT = "GRPO that drops what it has solved; multi-step questions, where there are any, join halfway."
 RECIPE = Recipe(
     "srpo",
     "Solved questions leave the training, and two stages of tasks",
@@ -197,7 +199,7 @@ RECIPE = Recipe(
     CLAIMS,
     BASE,
     question_sets={TRAIN_SET: train_set},
-    phases=(Phase("resampled", "GRPO that drops what it has solved, in two stages.", _plan, needs_chains=False),),
+    phases=(Phase("resampled", _ABOUT, _plan, needs_chains=False),),
     system=System(
         title="SRPO",
         source="arXiv 2504.14286",

@@ -56,13 +56,20 @@ class Retrieval(SFT):
         write_queries(rows, 1)
 
     def split(self, rows) -> tuple[list[dict], list[dict]]:
-        """Rows to train on, and rows of scenes that are held back; none of these where `measured_on` has its own."""
+        """Rows to train on, and rows of scenes that are held back; none of these where `measured_on` has its own.
+
+        Raises:
+            ValueError: fewer than two scenes are held back.
+        """
         if self.measured_on is not None:
             return list(rows), []
         held = [zlib.crc32(row["scene_name"].encode()) % HELD_OUT == 0 for row in rows]
         back = [row for row, out in zip(rows, held, strict=True) if out]
-        if len(facts_of(back)) < 2:  # too few to tell apart: they stay, and recall is of the trained scenes
-            return list(rows), list(rows)
+        if (told := len(facts_of(back))) < 2:  # recall of trained scenes would go by the name of recall of new ones
+            raise ValueError(
+                f"scenes held back to measure recall on: {told} (one in {HELD_OUT}, by a hash of its name), 2 is "
+                "the least: give more rooms, or others to measure on by measured_on"
+            )
         return [row for row, out in zip(rows, held, strict=True) if not out], back
 
     def trainer(self, profile, config, loaded, rows, clips, features=None, recorder=None):

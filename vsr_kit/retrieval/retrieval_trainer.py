@@ -3,8 +3,8 @@
 One pass reads the batch's queries, each with its thought, and gives both losses, as O1 Embedder's joint training does:
 the end token's hidden state is the embedding, the hidden states before the thought's tokens predict them. A second
 pass reads the batch's clips. All else, from checkpoints to logs, is the trainer's own.
-Left out: packed sharing of clips (a clip is read once a batch as it is), and batches over several GPUs: each process
-has its own negatives.
+Left out: packed sharing of clips (a clip is read once a batch as it is), and several processes, which are refused: the
+loss reads the model beneath the wrapper that would bring their gradients together.
 """
 
 from __future__ import annotations
@@ -64,11 +64,18 @@ class RetrievalTrainer(VideoSFTTrainer):
         how: a `method.Retrieval`.
         asked: rows and clips that recall is measured on.
         args, kwargs: VideoSFTTrainer's; the rows' `completion` is the thought.
+
+    Raises:
+        ValueError: several processes.
     """
 
     def __init__(self, *args, how, asked, **kwargs) -> None:
         self.how, self.asked = how, asked
         super().__init__(*args, **kwargs)
+        if (count := self.accelerator.num_processes) > 1:
+            raise ValueError(
+                f"{count} processes would each train an adapter of their own on their own rooms: launch one"
+            )
         self.add_callback(_MeasureAtTheEnd(self))
 
     @property

@@ -48,7 +48,9 @@ def bonus_of(accuracy_G: Sequence[float], likelihood_G: Sequence[float]) -> list
     ]
 
 
-def consistency_bonus(completions_G: Sequence[str], row: Mapping, reference_logps: Sequence[float]) -> list[float]:
+def consistency_bonus(
+    completions_G: Sequence[str], row: Mapping, reference_logps: Sequence[float], numeric: str = "paper"
+) -> list[float]:
     """The bonus of a group's completions, as `rewards.group_reward(consistency_bonus, reference=True)` pays it.
 
     Args:
@@ -56,6 +58,7 @@ def consistency_bonus(completions_G: Sequence[str], row: Mapping, reference_logp
         row: their question.
         reference_logps: of each, the mean log-probability of a token of the answer after its chain, in nats; -inf
             where there is no answer in tags. `training.care.CareGRPO` gives these.
+        numeric: the reward for numbers that accuracy is by, one of `NUMERIC_REWARDS`.
     """
-    accuracy_G = [accuracy_reward(text, row) for text in completions_G]
+    accuracy_G = [accuracy_reward(text, row, numeric) for text in completions_G]
     return bonus_of(accuracy_G, [math.exp(own) for own in reference_logps])

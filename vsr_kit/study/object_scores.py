@@ -5,6 +5,9 @@
 writes `FOLDER/sparc.json`, the one file that the claims of `vsr_kit.recipes.sparc` read: scores of every prompt about
 every clip, for each model, what each clip shows, and how all that was made. Texts would lose what the claims are about,
 so this is no condition of a study. Models whose scores are there are not asked again; others are added.
+
+The camera takes clear walks, unlike in the study's question sets, which take the first walk of a room
+(`STUDY_RULES.clear_walk`): other objects can be in view here than there. The shipped scores are of these clips.
 Left out: trained models; the recipe asks the shipped checkpoints as they are.
 """
 
@@ -29,6 +32,7 @@ from vsr_kit.videos import Clip, film, visible_objects
 
 FILE = "sparc.json"
 MODELS = ("mini", "mini-cold-start")
+CLEAR_WALK = True  # of the clips that the shipped scores are about; the study's question sets have False
 READING, ABSENT = "count", 2  # chosen on validation rooms, see recipes/sparc.py
 _FIELDS = {"names": list, "prompts": list, "rooms": list, "labels": list, "scores": dict, "made": dict}
 
@@ -93,7 +97,7 @@ def measure(
     from vsr_kit.models.loading import load_model
 
     made = split_rooms(rooms or ROOMS[split], split)
-    clips = {room.name: film(room) for room in made}
+    clips = {room.name: film(room, clear=CLEAR_WALK) for room in made}
     prompts = single_and_compound(len(CATEGORIES))
     asked = [[CATEGORIES[i] for i in prompt] for prompt in prompts]
     frames = {name: clip.frames_FHW3 for name, clip in clips.items()}
@@ -103,7 +107,7 @@ def measure(
         "rooms": [room.name for room in made],
         "labels": [labels_of(room, clips[room.name]) for room in made],
         "scores": {},
-        "made": {"reading": reading, "absent": absent, "by": {}},
+        "made": {"reading": reading, "absent": absent, "clear_walk": CLEAR_WALK, "by": {}},
     }
     if path.exists():
         record = _same(path, record)
@@ -121,7 +125,8 @@ def measure(
 def _same(path: Path, wanted: dict) -> dict:
     """What is there, if it is about what is wanted now."""
     found = read_json(path, _FIELDS)
-    there = {**found, "made": {**found["made"], "by": {}}, "scores": {}}
+    # the first files did not record the walk, which was clear
+    there = {**found, "made": {"clear_walk": True, **found["made"], "by": {}}, "scores": {}}
     if other := [name for name in wanted if there[name] != wanted[name]]:
         raise ValueError(f"{path}: its {other[0]} are not those of today; give another --out, or remove it")
     return found

@@ -184,7 +184,7 @@ def turned_down(asking: Asking) -> list[tuple[str, Asking, str]]:
     if asking.num_frames > 2:
         frames = asking.num_frames // 2
         found.append((f"--frames {frames}", replace(asking, num_frames=frames), "less of a clip is seen"))
-    if min(height, width) >= 4 * SIDE_PX // 2:
+    if min(height, width) >= 2 * SIDE_PX:
         pixels = height * width // 4
         smaller = replace(asking, frame_px=shrunk_size(height, width, pixels))
         found.append((f"--pixels {pixels}", smaller, "small objects are no longer seen"))

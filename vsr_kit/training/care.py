@@ -8,9 +8,11 @@ Left out: the KL term. Its weight must be above 0 for a reference to exist; take
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial, update_wrapper
 
 from vsr_kit.rewards import group_reward
 from vsr_kit.rewards.consistency import consistency_bonus
+from vsr_kit.rewards.terms import numeric_reward
 from vsr_kit.training.joints import Ema
 from vsr_kit.training.methods import GRPO
 
@@ -35,13 +37,21 @@ class CareGRPO(GRPO):
         return AnswerLikelihoodTrainer
 
 
-def care(mode: str = "think", *, decay: float = DECAY, detectors: tuple[str, ...] = ()) -> CareGRPO:
+def care(
+    mode: str = "think", *, decay: float = DECAY, detectors: tuple[str, ...] = (), numeric: str = "paper"
+) -> CareGRPO:
     """GRPO with the consistency bonus beside the rewards of its mode, and a reference that follows the policy.
 
     Args:
         mode: think or observe.
         decay: of the reference, at every step.
         detectors: as `GRPO` has them.
+        numeric: the reward for numbers that the bonus is a part of; give the profile's.
+
+    Raises:
+        ValueError: a reward for numbers that there is none of.
     """
-    bonus = group_reward(consistency_bonus, reference=True)
+    numeric_reward(numeric)
+    paid = update_wrapper(partial(consistency_bonus, numeric=numeric), consistency_bonus)
+    bonus = group_reward(paid, reference=True)
     return CareGRPO(mode, detectors=detectors, rewards=(bonus,), reference=Ema(decay))
