@@ -17,7 +17,7 @@ from vsr_kit.evaluation.puzzle_scores import PUZZLE_MEASURES, puzzle_scores, puz
 from vsr_kit.questions import PUZZLE_TYPES, TRAINED_TYPES, make_questions, named_types, solutions
 from vsr_kit.questions.puzzles import Clue, clues_about, draw_clues, numbered
 from vsr_kit.recipes import lr2bench
-from vsr_kit.rewards import accuracy_reward
+from vsr_kit.rewards import accuracy_reward, orders
 from vsr_kit.rewards.orders import places_filled, places_right, read_order
 
 PUZZLE = PUZZLE_TYPES[0]
@@ -95,6 +95,15 @@ def test_puzzles_are_asked_where_they_are_named_and_change_no_other_draw():
         ("2134", None, 0, 0),  # more numbers than places: no answer
         ("213213", None, 0, 0),
         ("2.13", None, 0, 0),
+        ("The order is 2, 1, 3.", "213", 3, 3),
+        ("2 1 3.", "213", 3, 3),
+        ("From left to right: 2, 1, 3.", "213", 3, 3),
+        ("2, 1, and 3", "213", 3, 3),
+        ("2, 1, 3, 4.", None, 0, 0),  # more numbers than places, spaced or not
+        ("From left to right: 2, 1, 3, 4.", None, 0, 0),
+        ("2, 1, 34.", None, 0, 0),  # no row of single digits
+        ("2, 1, 3.5", None, 0, 0),
+        ("2", "2", 1, 1),
         ("sofa, bed", None, 0, 0),
         ("", None, 0, 0),
     ],
@@ -103,6 +112,17 @@ def test_an_answer_is_read_place_by_place(text, read, filled, right):
     assert read_order(text, row()) == read
     assert places_filled(text, row()) == pytest.approx(filled / 3)
     assert places_right(text, row()) == pytest.approx(right / 3)
+
+
+def test_white_space_is_collapsed_before_a_row_is_looked_for(monkeypatch):
+    """The pattern never sees a long gap: over one, a search takes the square of its length."""
+    seen, pattern = [], orders._APART
+    monkeypatch.setattr(
+        orders, "_APART", SimpleNamespace(findall=lambda text: seen.append(text) or pattern.findall(text))
+    )
+    assert read_order(f"<answer>2, 1,{' ' * 20_000}3</answer>", row()) == "213"
+    assert read_order("<answer>1" + " \n" * 10_000 + "x</answer>", row()) is None
+    assert seen == ["2, 1, 3", "1 x"]
 
 
 def test_exact_match_pays_for_all_places_and_graded_rewards_for_each():

@@ -11,7 +11,6 @@ question type of the kit asks for a box; rows of your own may.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from vsr_kit.rewards.trl_functions import read_completion, rows_of_batch
 
 Box = tuple[float, float, float, float]  # x and y of one corner, then of the opposite one, in pixels or in shares
 KINDS = ("digit", "measure", "letter", "word", "formula", "box")
-_NUMBER = r"-?\d{1,9}(?:\.\d{1,9})?"
+_NUMBER = r"-?[0-9]{1,9}(?:\.[0-9]{1,9})?"
 _BOX = re.compile(rf"\[ ?{_NUMBER}(?: ?, ?{_NUMBER}){{3}} ?\]")
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
@@ -32,7 +31,7 @@ def box_of(value: object) -> Box | None:
     """The last box in a text, `[x1, y1, x2, y2]`, or four numbers as they are; None where there is none."""
     if isinstance(value, str):
         found = _BOX.findall(value)
-        value = json.loads(found[-1]) if found else None
+        value = [float(own) for own in re.findall(_NUMBER, found[-1])] if found else None
     if not isinstance(value, (list, tuple)) or len(value) != 4:
         return None
     numbers = [float(own) for own in value if isinstance(own, (int, float)) and math.isfinite(own)]

@@ -21,7 +21,10 @@ from collections.abc import Mapping
 from vsr_kit.prompts import parse_answer
 
 PARTIAL_MATCH = 0.5  # the share of subtasks from which on the paper's PM-0.5 counts an answer
-_APART = re.compile(r"(?<![\d.])\d(?:\s*(?:,|-|>|→|\band\b|\s)\s*\d)+(?![\d.])")  # "2, 1, 3", "2-1-3", "2 1 3"
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+# A row of numbers, "2, 1, 3" or "2-1-3" or "2 1 3", up to its last one; a full stop after that belongs to the sentence.
+# In texts whose white space is single blanks: no part can be matched in two ways, so a search takes one pass.
+_APART = re.compile(rf"(?<![0-9.]){_NUMBER}(?:(?: ?(?:,|-|>|→|,? ?\band\b) ?| ){_NUMBER})+")
 _ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.IGNORECASE | re.DOTALL)
 
 
@@ -29,16 +32,18 @@ def read_order(text: str, row: Mapping) -> str | None:
     """The numbers that an answer states from left to right, such as "213"; None where it states no order.
 
     Args:
-        text: the completion. A number is read by `parse_answer`, where it is one; else the last row of single digits
-            counts, in the last `<answer>` if there is one.
+        text: the completion. A number of several digits is read by `parse_answer`, where it is one. Else the last row
+            of numbers counts, all of them, in the last `<answer>` if there is one: a single digit may be a part of it.
         row: of a puzzle, with its fields.
     """
     places = len(row["ground_truth"])
     value = parse_answer(text, row).value
-    if value is None:
+    if value is None or len(value) == 1:
         answers = _ANSWER.findall(text)
-        apart = _APART.findall(answers[-1] if answers else text)
-        value = "".join(re.findall(r"\d", apart[-1])) if apart else None
+        apart = _APART.findall(" ".join((answers[-1] if answers else text).split()))
+        if apart:
+            labels = re.findall(_NUMBER, apart[-1])
+            value = "".join(labels) if all(len(label) == 1 for label in labels) else None
     return value if value is not None and value.isdigit() and len(value) <= places else None
 
 
