@@ -76,6 +76,18 @@ def test_sat_becomes_lettered_rows_whose_right_place_is_drawn(tmp_path):
     assert again.rows == read.rows
 
 
+def test_one_question_asked_of_many_pictures_has_its_answer_in_no_fixed_place(tmp_path):
+    asked = [record | {"question": "Which way did the camera move?"} for record in sat(20)]
+    rows = read_picture_rows(parquet(tmp_path / "SAT_train.parquet", asked)).rows
+    assert {row["ground_truth"] for row in rows} == {"A", "B"}
+    named = [record | {"id": f"sat-{i}"} for i, record in enumerate(asked)]
+    letters = {}
+    for name, records in (("forwards", named), ("backwards", named[::-1])):
+        rows = read_picture_rows(parquet(tmp_path / f"{name}.parquet", records)).rows
+        letters[name] = {row["id"]: row["ground_truth"] for row in rows}
+    assert letters["forwards"] == letters["backwards"] and set(letters["forwards"].values()) == {"A", "B"}
+
+
 def test_cv_bench_keeps_its_letters(tmp_path):
     rows = read_picture_rows(parquet(tmp_path / "test_2d.parquet", cv_bench())).rows
     assert [(row["id"], row["ground_truth"], row["picture_task"]) for row in rows] == [

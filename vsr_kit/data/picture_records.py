@@ -4,7 +4,8 @@ Two of the layouts are choices about one picture, and become rows of the type `p
 
 - SAT (arXiv 2412.07755; the card of array/SAT on the hub): `image_bytes`, a list of pictures (`images` in SAT-v2),
   `question`, `answers`, a list, `correct_answer`, one of its texts, and `question_type`, which is kept as
-  `picture_task`. The options' order is drawn from the question's text, so that a place cannot give an answer away.
+  `picture_task`. The options' order is drawn from the question's text and the row's id, or its number in the file
+  where it has none: so no place can give an answer away, not even where many pictures are asked about in one text.
 - CV-Bench (arXiv 2406.16860; nyu-visionx/CV-Bench): `image`, `question`, `choices`, a list, `answer`, a letter in
   brackets such as "(A)", and `task` (Count, Relation, Depth, Distance), which is kept as `picture_task`; `idx` is the
   id where it is there. `prompt`, which repeats question and choices in other words, is not read.
@@ -54,8 +55,8 @@ class Record:
     kind: str = MATHEMATICS
 
 
-def take_apart(record: object, where: str) -> Record:
-    """A record taken apart by the layout that its fields tell.
+def take_apart(record: object, where: str, number: int) -> Record:
+    """A record, the number-th of its file, taken apart by the layout that its fields tell.
 
     Raises:
         ValueError: naming `where`, the field, the rule and the remedy.
@@ -69,7 +70,7 @@ def take_apart(record: object, where: str) -> Record:
     if _held(record, "problem") is not None:
         return _of_problem(record, where)
     if _is_sat(record):
-        return _of_sat(record, where)
+        return _of_sat(record, where, number)
     if _is_cv_bench(record):
         return _of_cv_bench(record, where)
     if _held(record, "question") is not None:
@@ -98,18 +99,20 @@ def _is_sat(record: Mapping) -> bool:
     return "correct_answer" in record and "answers" in record
 
 
-def _of_sat(record: Mapping, where: str) -> Record:
+def _of_sat(record: Mapping, where: str, number: int) -> Record:
     question, answer = _text(record, where, "question"), _text(record, where, "correct_answer")
     options = _listed(record, where, "answers")
     if options.count(answer) != 1:
         rule = f"must be one of answers, {shown(options)}; correct or remove the row"
         raise ValueError(f"{where}: field 'correct_answer' is {shown(answer)}, {rule}")
-    order = np.random.default_rng(zlib.crc32(question.encode())).permutation(len(options))
+    ident = _held(record, "id")
+    drawn_from = f"{number if ident is None else ident}\n{question}"  # by the text alone a template has one order
+    order = np.random.default_rng(zlib.crc32(drawn_from.encode())).permutation(len(options))
     options = [options[i] for i in order]
     more = {"picture_task": task} if (task := _held(record, "question_type")) is not None else {}
     seen = _several(_held(record, "image_bytes", "images"))
     letter = "ABCDEFGH"[options.index(answer)] if options.index(answer) < 8 else answer
-    return Record(_held(record, "id"), question, letter, options, seen, False, None, more, PICTURE_CHOICE)
+    return Record(ident, question, letter, options, seen, False, None, more, PICTURE_CHOICE)
 
 
 def _is_cv_bench(record: Mapping) -> bool:

@@ -107,7 +107,7 @@ def read_picture_rows(
     records = list(read_records(path, WANTED))
     for number, (where, record) in enumerate(tqdm(records, "reading rows", unit="row", disable=not progress), 1):
         try:
-            taken = take_apart(record, where)
+            taken = take_apart(record, where, number)
             row = _row(taken, where, number, name)
             if (first := seen.setdefault(str(row["id"]), where)) != where:
                 raise ValueError(f"{where}: has the id {shown(row['id'])} of {first}; give every row an id of its own")
