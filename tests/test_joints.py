@@ -6,9 +6,11 @@ import hashlib
 import inspect
 import itertools
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import TrainerCallback
 from trl.trainer.utils import nanstd
 
@@ -22,6 +24,7 @@ from vsr_kit.training.joint_trainer import JointGRPOTrainer
 from vsr_kit.training.joints import AdaptiveBeta, Ema, Stage, Start
 from vsr_kit.training.methods import DPO, GRPO, SFT
 from vsr_kit.training.profiles import PROFILES
+from vsr_kit.training.references import freeze_as_reference, set_reference
 from vsr_kit.training.run import train
 from vsr_kit.training.supervised_trainers import VideoSFTTrainer, filtered_rollouts
 
@@ -381,6 +384,24 @@ def test_the_reference_is_a_frozen_adapter(trained, first, tmp_path):
         trained(GRPO(reference=Ema()), beta=0.0)
     with pytest.raises(ValueError, match="adaptive_beta multiplies beta, which is 0"):
         trained(GRPO(adaptive_beta=AdaptiveBeta(0.1)), beta=0.0)
+
+
+@pytest.mark.parametrize("how", [freeze_as_reference, lambda model: set_reference(trainer_of(model), Ema())])
+def test_a_reference_of_either_kind_begins_as_a_frozen_copy_of_the_adapter(how):
+    layers = torch.nn.Sequential(torch.nn.Linear(3, 3))
+    model = get_peft_model(layers, LoraConfig(r=2, target_modules=["0"], init_lora_weights=False))
+    how(model)
+    now = dict(model.named_parameters())
+    pairs = [(now[name], now[name.replace(".ref.", ".default.")]) for name in now if ".ref." in name]
+    assert len(pairs) == 2 and all(torch.equal(*pair) for pair in pairs)
+    assert all(own.requires_grad and not ref.requires_grad for ref, own in pairs)
+    assert model.active_adapter == "default"
+
+
+def trainer_of(model):
+    """As much of a trainer as `set_reference` looks at."""
+    whole = SimpleNamespace(unwrap_model=lambda own: own)
+    return SimpleNamespace(accelerator=whole, model=model, beta=0.1, add_callback=lambda callback: None)
 
 
 class LookAtReference(TrainerCallback):

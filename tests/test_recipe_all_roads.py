@@ -138,6 +138,23 @@ def test_online_the_present_policy_writes_and_offline_the_one_that_training_foun
     assert REFERENCE not in done.loaded.model.peft_config
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"online": None, "draws": 8}, "online is None"),
+        ({"online": True, "draws": 1}, "draws is 1"),
+        ({"online": True, "draws": 0}, "draws is 0"),
+    ],
+)
+def test_who_writes_and_how_many_rollouts_must_be_said(wrong, told):
+    with pytest.raises(ValueError, match=told):
+        all_roads.RolloutDPO(**wrong)
+    with pytest.raises(TypeError, match="online"):
+        all_roads.RolloutDPO(draws=8)
+    assert all_roads.METHODS["dpo"][0].settings()["online"] is False
+    assert all_roads.METHODS["dpo"][0].settings()["draws"] == 8
+
+
 def test_methods_differ_in_who_writes_and_start_from_one_sft():
     offline, online = all_roads.METHODS["dpo"], all_roads.METHODS["online"]
     assert replace(offline[0], online=True) == online[0] and offline[1] == online[1]

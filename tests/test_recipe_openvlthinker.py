@@ -1,6 +1,7 @@
 """OpenVLThinker's loop: who writes the texts, where each SFT begins, and which questions GRPO asks first."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from vsr_kit.cli import app
+from vsr_kit.data import first_of_types, make_rows, split_rooms
 from vsr_kit.evaluation import load_questions
 from vsr_kit.generation import Generation
 from vsr_kit.recipes import openvlthinker, variant
@@ -49,6 +51,16 @@ def test_medium_is_the_middle_third_by_error_and_hard_the_last():
     assert openvlthinker.by_difficulty(error) == ({"c", "e", "g"}, {"a", "d"})
     with pytest.raises(ValueError, match="2 questions have no thirds"):
         openvlthinker.by_difficulty({"a": 0.0, "b": 1.0})
+
+
+def test_equal_errors_put_no_type_of_question_into_one_third():
+    rows = first_of_types(make_rows(split_rooms(60, "train"), "vsi-100k"), openvlthinker.PER_TYPE)
+    kinds = {row["id"]: row["question_type"] for row in rows}  # grouped by type, as the loop asks them
+    for third in openvlthinker.by_difficulty(dict.fromkeys(kinds, 0.5)):
+        counts = Counter(kinds[name] for name in third)
+        assert len(counts) == 6 and max(counts.values()) < len(third) / 3
+    backwards = dict.fromkeys(reversed(list(kinds)), 0.5)
+    assert openvlthinker.by_difficulty(backwards) == openvlthinker.by_difficulty(dict.fromkeys(kinds, 0.5))
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +113,16 @@ def test_no_right_rollout_is_an_error(questions, tmp_path, monkeypatch):
         trained(tmp_path, "none", replace(openvlthinker.CHAINS, per_type=1), questions)
 
 
+def test_texts_must_fill_a_step_and_rows_have_ids_of_their_own(questions, tmp_path, monkeypatch):
+    how, only = replace(openvlthinker.CHAINS, per_type=1), questions.rows[0]["id"]
+    monkeypatch.setattr(own_rollouts, "is_right", lambda one, row, mode: row["id"] == only)
+    with pytest.raises(ValueError, match="1 questions with a right rollout to train on, a step needs 2"):
+        trained(tmp_path, "few", how, questions)
+    twice = SimpleNamespace(rows=[row | {"id": "same"} for row in questions.rows], clips=questions.clips)
+    with pytest.raises(ValueError, match="rows share ids: rollouts are known by them"):
+        trained(tmp_path, "twice", how, twice)
+
+
 def test_grpo_asks_medium_questions_first_and_hard_ones_later_by_the_bases_error(questions, tmp_path, monkeypatch):
     order = {row["id"]: place for place, row in enumerate(questions.rows)}
 
@@ -124,7 +146,7 @@ def test_the_recipe_is_two_rounds_that_follow_each_other():
         "ovt-sft-2": "ovt-grpo-1",
         "ovt-grpo-2": "ovt-sft-2",
     }
-    assert openvlthinker.ROUNDS == 2 and openvlthinker.PAPER_ROUNDS == 3
+    assert openvlthinker.ROUNDS == 2
     control, grpo = variant(openvlthinker.CONTROL), variant("ovt-grpo-2")
     same = ("model", "beta", "learning_rate", "questions_per_step", "num_generations", "max_chain_tokens")
     assert [getattr(control.profile, name) for name in same] == [getattr(grpo.profile, name) for name in same]

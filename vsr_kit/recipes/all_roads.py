@@ -18,13 +18,22 @@ GRPO. The true distances stand in for the paper's reward model, so nothing of it
 paper's two parts, the easier checker and the search, only the second is there. TRL's own online DPO is experimental and
 sees no video; ours is TRL's trainer of DPO on pairs that are drawn at every step. It is written from the paper, without
 its code.
+
+| setting | published | here |
+|---|---|---|
+| starts from | SFT | SFT on true answers, 240 steps |
+| who pays | a reward model learnt from preferences | the true distances |
+| hard to write | summaries | orders of four objects |
+| easy to write | summaries of two words | one object of four |
+| weight of the KL term | DPO's beta | DPO's beta of 0.1; GRPO 1e-4 to the base |
+
 Left out: preference data of people, a learnt reward model, and routes, whose answers are letters here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import combinations
 from typing import Any
@@ -44,6 +53,7 @@ from vsr_kit.rooms import Room, pairwise_distances
 from vsr_kit.training.joints import Stage
 from vsr_kit.training.methods import DPO, GRPO, SFT, trainer_arguments
 from vsr_kit.training.phases import Given, Phase
+from vsr_kit.validation import whole
 
 PAPER = "All Roads Lead to Likelihood (arXiv 2503.01067)"
 KIND = "object_rel_distance"  # of both forms: an order is a relative distance written out
@@ -53,14 +63,6 @@ ROLLOUTS = 8
 ROOMS = {"train": 400, "test": 120}
 PER_ROOM = {"train": 4, "test": 3}  # questions of a room; training takes as many as 100 steps of 8 ask
 ORDER = "Name these objects from the closest to the {target} to the farthest: {names}."
-# What the paper has beside ours.
-SETTINGS = {
-    "starts from": ("SFT", f"SFT on true answers, {SFT_STEPS} steps"),
-    "who pays": ("a reward model learnt from preferences", "the true distances"),
-    "hard to write": ("summaries", "orders of four objects"),
-    "easy to write": ("summaries of two words", "one object of four"),
-    "weight of the KL term": ("DPO's beta", "DPO's beta of 0.1; GRPO 1e-4 to the base"),
-}
 
 
 # -- one question in two forms -----------------------------------------------------------------------------------------
@@ -141,12 +143,18 @@ class RolloutDPO(DPO):
 
     Attributes:
         online: whether the present policy writes.
-        draws: rollouts of a question.
+        draws: rollouts of a question, at least two: one has no other to be better than.
     """
 
     pairs: str = "rollouts"
-    online: bool | None = None
-    draws: int = 0
+    online: bool = field(kw_only=True)
+    draws: int = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.online, bool):
+            raise ValueError(f"online is {self.online!r}: give True, the present policy writes, or False, the start")
+        whole("draws", self.draws, 2)
 
     def trainer(self, profile, config, loaded, rows, clips, features=None, recorder=None):
         from vsr_kit.training.own_rollouts import OwnPairsTrainer
@@ -157,7 +165,7 @@ class RolloutDPO(DPO):
             mode=self.mode,
             how={"num_samples": self.draws, "max_new_tokens": cap, "seed": config.seed},
             pay=pay,
-            online=bool(self.online),
+            online=self.online,
             **trainer_arguments(profile, config, loaded, clips, features),
         )
 

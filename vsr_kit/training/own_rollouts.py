@@ -13,7 +13,6 @@ Left out: several processes, which would each write their own texts, and texts t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from trl.trainer.utils import use_adapter
 from vsr_kit.generation import Generation, generate
 from vsr_kit.models.loading import Loaded
 from vsr_kit.rewards.hard import all_or_nothing, right_answer
-from vsr_kit.training.references import REFERENCE
+from vsr_kit.training.references import REFERENCE, freeze_as_reference
 from vsr_kit.training.supervised_trainers import VideoDPOTrainer, VideoSFTTrainer, answer_rows
 from vsr_kit.training.video_mixin import training_rows
 
@@ -80,13 +79,17 @@ class OwnChainsTrainer(VideoSFTTrainer):
         questions: the rows of which rollouts are drawn.
         mode: of the prompt.
         how: as `draw_groups` takes it.
+        check: check(texts kept), which complains if they are too few for a step.
         args, kwargs: those of `VideoSFTTrainer`.
     """
 
-    def __init__(self, *args, questions: Sequence[dict], mode: str, how: Mapping, **kwargs) -> None:
+    def __init__(
+        self, *args, questions: Sequence[dict], mode: str, how: Mapping, check: Callable[[int], None], **kwargs
+    ) -> None:
         super().__init__(*args, train_dataset=answer_rows(questions, mode), **kwargs)
         refuse_several(self)
-        self._questions, self._mode, self._how = questions, mode, how
+        _by_id(questions)
+        self._questions, self._mode, self._how, self._check = questions, mode, how, check
         model = self.accelerator.unwrap_model(self.model)
         self._fresh = {name: weight.detach().clone() for name, weight in model.named_parameters() if _learns(weight)}
 
@@ -94,7 +97,7 @@ class OwnChainsTrainer(VideoSFTTrainer):
         """Write the texts, put the fresh adapter back, and train; arguments as transformers' own.
 
         Raises:
-            ValueError: not one rollout was right.
+            ValueError: not one rollout was right, or too few questions have a right one.
         """
         model = self.accelerator.unwrap_model(self.model)
         groups = draw_groups(model, self.processing_class, self._questions, self.clips, self._mode, **self._how)
@@ -102,6 +105,7 @@ class OwnChainsTrainer(VideoSFTTrainer):
         if not texts:
             count = sum(map(len, groups))
             raise ValueError(f"not one of {count} rollouts is right: draw more of each question, or a longer cap")
+        self._check(len(texts))
         metrics = self._metrics["train"]
         metrics["rollouts/kept"].append(len(texts) / len(groups))
         prompts = list(answer_rows(self._questions, self._mode))
@@ -151,9 +155,7 @@ class OwnPairsTrainer(VideoDPOTrainer):
             unwritten = unwritten.add_column(name, [""] * len(questions))
         super().__init__(*args, train_dataset=unwritten, **kwargs)
         refuse_several(self)
-        self._by_id = {row["id"]: row for row in questions}
-        if len(self._by_id) < len(questions):
-            raise ValueError(f"{len(questions)} rows share ids: rollouts are known by them, so give each its own")
+        self._by_id = _by_id(questions)
         self._mode, self._how, self._pay, self._online = mode, how, pay, online
 
     def train(self, *args, **kwargs):
@@ -199,19 +201,15 @@ def tokens_of(trainer, rows: Sequence[Mapping], groups: Sequence[Group]) -> int:
     return sum(len(own) * prompt + sum(o.num_tokens for o in own) for prompt, own in zip(prompts, groups, strict=True))
 
 
+def _by_id(rows: Sequence[dict]) -> dict[Any, dict]:
+    """Rows by their ids; complains if two share one."""
+    by_id = {row["id"]: row for row in rows}
+    if len(by_id) < len(rows):
+        raise ValueError(f"{len(rows)} rows share ids: rollouts are known by them, so give each its own")
+    return by_id
+
+
 def refuse_several(trainer) -> None:
     """Complain if a trainer runs in several processes."""
     if (count := trainer.accelerator.num_processes) > 1:
         raise ValueError(f"{count} processes would each draw rollouts of their own: launch one")
-
-
-def freeze_as_reference(model) -> None:
-    """Give a model a frozen copy of its adapter as it is now, which TRL then takes for the reference."""
-    model.add_adapter(REFERENCE, deepcopy(model.peft_config["default"]))
-    model.set_adapter("default")
-    weights = dict(model.named_parameters())
-    with torch.no_grad():
-        for name, weight in weights.items():
-            if f".{REFERENCE}." in name:
-                weight.copy_(weights[name.replace(f".{REFERENCE}.", ".default.")])
-                weight.requires_grad_(False)

@@ -41,14 +41,34 @@ def set_reference(trainer, reference: str | Path | Ema) -> None:
     if trainer.beta == 0:
         raise ValueError(f"reference is {reference!r} and beta is 0: there is no KL term; give beta above 0")
     if isinstance(reference, Ema):
-        model.add_adapter(REFERENCE, deepcopy(model.peft_config["default"]))
+        freeze_as_reference(model)
         trainer.add_callback(_Follow(reference.decay))
     else:
         add_adapter(model, Path(reference), REFERENCE)
+        _freeze(model)
+
+
+def freeze_as_reference(model) -> None:
+    """Give a model a frozen copy of its adapter as it is now, which TRL then takes for the reference."""
+    model.add_adapter(REFERENCE, deepcopy(model.peft_config["default"]))
+    _freeze(model)
+    with torch.no_grad():
+        for own, reference in _pairs(model):
+            reference.copy_(own)
+
+
+def _freeze(model) -> None:
+    """Go on with the policy's adapter, and train no weight of the reference's."""
     model.set_adapter("default")
-    for name, weight in model.named_parameters():
-        if f".{REFERENCE}." in name:
-            weight.requires_grad_(False)
+    for _, reference in _pairs(model):
+        reference.requires_grad_(False)
+
+
+def _pairs(model) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Each weight of the policy's adapter beside the reference's."""
+    weights = dict(model.named_parameters())
+    own = {name: name.replace(f".{REFERENCE}.", ".default.") for name in weights if f".{REFERENCE}." in name}
+    return [(weights[policy], weights[reference]) for reference, policy in own.items()]
 
 
 class _Follow(TrainerCallback):
@@ -66,7 +86,5 @@ class _Follow(TrainerCallback):
 
     @torch.no_grad()
     def _move(self, model, decay: float) -> None:
-        weights = dict(model.named_parameters())
-        for name, weight in weights.items():
-            if f".{REFERENCE}." in name:
-                weight.lerp_(weights[name.replace(f".{REFERENCE}.", ".default.")].to(weight.dtype), 1 - decay)
+        for own, reference in _pairs(model):
+            reference.lerp_(own.to(reference.dtype), 1 - decay)
