@@ -105,6 +105,13 @@ def test_a_larger_share_only_adds_choices(rows):
         blend(rows, 1.5)
 
 
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_no_row_is_dropped_whatever_the_share(rows, share):
+    """The arm of open questions takes the study's set as it is, the two others a set without what cannot be checked."""
+    kept, dropped = drop_unchecked(blend(rows, share))
+    assert len(kept) == len(rows) and not dropped
+
+
 # ------------------------------------------------------------------------------------------- what cannot be checked
 
 

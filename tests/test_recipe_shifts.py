@@ -66,5 +66,9 @@ def test_the_runs_go_on_with_sft_and_are_asked_about_every_shift():
     assert after.seeds == sft.seeds and after.asked == sft.asked
     assert {SEEN_SET, NEW_TASKS_SET, *shifts.AWAY} == set(IN_WORDS)
     assert (shifts.VST_3B["SFT"], shifts.VST_3B["SFT, then RL"]) == (57.9, 57.7)
+    caveat = shifts.CLAIMS[0].caveat
+    assert after.trained_by.reference == "base" and "the untrained base" in caveat
+    assert after.profile.learning_rate == 1e-3 and "a fresh adapter's" in caveat
+    assert "from 60.6 to 61.2" in caveat and "57.9 before, 57.7 after" in shifts.CLAIMS[0].says
     known = {v.name for v in recipes.VARIANTS}
     assert all(set(claim.needs) <= known for claim in shifts.CLAIMS) and not shifts.RECIPE.variants

@@ -141,6 +141,8 @@ def test_all_variants_draw_as_many_rollouts_as_plain_grpo_and_differ_from_it_as_
         assert recorded["reference"] == {"kind": "Ema", "decay": 0.99}
         assert recorded["rewards"][0]["cap"] == own.max_vanilla_tokens and recorded["rewards"][0]["mode"] == "vanilla"
         json.dumps(recorded)
+    told = [claim for claim in t1.CLAIMS if "t1-hot" in claim.needs]
+    assert len(told) == 2 and all("two variants of three runs each" in claim.caveat for claim in told)
     assert t1.RECIPE in recipes.RECIPES and t1.RECIPE.system.source in t1.PAPER
     assert {c.cap for c in t1.BASE if c.mode == "think"} == set(t1.BUDGETS)
 

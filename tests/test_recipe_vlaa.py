@@ -64,6 +64,9 @@ def test_boxes_share_what_they_have_in_common():
     assert box_iou((0, 0, 1, 1), (1, 0, 2, 1)) == 0.0 == box_iou((0, 0, 0, 5), (0, 0, 0, 5))
     assert box_of("from [1, 2, 3] to [1.5, 2, 3, -4]") == (1.5, 2, 3, -4) and box_of([1, 2, 3, 4]) == (1, 2, 3, 4)
     assert box_of("[1, 2, 3]") is None and box_of([1, 2, 3, float("nan")]) is None and box_of("4") is None
+    assert box_of("[01, 2, 3, 004.50]") == (1, 2, 3, 4.5) and box_of("[१, २, ३, ४]") is None
+    assert mixed_reward("<answer>[010, 10, 20, 20]</answer>", BOX) == 1.0
+    assert mixed_reward("<answer>[१०, १०, २०, २०]</answer>", BOX) == 0.0
     assert box_of([1, 2, 3, "4"]) is None and box_of("[" * 50_000) is None
 
 
@@ -112,6 +115,12 @@ def test_the_arm_differs_from_its_control_in_sft_alone():
         "starts_from",
     }
     assert own["starts_from"] == "vlaa-verbose" and vlaa.PAPER_SFT_THEN_GRPO == (32.5, 19.8)
+    ends = vlaa.CLAIMS[1]
+    assert "32.5 falls to 19.8" in ends.says
+    # Both hold back the arm that SFT came before, which the claim's rule would take for the paper's finding.
+    how = recipes.variant("vlaa-verbose-grpo").trained_by
+    assert how.reference == "base" and "the untrained base" in ends.caveat
+    assert own["learning_rate"] == control["learning_rate"] == 1e-3 and "a fresh adapter's" in ends.caveat
     variants = {v.name: v for v in vlaa.VARIANTS}
     assert {v.group for v in variants.values()} == {vlaa.RECIPE.name}
     assert variants["vlaa-verbose"].profile.model == "mini"

@@ -11,6 +11,7 @@ from vsr_kit.claims.recipe import BENCH_SET, SAMPLES, Recipe, Variant
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, gain
 from vsr_kit.claims.training_measures import (
     change,
+    first_mean,
     last_mean,
     log_mean,
     log_minus,
@@ -28,12 +29,15 @@ LOG = [{"step": i, "reward": float(i)} for i in range(1, 7)] + [{"train_runtime"
 def test_readers_make_one_number_of_a_log():
     assert values_of(LOG, "reward") == [1, 2, 3, 4, 5, 6]
     assert last_mean("reward", 2, scale=100)(LOG) == 550
+    assert first_mean("reward", 2, scale=100)(LOG) == 150
     assert change("reward", 2)(LOG) == 5.5 - 1.5
     assert total("reward")(LOG) == 21
     with pytest.raises(ValueError, match="no step of the log has 'kl': choose a number that the run logged"):
         last_mean("kl", 2)(LOG)
     with pytest.raises(ValueError, match="steps is 0"):
         change("reward", 0)
+    with pytest.raises(ValueError, match="steps is 0"):
+        first_mean("reward", 0)
 
 
 class Logs:

@@ -44,6 +44,12 @@ def last_mean(key: str, steps: int, scale: float = 1.0) -> Reads:
     return lambda log: scale * float(np.mean(values_of(log, key)[-steps:]))
 
 
+def first_mean(key: str, steps: int, scale: float = 1.0) -> Reads:
+    """Reads the mean of a logged number over a run's first steps, times `scale`."""
+    whole("steps", steps)
+    return lambda log: scale * float(np.mean(values_of(log, key)[:steps]))
+
+
 def change(key: str, steps: int, scale: float = 1.0) -> Reads:
     """Reads what a logged number rose by: its mean over the last steps minus that over as many first ones."""
     whole("steps", steps)

@@ -113,7 +113,9 @@ CLAIMS: tuple[Claim, ...] = (
         measure=all_of(minus("full_minus_grpo", "t1-full", "grpo-vanilla"), factor_effects(FACTORS)),
         caveat=(
             "The rate was tuned for eight samples at temperature 1. At equal rollouts more samples are fewer "
-            "questions; the paper scales samples alone. Answers have one word, where there is little to explore."
+            "questions; the paper scales samples alone. Answers have one word, where there is little to explore. "
+            "Six runs against six are two variants of three runs each, taken as one sample: what lies between the two "
+            "variants counts as spread among runs."
         ),
         needs=("t1-many", "t1-hot", "t1-bonus", "t1-full", "grpo-vanilla"),
     ),
@@ -135,7 +137,9 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         caveat=(
             "A best of eight also rises by noise alone where rewards are graded. TRL's entropy is that of the tempered "
-            "distribution; both sides have one variant at 1 and one at 1.2."
+            "distribution; both sides have one variant at 1 and one at 1.2. "
+            "Six runs against six are two variants of three runs each, taken as one sample: what lies between the two "
+            "variants counts as spread among runs."
         ),
         needs=("t1-many", "t1-hot", "t1-bonus", "t1-full"),
     ),
