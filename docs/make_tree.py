@@ -131,7 +131,7 @@ evaluation/                 scores
   presence                  how surely a model says that objects are there
   token_texts               tokens as text, and text as tokens
   token_measures            of each token: entropy, distance from the reference, grounding
-  rationale_judge           does a rationale make its answer likelier to a model?
+  rationale_judge           how much likelier an answer is after a rationale
 bridging/                   chains of thought written for rows, as Vision-R1 makes them
   chains                    the language of chains that compute: written and read
   description               what is in a room, as text
