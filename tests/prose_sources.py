@@ -456,7 +456,7 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
             variant("eureka-filter").profile.steps,
             variant("eureka-plain").profile.steps,
         ),
-        "is six runs against six": (lambda told: 2 * len(variant("t1-many").seeds),) * 2,
+        "is six runs against six": 2 * len(variant("t1-many").seeds),
         "at temperature 1.2": 1.2,
     },
     "recipes_around_it": {
