@@ -29,7 +29,7 @@ from vsr_kit.evaluation import student_interval
 from vsr_kit.pages.site import course_notebooks
 from vsr_kit.paths import data_samples
 from vsr_kit.questions import BENCHMARK_RULES
-from vsr_kit.recipes import mm_eureka, ptst, variant, vision_r1
+from vsr_kit.recipes import mm_eureka, openvlthinker_v2, ptst, srpo, variant, vision_r1
 from vsr_kit.rewards import RIGHT_WITHIN
 from vsr_kit.study import PAPER_2B, Study, answer_shares
 from vsr_kit.study.controls import CONTROLS
@@ -449,6 +449,14 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
     "recipes_for_rl": {
         "in 2025 and 2026": ("when their papers appeared",) * 2,
         "three seeds do not decide": len(variant("kl-0").seeds),
+        "With eight rollouts that are": variant("eureka-filter").profile.num_generations,
+        "after 90 of 240 steps": (srpo.SWITCH, variant("srpo-plain").profile.steps),
+        "weighs about 2.5": shown(r"by the spread: \[([\d.]+), -0\.35"),
+        "ones about 1.3": shown(r"by the spread: \[([\d.]+), 0\."),
+        "ours are 0.75 and 1 times": (openvlthinker_v2.BOUNDS.low, openvlthinker_v2.BOUNDS.high),
+        "that three and five runs": (len(variant("v2-bounded").seeds), len(variant("v2-matched").seeds)),
+        "four are run, three seeds each": len(variant("t1-many").seeds),
+        "in three runs of either arm": "of the five that are planned; the verdict says so",
         "eight rollouts are all right": variant("eureka-filter").profile.num_generations,
         "between a tenth and nine tenths of it": mm_eureka.HIGHEST,
         "within a quarter of the truth": RIGHT_WITHIN,
