@@ -453,7 +453,7 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "after 90 of 240 steps": (srpo.SWITCH, variant("srpo-plain").profile.steps),
         "weighs about 2.5": shown(r"by the spread: \[([\d.]+), -0\.35"),
         "ones about 1.3": shown(r"by the spread: \[([\d.]+), 0\."),
-        "ours are 0.75 and 1 times": (openvlthinker_v2.BOUNDS.low, openvlthinker_v2.BOUNDS.high),
+        "ours are 0.75 and 1 times": openvlthinker_v2.BOUNDS.low,
         "that three and five runs": (len(variant("v2-bounded").seeds), len(variant("v2-matched").seeds)),
         "four are run, three seeds each": len(variant("t1-many").seeds),
         "in three runs of either arm": "of the five that are planned; the verdict says so",
