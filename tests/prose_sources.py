@@ -29,7 +29,7 @@ from vsr_kit.evaluation import student_interval
 from vsr_kit.pages.site import course_notebooks
 from vsr_kit.paths import data_samples
 from vsr_kit.questions import BENCHMARK_RULES
-from vsr_kit.recipes import mm_eureka, openvlthinker_v2, ptst, srpo, variant, vision_r1
+from vsr_kit.recipes import kl_elsewhere, mm_eureka, openvlthinker_v2, ptst, srpo, variant, vision_r1
 from vsr_kit.rewards import RIGHT_WITHIN
 from vsr_kit.study import PAPER_2B, Study, answer_shares
 from vsr_kit.study.controls import CONTROLS
@@ -454,8 +454,9 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "weighs about 2.5": shown(r"by the spread: \[([\d.]+), -0\.35"),
         "ones about 1.3": shown(r"by the spread: \[([\d.]+), 0\."),
         "ours are 0.75 and 1 times": openvlthinker_v2.BOUNDS.low,
-        "that three and five runs": (len(variant("v2-bounded").seeds), len(variant("v2-matched").seeds)),
+        "that three and five runs": len(variant("v2-matched").seeds),
         "four are run, three seeds each": len(variant("t1-many").seeds),
+        "between none and 0.1": kl_elsewhere.STRONG,
         "in three runs of either arm": "of the five that are planned; the verdict says so",
         "eight rollouts are all right": variant("eureka-filter").profile.num_generations,
         "between a tenth and nine tenths of it": mm_eureka.HIGHEST,
