@@ -159,11 +159,6 @@ def share_of_prompt(mode: str):
     return shown(row, lambda own, vanilla: round(100 * EIGHT * longer(mode) / (own - vanilla), -1))
 
 
-def reproduced_but_holding_zero(told: Told) -> int:
-    bands = re.findall(r"([+-][\d.]+) \(([+-][\d.]+) to ([+-][\d.]+)\) reproduced", told.outputs)
-    return sum(float(low) <= 0 <= float(high) for _, low, high in bands)
-
-
 def rooms_asked_about(told: Told) -> int:
     rows = study().base("think", questions=vision_r1.WORDS_SET, model="mini-cold-start", **vision_r1.ASKED)
     return len({row["scene_name"] for row in rows})
@@ -376,7 +371,6 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "At 95 %, about one in twenty": (LEVEL, 1 - 0.95),
         "95 times in 100": (LEVEL, LEVEL),
         "at 95 % each": LEVEL,
-        "Three rows hold zero": reproduced_but_holding_zero,
         "Four times the rooms": lambda told: max(map(int, re.findall(r" (\d+) rooms: ", told.outputs))) / 30,
         "half the width": "what the cell prints is half of the interval",
         "a fifth shorter": coded(r"for s in \(1, ([\d.]+)", lambda share: 1 - share),

@@ -19,6 +19,9 @@ from vsr_kit.study.judge import verdicts as judged
 
 WITHOUT = {"small-model-beats-gpt-4o", "seven-billion-near-72b", "seven-billion-on-mathematics"}
 WITHOUT |= {"centre-labels-cap-distance"}
+WITHOUT |= {"sparc-fusing-helps", "sparc-second-highest"}  # scores: nobody answered
+WITHOUT |= {"training-reaches-what-the-base-misses"}  # what many draws hold
+FEWER = {"lr2-partial-credit-pays": 2}  # no question of its first runs goes against it by half a score
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +35,12 @@ def found():
 
 
 @pytest.mark.parametrize("name", [known.name for known in all_claims()])
-def test_every_verdict_has_three_examples_or_says_why_not(citations, name):
+def test_every_verdict_has_three_examples_or_says_why_not(citations, found, name):
     own = citations[name]
-    assert len(own.examples) == (0 if name in WITHOUT else EXAMPLES)
-    assert bool(own.none) == (name in WITHOUT) and bool(own.rule) != bool(own.none)
+    without = name in WITHOUT or name not in found
+    assert len(own.examples) == (0 if without else FEWER.get(name, EXAMPLES))
+    assert bool(own.none) == without and bool(own.rule) != bool(own.none)
+    assert (own.none == "Its runs are not there yet.") == (name not in found)
     assert own.rule in ("", *RULES)
 
 
@@ -71,9 +76,7 @@ def test_examples_go_the_way_they_say_and_are_clear(citations, found):
         shows = [example.shows for example in own.examples]
         sure = found[name].verdict == REPRODUCED and not band.low <= 0 <= band.high
         wanted = [ALONG] * 3 if sure else [ALONG, ALONG, AGAINST]
-        if name == "lr2-partial-credit-pays":  # no question of its first runs goes against it by half a score
-            wanted = wanted[:2]
-        assert shows == wanted, name
+        assert shows == wanted[: FEWER.get(name, EXAMPLES)], name
 
 
 def test_no_earlier_question_of_the_kind_would_have_done(citations):
@@ -166,7 +169,8 @@ def test_the_verdicts_page_has_every_claim_with_its_words_and_rules(folder, foun
     assert all(f'href="#{known.name}"' in page for known in all_claims())
     assert page.count("<strong class=") == len(all_claims())
     assert f"Of all {len(all_claims())} claims" in page
-    assert page.count("No answers are cited.") == len(WITHOUT)
+    waiting = {known.name for known in all_claims()} - found.keys()
+    assert page.count("No answers are cited.") == len(WITHOUT | waiting)
 
 
 def test_what_models_wrote_is_escaped_on_the_verdicts_page(tmp_path, found):

@@ -26,7 +26,7 @@ from vsr_kit.prompts import (
 )
 from vsr_kit.prompts.number_words import lmms_eval_number, words_value
 from vsr_kit.prompts.numbers import canonical_number, find_numbers
-from vsr_kit.questions import CHOICE_TYPES, MULTI_STEP_TYPES, NUMERIC_TYPES, make_questions
+from vsr_kit.questions import CHOICE_TYPES, MULTI_STEP_TYPES, NUMERIC_TYPES, PUZZLE_TYPES, make_questions
 from vsr_kit.rooms import make_rooms
 
 
@@ -449,13 +449,13 @@ def test_an_answer_is_read_back_from_the_completion_it_was_written_in(data, row,
 
 @pytest.mark.parametrize("phrasing", ["vsi-bench", "vsi-100k"])
 def test_the_ground_truth_of_every_generated_question_is_read_back(phrasing):
-    rooms, named = make_rooms(3, seed=5), (None, MULTI_STEP_TYPES)
+    rooms, named = make_rooms(3, seed=5), (None, MULTI_STEP_TYPES, PUZZLE_TYPES)
     rows = [
         q.to_row() for room in rooms for n in named for q in make_questions(room, phrasing, types=n, max_per_type=6)
     ]
     types = {row["question_type"] for row in rows}
     every = {*NUMERIC_TYPES, *CHOICE_TYPES} - {"obj_appearance_order"}
-    assert types >= (every if phrasing == "vsi-bench" else set(MULTI_STEP_TYPES))
+    assert types >= (every if phrasing == "vsi-bench" else {*MULTI_STEP_TYPES, *PUZZLE_TYPES})
     for row in rows:
         for use, mode in PROMPTS:
             parsed = parse_answer(target_completion(mode, use, "I see 2 of them.", row["ground_truth"]), row)
