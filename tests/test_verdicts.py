@@ -17,7 +17,7 @@ from vsr_kit.claims.measures import number_broke
 from vsr_kit.claims.recipe import SEEDS, WATCHED, Condition
 from vsr_kit.cli import app
 from vsr_kit.files import append_lines
-from vsr_kit.recipes import VARIANTS, base_conditions, variant
+from vsr_kit.recipes import base_conditions, variant
 from vsr_kit.study import (
     answers,
     answers_path,
@@ -98,6 +98,19 @@ def steps(form, accuracy=None, **detectors):
     return [{"step": i + 1, **{name: values[i] for name, values in named.items()}} for i in range(len(form))]
 
 
+# The study that is made up here answers and logs what the claims of these recipes look at.
+KNOWN = recipes.RECIPES[:4]
+CLAIMS = tuple(known for recipe in KNOWN for known in recipe.claims)
+VARIANTS = tuple(known for recipe in KNOWN for known in recipe.variants)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def known_recipes():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipes, "RECIPES", KNOWN)
+        yield
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A study folder with the answers and the logs of everything."""
@@ -131,9 +144,9 @@ def study(tmp_path):
 
 
 def test_every_claim_is_measured_and_judged_by_its_own_names(whole):
-    assert {known.name for known in recipes.CLAIMS if known.measure is None} == set(NOT_HERE)
+    assert {known.name for known in CLAIMS if known.measure is None} == set(NOT_HERE)
     found = results.verdicts(whole)
-    assert list(found) == [known.name for known in recipes.CLAIMS]
+    assert list(found) == [known.name for known in CLAIMS]
     for name, verdict in found.items():
         assert verdict.verdict == recipes.claim(name).decide(verdict.found)
     assert {verdict.verdict for verdict in found.values()} <= set(claims.VERDICTS)
@@ -166,7 +179,7 @@ def test_a_difference_is_of_the_answers_that_its_claim_names(whole, name, wanted
 
 
 @pytest.mark.parametrize(
-    "name, of", [(known.name, of) for known in recipes.CLAIMS for of in known.needs], ids=lambda value: value
+    "name, of", [(known.name, of) for known in CLAIMS for of in known.needs], ids=lambda value: value
 )
 def test_a_claim_without_its_runs_is_not_judged(whole, monkeypatch, name, of):
     real = answers.answered
@@ -184,7 +197,7 @@ def test_a_claim_without_its_runs_is_not_judged(whole, monkeypatch, name, of):
 def test_claims_that_cannot_be_judged_are_left_out(whole, monkeypatch):
     monkeypatch.setattr("vsr_kit.study.answers.answered", lambda condition, folder: False)
     monkeypatch.setattr("vsr_kit.study.answers.finished_runs", lambda folder, of: ())
-    named = {known.name for known in recipes.CLAIMS if known.needs}
+    named = {known.name for known in CLAIMS if known.needs}
     assert named and not named & results.verdicts(whole).keys()
 
 
@@ -498,7 +511,7 @@ def test_the_summary_is_a_table_of_what_is_there(whole, study):
 
 def test_the_ledger_has_every_claim_run_or_not(whole, study):
     lines = summary.ledger(whole).split("\n")
-    assert len(lines) == 2 + len(recipes.CLAIMS) and all(line.count(" | ") == 2 for line in lines[2:])
+    assert len(lines) == 2 + len(CLAIMS) and all(line.count(" | ") == 2 for line in lines[2:])
     assert lines[3].startswith("| `grpo-lifts`: GRPO with vanilla prompts lifts")
     assert "| grpo minus base: +50.0 points (" in lines[3] and "| **reproduced on the miniature (3.3M" in lines[3]
     assert lines[3].endswith("**, 12 procedural rooms, 5 seeds; asked was whether it gains at all, not by how much |")
@@ -506,7 +519,7 @@ def test_the_ledger_has_every_claim_run_or_not(whole, study):
     assert sum("it takes " in line and "**not testable here on the miniature" in line for line in lines) == 3
     assert not any("not run yet" in line for line in lines)
     missing = [line for line in summary.ledger(study).split("\n") if "|  | not run yet on " in line]
-    assert len(missing) == len(recipes.CLAIMS) - 3 - 3 and any("`grpo-beats-sft`" in line for line in missing)
+    assert len(missing) == len(CLAIMS) - 3 - 3 and any("`grpo-beats-sft`" in line for line in missing)
 
 
 def test_claims_without_runs_are_listed_with_what_would_make_them(study):
@@ -518,13 +531,13 @@ def test_claims_without_runs_are_listed_with_what_would_make_them(study):
     assert "    run it with: vsr reproduce --only grpo-beats-sft\n" in said
     assert "small-model-beats-gpt-4o: NOT TESTABLE HERE on the miniature" in said
     assert "    it takes: Qwen2-VL-2B" in said
-    assert said.count("NOT RUN YET") == len(recipes.CLAIMS) - 6
-    assert said.count("run it with: vsr reproduce --only") == len(recipes.CLAIMS) - 6
+    assert said.count("NOT RUN YET") == len(CLAIMS) - 6
+    assert said.count("run it with: vsr reproduce --only") == len(CLAIMS) - 6
     told = json.loads(CliRunner().invoke(app, ["claims", "--study", str(study), "--json"]).output)
     assert told["grpo-lifts"]["verdict"] == "reproduced" and told["grpo-lifts"]["preliminary"] is False
     assert told["grpo-lifts"]["by_student"] == "reproduced" and told["grpo-lifts"]["runs"] == {"grpo-vanilla": [5, 5]}
     assert (told["grpo-beats-sft"]["verdict"], told["grpo-beats-sft"]["found"]) == ("not run yet", {})
-    assert told.keys() == {known.name for known in recipes.CLAIMS}
+    assert told.keys() == {known.name for known in CLAIMS}
     assert told["grpo-lifts"]["found"]["grpo_minus_base"]["mean"] == pytest.approx(75)
     assert told["grpo-lifts"]["needs"] == ["grpo-vanilla"]
 
@@ -553,8 +566,8 @@ def test_no_verdict_is_told_without_its_model_and_rooms(whole, study):
             assert names_both(verdict.words) and names_both(str(verdict).split("\n")[-1])
             assert verdict.words.startswith(verdict.verdict)
         said = CliRunner().invoke(app, ["claims", "--study", str(folder)]).output.split("\n")
-        heads = [line for line in said if line.partition(":")[0] in {known.name for known in recipes.CLAIMS}]
-        assert len(heads) == len(recipes.CLAIMS) and all(map(names_both, heads))
+        heads = [line for line in said if line.partition(":")[0] in {known.name for known in CLAIMS}]
+        assert len(heads) == len(CLAIMS) and all(map(names_both, heads))
         told = json.loads(CliRunner().invoke(app, ["claims", "--study", str(folder), "--json"]).output)
         for name, record in told.items():
             assert names_both("on " + record["words"].partition(" on ")[2])
@@ -592,7 +605,7 @@ def test_rooms_of_other_sets_are_called_by_their_sets_names(study):
 
 def test_where_a_claim_says_more_than_its_rule_asks_the_verdict_says_what_was_asked(whole):
     sized = {known.name for known in recipes.vsgrpo.VSGRPO if re.search(r"\d\.\d", known.says) and not known.scale}
-    assert sized and sized <= {known.name for known in recipes.CLAIMS if known.only}
-    for known in recipes.CLAIMS:
+    assert sized and sized <= {known.name for known in CLAIMS if known.only}
+    for known in CLAIMS:
         if known.only:
             assert f"; asked was {known.only}" in results.verdict(known.name, whole).words
