@@ -194,6 +194,7 @@ claims/                     the form of a claim
   level_measures            how far a training reaches; do answers agree with chains
   recipe                    Variant, Condition, Recipe
 recipes/                    one file a paper; add() for your own
+  filmed                    rooms filmed as the study's, and questions about them
   vsgrpo_table              vsGRPO's results as printed
   vsgrpo                    runs and claims of vsGRPO
   vision_r1                 runs, claims and tables of Vision-R1

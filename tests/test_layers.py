@@ -40,8 +40,8 @@ training: collapse profiles shapes memory asking_memory knobs launching machine 
  own_rollouts starting methods care resuming out_of_memory run background phases entropy_bounds
 retrieval: queries embedding retrieval_trainer method
 claims: rules recipe measures chain_measures training_measures level_measures factor_measures
-recipes: vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 lr2bench sparc crossthink mammoth_vl levels \\
- seed_bench_r1 shifts vlaa openvlthinker all_roads openvlthinker_v2 t1 mm_eureka srpo nvlm o1_embedder
+recipes: filmed vsgrpo_table vsgrpo kit_questions kl_elsewhere ptst vision_r1 lr2bench sparc crossthink mammoth_vl \\
+ levels seed_bench_r1 shifts vlaa openvlthinker all_roads openvlthinker_v2 t1 mm_eureka srpo nvlm o1_embedder
 inspection: outcomes columns table tokens sources
 publishing: origin card merging hub formats sides gap
 diagnosis: rules findings adapter_files run_folder environment probe model

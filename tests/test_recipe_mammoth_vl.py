@@ -9,10 +9,12 @@ from typer.testing import CliRunner
 
 from vsr_kit.bridging.rationales import INVENTED, mixed, rationale
 from vsr_kit.cli import app
+from vsr_kit.data import split_rooms
 from vsr_kit.evaluation.rationale_judge import answer_places, nats_added
 from vsr_kit.models import load_model
 from vsr_kit.prompts import chat_messages, parse_answer, target_completion
 from vsr_kit.recipes import mammoth_vl, vision_r1
+from vsr_kit.recipes.filmed import asked_about
 from vsr_kit.rewards import accuracy_reward
 from vsr_kit.runs import RunFolder
 
@@ -24,7 +26,7 @@ def rationale_of(row):
 @pytest.fixture(scope="module")
 def few():
     """The questions about four training rooms."""
-    return mammoth_vl._asked("few", "train", 4, mammoth_vl.TRAINED_TYPES, 2)
+    return asked_about("few", split_rooms(4, "train"), types=mammoth_vl.TRAINED_TYPES, max_per_type=2)
 
 
 @pytest.fixture(scope="module")

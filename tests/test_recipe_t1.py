@@ -78,7 +78,7 @@ class Grid:
     def trained(self, of):
         return [[row(number, "2" if number < right else "9") for number in range(10)] for right in self.right[of]]
 
-    def draws(self, of):
+    def draws(self, of, questions=None):
         return [[[row(number, "9") for number in range(10)], own] for own in self.trained(of)]
 
     def curves(self, of):

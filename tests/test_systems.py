@@ -8,6 +8,7 @@ from vsr_kit import recipes
 from vsr_kit.claims.recipe import Recipe, System
 from vsr_kit.pages.site import course_notebooks
 from vsr_kit.study import systems
+from vsr_kit.study.evidence import Evidence
 from vsr_kit.study.judge import NOT_RUN
 from vsr_kit.study.systems import kl_table, system_differences, system_rows, system_table
 
@@ -70,3 +71,12 @@ def test_differences_are_those_of_the_named_claims_and_sorted():
 def test_a_mechanism_is_short():
     with pytest.raises(ValueError, match="the mechanism of 'X' has 15 words: give at most 14"):
         System("X", "arXiv 0000.00000", "word " * 15, "04_qlora_grpo", "vsr train")
+
+
+@pytest.mark.parametrize("claim", recipes.CLAIMS, ids=lambda claim: claim.name)
+def test_a_study_without_runs_is_told_so_of_every_claim_and_none_fails(claim, tmp_path):
+    """A measure that finds nothing says that files are missing, which is not the recipe's mistake."""
+    if claim.measure is None:
+        return
+    with pytest.raises(FileNotFoundError):
+        claim.measure(Evidence(tmp_path))

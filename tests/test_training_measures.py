@@ -16,7 +16,6 @@ from vsr_kit.claims.training_measures import (
     log_mean,
     log_minus,
     pass_at_minus,
-    total,
     values_of,
     welch,
 )
@@ -31,7 +30,6 @@ def test_readers_make_one_number_of_a_log():
     assert last_mean("reward", 2, scale=100)(LOG) == 550
     assert first_mean("reward", 2, scale=100)(LOG) == 150
     assert change("reward", 2)(LOG) == 5.5 - 1.5
-    assert total("reward")(LOG) == 21
     with pytest.raises(ValueError, match="no step of the log has 'kl': choose a number that the run logged"):
         last_mean("kl", 2)(LOG)
     with pytest.raises(ValueError, match="steps is 0"):

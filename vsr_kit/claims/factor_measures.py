@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from vsr_kit.claims.measures import Compared, Evidence, comparing
 from vsr_kit.claims.rules import Finding, Measure
-from vsr_kit.claims.training_measures import Reads, welch
-from vsr_kit.evaluation import best_of_k_table, difference
+from vsr_kit.claims.training_measures import Reads, best_tables, welch
+from vsr_kit.evaluation import difference
 
 Factors = Mapping[str, tuple[Sequence[str], Sequence[str]]]  # a factor's name to the variants with it, and without
 
@@ -33,10 +33,7 @@ def factor_draws(factors: Factors, k: int, task: str = "trained") -> Measure:
     """What each factor adds to the best of k sampled answers, in points; findings are named `<factor>_best_of_<k>`."""
 
     def measure(evidence: Evidence) -> dict[str, Finding]:
-        def best(of: str) -> list:
-            return [best_of_k_table([row for draw in drawn for row in draw], k) for drawn in evidence.draws(of)]
-
-        sides = _sides(factors, best)
+        sides = _sides(factors, lambda of: best_tables(evidence, of, k))
         return {f"{name}_best_of_{k}": difference(*own, task=task) for name, own in sides.items()}
 
     return comparing(measure, Compared(task=task))

@@ -56,11 +56,6 @@ def change(key: str, steps: int, scale: float = 1.0) -> Reads:
     return lambda log: scale * float(np.mean(values_of(log, key)[-steps:]) - np.mean(values_of(log, key)[:steps]))
 
 
-def total(key: str, scale: float = 1.0) -> Reads:
-    """Reads the sum of a logged number over a whole run."""
-    return lambda log: scale * float(np.sum(values_of(log, key)))
-
-
 def log_minus(name: str, after: str, before: str, read: Reads, unit: str = "points") -> Measure:
     """The difference between two variants of a number that is read from each run's log, in that number's unit.
 
@@ -131,13 +126,15 @@ def pass_at_minus(
 
     def measure(evidence: Evidence) -> dict[str, Finding]:
         about = questions or evidence.test_set(after)
-        own, other = (
-            [best_of_k_table([row for draw in drawn for row in draw], k) for drawn in evidence.draws(of, about)]
-            for of in (after, before)
-        )
+        own, other = (best_tables(evidence, of, k, about) for of in (after, before))
         return {name: difference(own, other, task=task)}
 
     return comparing(measure, Compared(task=task))
+
+
+def best_tables(evidence: Evidence, of: str, k: int, questions: str | None = None) -> list[ScoreTable]:
+    """The best of k sampled answers to each question, one table a run; arguments as `Evidence.draws` takes them."""
+    return [best_of_k_table([row for draw in drawn for row in draw], k) for drawn in evidence.draws(of, questions)]
 
 
 def right_draws(draws: Iterable[Iterable[Mapping]]) -> dict[Key, tuple[Mapping, list[bool]]]:

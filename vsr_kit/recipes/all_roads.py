@@ -43,8 +43,9 @@ import numpy as np
 from vsr_kit.claims.measures import Compared, Evidence, all_of, comparing
 from vsr_kit.claims.recipe import THREE_SEEDS, Asked, Condition, Recipe, System, Variant
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, Claim, Finding, Measure, gain, no_gain
-from vsr_kit.data import make_rows, split_rooms
+from vsr_kit.data import split_rooms
 from vsr_kit.evaluation import Score, ScoreTable, difference, score
+from vsr_kit.recipes.filmed import asked_about
 from vsr_kit.recipes.ptst import GRPO_RATE
 from vsr_kit.recipes.vsgrpo import TUNED
 from vsr_kit.rewards import accuracy_reward
@@ -111,17 +112,12 @@ def answer_reward(completions, **columns) -> list[float]:
 
 
 @cache
-def _both(split: str) -> tuple[dict[str, list[dict]], dict[str, np.ndarray]]:
+def _both(split: str) -> tuple[dict[str, list[dict]], Mapping[str, np.ndarray]]:
     """The rows of both forms about a split's rooms, and the rooms' clips."""
-    from vsr_kit.questions import STUDY_RULES
-    from vsr_kit.videos import film
-
     rooms = split_rooms(ROOMS[split], split)
-    filmed = {room.name: film(room, clear=STUDY_RULES.clear_walk) for room in rooms}
-    rows = make_rows(rooms, "vsi-100k", 0, types=(KIND,), clips=filmed, max_per_type=PER_ROOM[split], rules=STUDY_RULES)
+    made = asked_about(_set(split, "word"), rooms, types=(KIND,), max_per_type=PER_ROOM[split])
     by_name = {room.name: room for room in rooms}
-    orders = [as_order(row, by_name[row["scene_name"]]) for row in rows]
-    return {"word": rows, "order": orders}, {name: clip.frames_FHW3 for name, clip in filmed.items()}
+    return {"word": made.rows, "order": [as_order(row, by_name[row["scene_name"]]) for row in made.rows]}, made.clips
 
 
 def _set(split: str, *forms: str) -> str:

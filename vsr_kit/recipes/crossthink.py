@@ -24,15 +24,17 @@ Left out: blends of sources and of difficulty, and the paper's 7B and 32B models
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from vsr_kit.claims.measures import all_of, minus
 from vsr_kit.claims.recipe import BENCH_SET, WATCHED, WORDS_SET, Asked, Condition, Recipe, System, Variant
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, Claim, gain
-from vsr_kit.data import make_rows, split_rooms
+from vsr_kit.data import split_rooms
 from vsr_kit.data.forms import blend, drop_unchecked, unchecked
-from vsr_kit.questions import STUDY_RULES, TRAINED_TYPES
+from vsr_kit.questions import TRAINED_TYPES
+from vsr_kit.recipes.filmed import asked_about
 from vsr_kit.recipes.vsgrpo import tuned_variant
 from vsr_kit.rewards.in_form import product_reward
 from vsr_kit.training.joints import Stage
@@ -53,13 +55,8 @@ def blended(name: str, split: str, share: float, rooms: int | None = None) -> As
 
     rooms: so many of them; by default as many as the study has.
     """
-    from vsr_kit.videos import film
-
-    own = split_rooms(rooms or ROOMS[split], split)
-    filmed = {room.name: film(room, clear=STUDY_RULES.clear_walk) for room in own}
-    rows = make_rows(own, "vsi-100k", 0, types=TRAINED_TYPES, clips=filmed, max_per_type=2, rules=STUDY_RULES)
-    kept, _ = drop_unchecked(blend(rows, share))
-    return Asked(name, kept, {scene: clip.frames_FHW3 for scene, clip in filmed.items()})
+    made = asked_about(name, split_rooms(rooms or ROOMS[split], split), types=TRAINED_TYPES, max_per_type=2)
+    return replace(made, rows=drop_unchecked(blend(made.rows, share))[0])
 
 
 def _arm(form: str, questions: str) -> Variant:

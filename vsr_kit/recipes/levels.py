@@ -14,11 +14,12 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from vsr_kit.claims.recipe import HELD_OUT_SET, WORDS_SET, Asked
-from vsr_kit.data import make_rows, split_rooms
+from vsr_kit.data import split_rooms
 from vsr_kit.questions import STUDY_RULES, TRAINED_TYPES
+from vsr_kit.recipes.filmed import asked_about, filmed
 from vsr_kit.rooms import Room
 from vsr_kit.rooms.generator import crowded
-from vsr_kit.videos import CameraPath, Clip, camera_walk, film, render
+from vsr_kit.videos import CameraPath, Clip, camera_walk, render
 from vsr_kit.videos.filming import walk_seed
 
 TRAIN_SET, SEEN_SET = "levels-train", "levels-seen"
@@ -66,12 +67,11 @@ def shorter_walk(room: Room, clear: bool = STUDY_RULES.clear_walk) -> Clip:
 def _filmed(split: str, count: int) -> tuple[list[Room], dict[str, Clip]]:
     """The first rooms of a split and their clips, filmed once a process."""
     rooms = split_rooms(count, split)
-    return rooms, {room.name: film(room, clear=STUDY_RULES.clear_walk) for room in rooms}
+    return rooms, filmed(rooms)
 
 
 def _asked(name: str, rooms: Sequence[Room], clips: dict[str, Clip], phrasing: str, **how) -> Asked:
-    rows = make_rows(rooms, phrasing, types=TRAINED_TYPES, clips=clips, rules=STUDY_RULES, **how)
-    return Asked(name, rows, {scene: clip.frames_FHW3 for scene, clip in clips.items()})
+    return asked_about(name, rooms, phrasing, clips, types=TRAINED_TYPES, **how)
 
 
 def half_set(name: str, which: int) -> Asked:
@@ -98,8 +98,7 @@ def closest_set() -> Asked:
 def crowded_set() -> Asked:
     """New rooms with up to six objects more, each of a category that was not there."""
     rooms = [crowded(room, MORE_OBJECTS) for room in _filmed("test", SHIFTED_ROOMS)[0]]
-    clips = {room.name: film(room, clear=STUDY_RULES.clear_walk) for room in rooms}
-    return _asked("shift-crowded", rooms, clips, "vsi-100k", max_per_type=1)
+    return _asked("shift-crowded", rooms, filmed(rooms), "vsi-100k", max_per_type=1)
 
 
 def sweep_set() -> Asked:

@@ -31,12 +31,13 @@ from vsr_kit.bridging.rationales import in_share, mixed, rationale
 from vsr_kit.claims.measures import Evidence, all_of, minus
 from vsr_kit.claims.recipe import Asked, Condition, Recipe, System, Variant
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, Claim, Measure, gain
-from vsr_kit.data import make_rows, split_rooms
+from vsr_kit.data import split_rooms
 from vsr_kit.evaluation import difference
 from vsr_kit.files import read_json, write_json
 from vsr_kit.paths import data_samples
 from vsr_kit.prompts import target_completion
-from vsr_kit.questions import STUDY_RULES, TRAINED_TYPES
+from vsr_kit.questions import TRAINED_TYPES
+from vsr_kit.recipes.filmed import asked_about
 from vsr_kit.recipes.vision_r1 import CHAINS_RATE, COLD, PLACES_TYPES
 from vsr_kit.rooms import Room
 from vsr_kit.training.methods import SFT
@@ -66,18 +67,9 @@ class Mixed:
         return target_completion("think", "train", chain, row["ground_truth"])
 
 
-def _asked(name: str, split: str, rooms: int, types: tuple[str, ...], per_type: int) -> Asked:
-    from vsr_kit.videos import film
-
-    own = split_rooms(rooms, split)
-    filmed = {room.name: film(room, clear=STUDY_RULES.clear_walk) for room in own}
-    rows = make_rows(own, "vsi-100k", 0, types=types, clips=filmed, max_per_type=per_type, rules=STUDY_RULES)
-    return Asked(name, rows, {scene: clip.frames_FHW3 for scene, clip in filmed.items()})
-
-
 def candidates() -> Asked:
     """The study's training questions about the first rooms, before anything is judged."""
-    return _asked(TRAIN_SET, "train", TRAIN_ROOMS, TRAINED_TYPES, 2)
+    return asked_about(TRAIN_SET, split_rooms(TRAIN_ROOMS, "train"), types=TRAINED_TYPES, max_per_type=2)
 
 
 def judged() -> dict[str, dict]:
@@ -189,7 +181,7 @@ RECIPE = Recipe(
     BASE,
     question_sets={
         TRAIN_SET: kept_questions,
-        TEST_SET: lambda: _asked(TEST_SET, "test", TEST_ROOMS, PLACES_TYPES, 4),
+        TEST_SET: lambda: asked_about(TEST_SET, split_rooms(TEST_ROOMS, "test"), types=PLACES_TYPES, max_per_type=4),
     },
     phases=(
         Phase("mixed", "Supervised fine-tuning on 70 % chains, which nobody judged, and 30 % answers alone.", _sft),

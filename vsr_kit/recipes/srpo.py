@@ -32,10 +32,12 @@ from functools import partial
 import numpy as np
 
 from vsr_kit.claims.measures import all_of, minus
-from vsr_kit.claims.recipe import BENCH_SET, SEEDS, Asked, Condition, Recipe, System, Variant
+from vsr_kit.claims.recipe import BENCH_SET, SEEDS, Condition, Recipe, System, Variant
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, Claim, gain
 from vsr_kit.claims.training_measures import EQUAL_REWARDS, change, last_mean, log_mean, log_minus
-from vsr_kit.questions import MULTI_STEP_TYPES, STUDY_RULES, TRAINED_TYPES
+from vsr_kit.data import balanced, split_rooms
+from vsr_kit.questions import MULTI_STEP_TYPES, TRAINED_TYPES
+from vsr_kit.recipes.filmed import asked_about, filmed
 from vsr_kit.recipes.mm_eureka import PAID_BARE, PAID_TAGGED, group_accuracy
 from vsr_kit.recipes.vision_r1 import MULTI_STEP_SET
 from vsr_kit.recipes.vsgrpo import tuned_variant
@@ -114,14 +116,10 @@ class HistoryGRPO(GRPO):
 
 def train_set():
     """As many one-step as multi-step questions about the first training rooms, in VSI-100k's words."""
-    from vsr_kit.data import balanced, make_rows, split_rooms
-    from vsr_kit.videos import film
-
     rooms = split_rooms(ROOMS, "train")
-    filmed = {room.name: film(room, clear=STUDY_RULES.clear_walk) for room in rooms}
-    ask = partial(make_rows, rooms, "vsi-100k", 0, clips=filmed, max_per_type=2, rules=STUDY_RULES)
-    rows = [row for types, most in OF_A_TYPE.items() for row in balanced(ask(types=types), most)]
-    return Asked(TRAIN_SET, rows, {name: clip.frames_FHW3 for name, clip in filmed.items()})
+    ask = partial(asked_about, TRAIN_SET, rooms, clips=filmed(rooms), max_per_type=2)
+    parts = [(ask(types=types), most) for types, most in OF_A_TYPE.items()]
+    return replace(parts[0][0], rows=[row for part, most in parts for row in balanced(part.rows, most)])
 
 
 def _arm(name: str, resample: bool) -> Variant:

@@ -27,10 +27,11 @@ from vsr_kit.bridging import Style, describe, reason
 from vsr_kit.bridging.description import imagined
 from vsr_kit.claims.chain_measures import share_slope, shorter_minus_longer
 from vsr_kit.claims.measures import minus, prompts_minus, runs_that
-from vsr_kit.claims.recipe import BENCH_SET, WATCHED, WORDS_SET, Asked, Condition, Recipe, System, Variant
+from vsr_kit.claims.recipe import BENCH_SET, WATCHED, WORDS_SET, Condition, Recipe, System, Variant
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, MOST_RUNS, Claim, gain, most_runs, no_loss, not_testable
 from vsr_kit.data import split_rooms
 from vsr_kit.prompts import MODES, target_completion
+from vsr_kit.recipes.filmed import asked_about
 from vsr_kit.recipes.ptst import BETA, LONGEST, NOT_PAID, PHASES, STAGE_STEPS, ptst_stages, stages
 from vsr_kit.rewards.hard import hard_reward, right_answer
 from vsr_kit.rooms import Room
@@ -318,14 +319,7 @@ PAPER_LENGTHS = {"0 to 4K": 41, "4K to 8K": 28, "above 8K": 7}  # tokens after t
 
 def places_set():
     """Questions about distance, relative distance and direction in the test rooms, four of a type and room at most."""
-    from vsr_kit.data import make_rows
-    from vsr_kit.questions import STUDY_RULES
-    from vsr_kit.videos import film
-
-    rooms = split_rooms(120, "test")
-    filmed = {room.name: film(room, clear=STUDY_RULES.clear_walk) for room in rooms}
-    rows = make_rows(rooms, "vsi-100k", 0, types=PLACES_TYPES, clips=filmed, max_per_type=4, rules=STUDY_RULES)
-    return Asked(PLACES_SET, rows, {name: clip.frames_FHW3 for name, clip in filmed.items()})
+    return asked_about(PLACES_SET, split_rooms(120, "test"), types=PLACES_TYPES, max_per_type=4)
 
 
 RECIPE = Recipe(

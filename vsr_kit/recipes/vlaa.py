@@ -35,9 +35,10 @@ from vsr_kit.claims.measures import all_of, minus
 from vsr_kit.claims.recipe import WATCHED, WORDS_SET, Asked, Condition, Recipe, System, Variant
 from vsr_kit.claims.rules import GAIN_BY_STUDENT, Claim, gain
 from vsr_kit.claims.training_measures import first_mean, last_mean, log_minus
-from vsr_kit.data import first_of_types, make_rows, split_rooms
+from vsr_kit.data import first_of_types, split_rooms
 from vsr_kit.prompts import target_completion
-from vsr_kit.questions import STUDY_RULES, TRAINED_TYPES
+from vsr_kit.questions import TRAINED_TYPES
+from vsr_kit.recipes.filmed import asked_about
 from vsr_kit.recipes.ptst import GRPO_RATE, LONGEST, NOT_PAID, stages
 from vsr_kit.recipes.vision_r1 import ASKED, ZERO_RATE, arm
 from vsr_kit.recipes.vsgrpo import TUNED
@@ -47,7 +48,6 @@ from vsr_kit.rooms import Room
 from vsr_kit.training.joints import Stage
 from vsr_kit.training.methods import GRPO, SFT
 from vsr_kit.training.phases import Given, Phase
-from vsr_kit.videos import film
 
 PAPER = "VLAA-Thinker (arXiv 2504.11468)"
 GROUP, START_SET, PER_TYPE = "vlaa", "vlaa-start", 20
@@ -83,10 +83,8 @@ def _training_rooms() -> dict[str, Room]:
 
 def start_set() -> Asked:
     """The first twenty questions of each type about the test rooms: enough to see where SFT leaves the model."""
-    rooms = split_rooms(40, "test")
-    filmed = {room.name: film(room, clear=STUDY_RULES.clear_walk) for room in rooms}
-    rows = make_rows(rooms, "vsi-100k", types=TRAINED_TYPES, clips=filmed, max_per_type=1, rules=STUDY_RULES)
-    return Asked(START_SET, first_of_types(rows, PER_TYPE), {name: clip.frames_FHW3 for name, clip in filmed.items()})
+    made = asked_about(START_SET, split_rooms(40, "test"), types=TRAINED_TYPES, max_per_type=1)
+    return replace(made, rows=first_of_types(made.rows, PER_TYPE))
 
 
 _SFT: dict[str, Any] = {"model": "mini", "steps": SFT_STEPS, "max_chain_tokens": LONGEST}

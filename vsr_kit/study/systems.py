@@ -102,9 +102,10 @@ def _cells(row: SystemRow) -> tuple[str, ...]:
     return _titled(system), system.mechanism, f"`{system.try_it}`", link, row.status, row.outcome
 
 
-def kl_table(folder: Path | str | None = None) -> str:
+def kl_table() -> str:
     """Markdown: the weight of the KL term as each system published it, and in this kit's runs of it."""
-    rows = [(_titled(row.system), row.system.kl, row.system.kl_here) for row in system_rows(folder)]
+    known = [recipe.system for recipe in recipes() if recipe.system is not None]
+    rows = [(_titled(system), system.kl, system.kl_here) for system in known]
     return _markdown(("system", "KL weight as published", "here"), rows)
 
 
