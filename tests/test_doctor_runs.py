@@ -12,6 +12,7 @@ from tests.test_trainers import CLIPS, G, rows
 from vsr_kit.diagnosis import RULES, check_run
 from vsr_kit.diagnosis.rules import WINDOW
 from vsr_kit.paths import data_samples
+from vsr_kit.recipes import recipes
 from vsr_kit.runs import RunFolder
 from vsr_kit.training import grpo_trainer
 from vsr_kit.training.joints import Start
@@ -227,6 +228,10 @@ def test_a_damaged_adapter_is_named(tmp_path):
 # -- the shipped study -------------------------------------------------------------------------------------------------
 
 SHIPPED_RUNS = sorted(path.parent for path in data_samples("reference_runs").glob("*-seed*/metrics.jsonl"))
+PAPERS = ("vsgrpo", "kit-questions", "vision-r1")  # whose runs the thresholds were set by
+OF_THE_PAPERS = {v.run_name(seed) for r in recipes() if r.name in PAPERS for v in r.variants for seed in v.seeds}
+# a puzzle has one right order of three names: exact matches rarely differ within a group, and constants win
+ALARMS = {"lr2-exact": {"equal rewards", "entropy"}, "lr2-partial": {"entropy"}}
 LOW_IS_BAD = {"learning rate", "gradient", "adapter", "entropy"}
 
 
@@ -236,17 +241,23 @@ def shipped():
 
 
 @pytest.mark.slow
-def test_no_shipped_run_gives_an_alarm(shipped):
+def test_no_run_of_the_two_papers_gives_an_alarm_and_of_the_others_only_these_do(shipped):
     """The study's own claims say so, too: its collapse rule finds none, without a KL term and in 720 steps either."""
-    alarms = {name: [f.check for f in own.at("warning", "problem")] for name, own in shipped.items()}
-    assert len(alarms) > 90 and {name: own for name, own in alarms.items() if own} == {}
+    alarms = {name: {f.check for f in own.at("warning", "problem")} for name, own in shipped.items()}
+    assert len(alarms) > 90
+    found = {name: own for name, own in alarms.items() if own}
+    assert not [name for name in found if name in OF_THE_PAPERS]
+    by_variant: dict[str, set[str]] = {}
+    for name, own in found.items():
+        by_variant.setdefault(name.rpartition("-seed")[0], set()).update(own)
+    assert by_variant == ALARMS
 
 
 @pytest.mark.slow
 def test_the_table_says_how_near_the_shipped_runs_came(shipped):
     values: dict[str, list[float]] = {}
-    for own in shipped.values():
-        for finding in own.findings:
+    for name, own in shipped.items():
+        for finding in own.findings if name in OF_THE_PAPERS else ():
             if "value" in finding.numbers:
                 values.setdefault(finding.check, []).append(finding.numbers["value"])
     for name, rule in RULES.items():

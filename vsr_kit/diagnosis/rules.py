@@ -1,8 +1,9 @@
 """The rules of `vsr doctor` in one table: what is looked at, the thresholds with their reasons, and the remedy.
 
 A rule with two thresholds gives a warning at the first and a problem at the second. Thresholds of runs were set so that
-none of the shipped study's runs, which all trained, is beyond one: `shipped` is how near the worst of them came, and a
-test computes it. Shares are 0 to 1, means are over the last WINDOW logged lines, and a rule about a trend needs two
+none of vsGRPO's and Vision-R1's shipped runs, which all trained, is beyond one: `shipped` is how near the worst of them
+came, and a test computes it. Of the recipes that came later, runs may be beyond one: a puzzle that pays for exact
+matches only has few groups whose rewards differ, and the doctor says so. Shares are 0 to 1, means are over the last WINDOW logged lines, and a rule about a trend needs two
 such windows.
 Left out: rules about a score on held-out questions, which a run folder of a training does not hold.
 """
@@ -26,7 +27,7 @@ class Rule:
         unit: of the thresholds.
         reason: why these thresholds.
         remedy: what to do.
-        shipped: the worst value among the shipped runs; None where none of them has one.
+        shipped: the worst value among vsGRPO's and Vision-R1's shipped runs; None where none of them has one.
     """
 
     asks: str
