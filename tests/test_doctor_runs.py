@@ -227,7 +227,7 @@ def test_a_damaged_adapter_is_named(tmp_path):
 
 # -- the shipped study -------------------------------------------------------------------------------------------------
 
-SHIPPED_RUNS = sorted(path.parent for path in data_samples("reference_runs").glob("*-seed*/metrics.jsonl"))
+SHIPPED_RUNS = sorted(path.parent for path in data_samples("reference_runs").glob("*-seed*/metrics.jsonl*"))
 PAPERS = ("vsgrpo", "kit-questions", "vision-r1")  # whose runs the thresholds were set by
 OF_THE_PAPERS = {v.run_name(seed) for r in recipes() if r.name in PAPERS for v in r.variants for seed in v.seeds}
 # a puzzle has one right order of three names: exact matches rarely differ within a group, and constants win

@@ -1,5 +1,6 @@
 """Run folders: what was written survives a kill, resuming repeats nothing, weights are named by their bytes."""
 
+import gzip
 import json
 import os
 import signal
@@ -11,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vsr_kit.files import seal
 from vsr_kit.paths import data_samples, smoke
 from vsr_kit.runs import RunFolder, git_at_start, run_folders, runs_root
 from vsr_kit.runs.provenance import checkpoint_hash, checkpoint_identity, versions
+from vsr_kit.runs.watching import Watch
 
 
 @pytest.fixture
@@ -191,6 +194,34 @@ def test_damage_inside_a_journal_is_named_not_skipped(run):
     (run.path / "metrics.jsonl").write_text('{"step": 1, "attempt": 1}\nnonsense\n{"step": 2, "attempt": 1}\n')
     with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2"):
         run.read_metrics()
+
+
+def pack_metrics(folder):
+    """As shipped runs are kept: their metrics gzipped, and the folder sealed."""
+    plain = folder / "metrics.jsonl"
+    (folder / "metrics.jsonl.gz").write_bytes(gzip.compress(plain.read_bytes(), 9, mtime=0))
+    plain.unlink()
+    seal(folder)
+
+
+def test_packed_metrics_are_read_as_plain_ones_and_their_damage_is_told(run):
+    for step in (1, 2, 3):
+        run.metrics({"step": step, "reward": step / 3})
+    run.finish()
+    rows, seen = run.read_metrics(), Watch(run).look()
+    pack_metrics(run.path)
+    again = RunFolder.open(run.path)
+    assert again.read_metrics() == rows and len(rows) == 3 and not again.is_empty
+    watch = Watch(run.path)
+    assert watch.look().rows == seen.rows == rows == watch.look().rows, "a second look finds nothing new"
+    packed = run.path / "metrics.jsonl.gz"
+    whole = packed.read_bytes()
+    packed.write_bytes(whole[:-12])
+    with pytest.raises(ValueError, match=r"metrics\.jsonl\.gz"):
+        again.read_metrics()
+    packed.unlink()
+    with pytest.raises(ValueError, match=r"metrics\.jsonl\.gz is missing"):
+        again.read_metrics()
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):

@@ -2,9 +2,9 @@
 
 A rule with two thresholds gives a warning at the first and a problem at the second. Thresholds of runs were set so that
 none of vsGRPO's and Vision-R1's shipped runs, which all trained, is beyond one: `shipped` is how near the worst of them
-came, and a test computes it. Of the recipes that came later, runs may be beyond one: a puzzle that pays for exact
-matches only has few groups whose rewards differ, and the doctor says so. Shares are 0 to 1, means are over the last WINDOW logged lines, and a rule about a trend needs two
-such windows.
+came, and a test computes it. Runs of later recipes may be beyond one: where a puzzle pays for exact matches only, few
+groups have rewards that differ. Shares are 0 to 1, means are over the last WINDOW logged lines, and a rule about a
+trend needs two such windows.
 Left out: rules about a score on held-out questions, which a run folder of a training does not hold.
 """
 

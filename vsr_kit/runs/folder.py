@@ -8,6 +8,8 @@
     tokens.jsonl      of some rollouts what each token was worth, where a training was asked to record it
     stop.request      there while the run is asked to stop, see stopping.py
 
+Shipped runs have `gzip -9n metrics.jsonl` instead, a fifth of the size; readers take either (reading.metrics_file).
+
 Rows are appended and flushed as they come, and whole files appear by renaming; a line that a kill cut short is dropped
 when the folder is opened again. Rollouts are a journal, rollouts.jsonl, until `finish` turns them into parquet. After a
 resume from step N, rows of earlier attempts beyond N stay in the files but no longer count (attempts.py): readers leave

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from vsr_kit.files import NUMBER, REMEDY, Damaged, expect
-from vsr_kit.files import read_json, read_lines, read_parquet
-from vsr_kit.files import check_seal
+from vsr_kit.files import read_gzip_lines, read_json, read_lines, read_parquet
+from vsr_kit.files import check_seal, sealed_files
 from vsr_kit.runs import attempts
 
 # What readers rely on; "?" may be missing. See files.expect.
@@ -60,12 +60,20 @@ def read_attempts(folder: Path) -> list[dict]:
     return _lines(folder / "attempts.jsonl", _ATTEMPT)
 
 
+def metrics_file(folder: Path) -> Path:
+    """Where a run's metrics are: metrics.jsonl, or metrics.jsonl.gz in its place where finished runs are kept small."""
+    plain, packed = folder / "metrics.jsonl", folder / "metrics.jsonl.gz"
+    there = packed.exists() or packed.name in sealed_files(folder)
+    return packed if there and not plain.exists() else plain
+
+
 def read_metrics(folder: Path) -> list[dict]:
-    """metrics.jsonl, every measure a number or null; those of rewards and completions are named with a slash."""
-    rows = _lines(folder / "metrics.jsonl", _METRICS)
+    """The metrics, every measure a number or null; those of rewards and completions are named with a slash."""
+    path = check_seal(metrics_file(folder))
+    rows = read_gzip_lines(path, _METRICS) if path.suffix == ".gz" else read_lines(path, _METRICS)
     for number, row in enumerate(rows, start=1):
         measured = {f"{name}?": NUMBER for name in row if "/" in name or name in _MEASURED}
-        expect(row, f"{folder / 'metrics.jsonl'}, row {number}", measured)
+        expect(row, f"{path}, row {number}", measured)
     return rows
 
 
@@ -104,7 +112,8 @@ def _is_dict(value) -> bool:
     return isinstance(value, dict)
 
 
-RECORDED = ("metrics.jsonl", "rollouts.jsonl", "rollouts.parquet", "predictions.jsonl", "summary.json")
+RECORDED = ("metrics.jsonl", "metrics.jsonl.gz", "rollouts.jsonl", "rollouts.parquet")
+RECORDED += ("predictions.jsonl", "summary.json")
 
 
 class RecordedRun:
@@ -180,7 +189,7 @@ class RecordedRun:
         return read_attempts(self.path)
 
     def read_metrics(self, superseded: bool = False) -> list[dict]:
-        """Rows of metrics.jsonl; with superseded=True also those a later attempt repeated."""
+        """Rows of the metrics; with superseded=True also those a later attempt repeated."""
         rows = read_metrics(self.path)
         return self._current(rows, superseded, rows)
 

@@ -22,11 +22,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vsr_kit.files import expect, reading
+from vsr_kit.files import expect, read_gzip_lines, reading
 from vsr_kit.locks import is_held
 from vsr_kit.runs import attempts
 from vsr_kit.runs.folder import RunFolder
-from vsr_kit.runs.reading import read_rollouts
+from vsr_kit.runs.reading import metrics_file, read_rollouts
 from vsr_kit.runs.stopping import is_asked, resume_command
 
 ENDED = ("finished", "broken", "interrupted", "gone")
@@ -85,7 +85,7 @@ class Watch:
     def __init__(self, run: RunFolder | str | Path) -> None:
         self.run = RunFolder.open(run.path if isinstance(run, RunFolder) else run)
         self.path = self.run.path
-        self._metrics = _Tail(self.path / "metrics.jsonl")
+        self._metrics = _Tail(metrics_file(self.path))
         self._sampled = _Tail(self.path / "rollouts.jsonl", _FIRST_BYTES)
         self._answers = _Tail(self.path / "predictions.jsonl", parse=False)
         self._newest: list[dict] = []
@@ -236,7 +236,11 @@ class _Tail:
             else:
                 cut = False
             stream.seek(self._at)
-            whole, end, _ = stream.read().rpartition(b"\n")
+            new = stream.read()
+        if self.path.suffix == ".gz":  # written whole: all of it is new, or nothing
+            self._at += len(new)
+            return read_gzip_lines(self.path) if new else []
+        whole, end, _ = new.rpartition(b"\n")
         self._at += len(whole) + len(end)
         lines = [line for line in whole.split(b"\n")[1 if cut else 0 :] if line]
         self._count += len(lines)

@@ -33,6 +33,7 @@ from vsr_kit.questions import STUDY_RULES, TRAINED_TYPES
 from vsr_kit.recipes import variant
 from vsr_kit.rewards import accuracy_reward
 from vsr_kit.runs import RunFolder
+from vsr_kit.runs.reading import metrics_file
 from vsr_kit.study.conditions import (
     answers_path,
     held_now,
@@ -327,7 +328,7 @@ def whole_log(run: RunFolder) -> list[dict]:
     if due is None or steps == set(range(1, due + 1)) or (headline.get("stopped") and steps == set(range(1, due))):
         return rows
     raise Damaged(
-        f"{run.path / 'metrics.jsonl'} has {len(steps)} of the {due} steps that summary.json tells of, the last "
+        f"{metrics_file(run.path)} has {len(steps)} of the {due} steps that summary.json tells of, the last "
         f"{max(steps, default='none')}; restore it from a copy, or remove {run.path} and its answers and run it again"
     )
 
@@ -335,9 +336,9 @@ def whole_log(run: RunFolder) -> list[dict]:
 def run_folder(name: str, folder: Path | str | None) -> RunFolder:
     """The folder of a run whose answers are there, as the study kept it."""
     path = study_folder(folder) / name
-    for file in ("config.json", "metrics.jsonl"):
-        if path.is_dir() and not (path / file).is_file():
-            raise Damaged(f"{path / file} is missing, though the run's answers are there; restore it from a copy")
+    for file in (path / "config.json", metrics_file(path)):
+        if path.is_dir() and not file.is_file():
+            raise Damaged(f"{file} is missing, though the run's answers are there; restore it from a copy")
     return RunFolder.open(path)
 
 

@@ -119,7 +119,8 @@ def keep(run: RunFolder, kept: Path) -> None:
     shutil.copy2(run.path / "config.json", kept / "config.json")
     resumed = any(event["event"] == "resume" for event in run.attempts())
     write_json(kept / "versions.json", run.versions | ({"attempts": run.attempts()} if resumed else {}))
-    (kept / "metrics.jsonl").unlink(missing_ok=True)
+    for before in ("metrics.jsonl", "metrics.jsonl.gz"):
+        (kept / before).unlink(missing_ok=True)
     append_lines(kept / "metrics.jsonl", [_small(row) for row in run.read_metrics()])
     if rollouts := run.read_rollouts():
         last = max(row["step"] for row in rollouts)

@@ -25,6 +25,7 @@ from vsr_kit.plots.overlay import overlay
 from vsr_kit.plots.style import WARN
 from vsr_kit.plots.training import METRICS, metric_name
 from vsr_kit.runs import RunFolder, run_folders, runs_root
+from vsr_kit.runs.reading import metrics_file
 from vsr_kit.runs.seeds import by_seeds, is_shipped
 from vsr_kit.runs.watching import Seen, Watch
 from vsr_kit.validation import one_of
@@ -105,7 +106,7 @@ class RunCompare(Quietly):
         readable = []
         for run in runs:
             try:
-                check_seal(run.path / "metrics.jsonl")
+                check_seal(metrics_file(run.path))
                 seen = Watch(run).look()
                 if seen.state == "unreadable":
                     raise ValueError(seen.words)
