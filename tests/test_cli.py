@@ -75,6 +75,20 @@ def test_claims_are_judged_from_the_shipped_answers(tmp_path, monkeypatch, capsy
     assert "no folder nowhere" in fails(monkeypatch, capsys, "claims", "--study", "nowhere")
 
 
+def test_claims_by_their_own_or_their_recipes_name(monkeypatch, capsys):
+    from vsr_kit.recipes import all_claims, recipes
+
+    own = [known.name for r in recipes() if r.name == "sparc" for known in r.claims]
+    assert list(json.loads(vsr("claims", "sparc", "--json").output)) == own
+    told = vsr("claims", own[1], own[1]).output
+    assert told.startswith(f"{own[1]}: ") and own[0] not in told
+    both = json.loads(vsr("claims", "sparc", all_claims()[0].name, "--json").output)
+    assert list(both) == [all_claims()[0].name, *own], "in the ledger's order, each once"
+    said = fails(monkeypatch, capsys, "claims", "sparce")
+    assert "'sparce'" in said and "did you mean sparc" in said
+    assert "give a recipe (vsgrpo" in fails(monkeypatch, capsys, "claims", "xyz")
+
+
 def test_the_version_is_told():
     assert vsr("--version").output.strip() == f"vsr-kit {__version__}"
 

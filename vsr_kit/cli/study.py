@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import gc
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +24,10 @@ _RecipeFiles = Annotated[
 
 
 def claims(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="A claim, or a recipe, whose claims are meant. Default: all."),
+    ] = None,
     study: Annotated[Path | None, typer.Option(help="A study folder instead of the shipped one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
     recipe: _RecipeFiles = None,
@@ -32,7 +38,7 @@ def claims(
     that needs a damaged file is not judged; the file is named, and the exit code is 2.
     Each claim's rule was written before its runs; `vsr_kit/recipes` has measurement and rule in full.
     """
-    from vsr_kit.recipes import add, all_claims
+    from vsr_kit.recipes import add
     from vsr_kit.study import verdicts
 
     for path in recipe or ():
@@ -41,20 +47,40 @@ def claims(
         raise FileNotFoundError(f"no folder {study}: give a study folder with answers/, or leave --study out")
     if study is not None and not (study / "answers").is_dir():
         raise FileNotFoundError(f"{study} holds the answers of no claim; vsr reproduce --out {study} makes them")
+    chosen = _claims_called(names or ())
     gc.freeze()  # modules stay: looking through them for garbage whenever rows are read takes a tenth of the time
     damaged: dict[str, str] = {}
-    found = verdicts(study, damaged)
+    found = verdicts(study, damaged, [known.name for known in chosen])
     if as_json:
-        records = {c.name: _record(c, found.get(c.name), damaged.get(c.name)) for c in all_claims()}
+        records = {c.name: _record(c, found.get(c.name), damaged.get(c.name)) for c in chosen}
         typer.echo(json.dumps(records, indent=1))
     else:
-        for known in all_claims():
+        for known in chosen:
             _claiming_tell(known, found.get(known.name), damaged.get(known.name), _words(recipe))
     _tell_of_strangers(study)
     for told in dict.fromkeys(damaged.values()):  # one line a file, however many claims need it
         typer.echo(f"error: {told}", err=True)
     if damaged:
         raise typer.Exit(2)
+
+
+def _claims_called(names: Sequence[str]) -> list:
+    """The claims that some names mean, in the ledger's order; all for none.
+
+    Raises:
+        ValueError: for a name that is neither a claim's nor a recipe's.
+    """
+    from vsr_kit.recipes import all_claims, recipes
+
+    by_recipe = {recipe.name: [known.name for known in recipe.claims] for recipe in recipes()}
+    known_names = [known.name for known in all_claims()]
+    for name in names:
+        if name not in known_names and name not in by_recipe:
+            near = get_close_matches(name, [*by_recipe, *known_names], n=3)
+            meant = f"did you mean {' or '.join(near)}?" if near else f"give a recipe ({', '.join(by_recipe)})"
+            raise ValueError(f"no claim and no recipe is called {name!r}: {meant}; vsr claims alone lists every claim")
+    wanted = {claim for name in names for claim in by_recipe.get(name, [name])}
+    return [known for known in all_claims() if not names or known.name in wanted]
 
 
 def _words(recipes: list[Path] | None) -> str:

@@ -94,6 +94,6 @@ RECIPE = Recipe(
         source="arXiv 2502.16911",
         mechanism="scores standardised per clip and prompt, compound prompts ranked and fused",
         section="16_recipes_around_it",
-        try_it="vsr claims",
+        try_it="vsr claims sparc",
     ),
 )

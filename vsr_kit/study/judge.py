@@ -11,7 +11,7 @@ Left out: storing verdicts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from textwrap import fill
@@ -159,17 +159,21 @@ def _decided(known: Claim, found: Mapping[str, Finding]) -> str:
     return decision
 
 
-def verdicts(folder: Path | str | None = None, damaged: dict[str, str] | None = None) -> dict[str, Verdict]:
+def verdicts(
+    folder: Path | str | None = None, damaged: dict[str, str] | None = None, names: Sequence[str] | None = None
+) -> dict[str, Verdict]:
     """The verdict on every claim for which the folder holds answers.
 
-    damaged: takes, by claim, what is wrong with a file that it needs, or with its measure; such a claim is not judged,
-        the others are.
+    Args:
+        damaged: takes, by claim, what is wrong with a file that it needs, or with its measure; such a claim is not
+            judged, the others are.
+        names: of the claims to judge, all by default.
 
     Raises:
         Damaged: a file is not what it was written as, and no `damaged` was given to say so in.
     """
     found = {}
-    for name in (c.name for c in all_claims()):
+    for name in [c.name for c in all_claims()] if names is None else names:
         try:
             found[name] = verdict(name, folder)
         except FileNotFoundError:
