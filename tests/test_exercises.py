@@ -16,6 +16,7 @@ from vsr_kit.losses import dpo_loss, entropy, group_advantages, grpo_loss, kl_k3
 from vsr_kit.prompts import parse_answer, same_answer
 from vsr_kit.questions.geometric import side_of
 from vsr_kit.questions.types import ANSWER_UNITS
+from vsr_kit.recipes.mm_eureka import useful
 from vsr_kit.recipes.vision_r1 import ptst_stages
 from vsr_kit.rewards import (
     accuracy_reward,
@@ -196,6 +197,15 @@ def own_scores(at=lambda i, n: (i + 0.5) / n, shared=True, back=True):
     return normal_scores
 
 
+def own_filter(right=lambda reward: reward >= 1, among=lambda share: 0.1 <= share <= 0.9):
+    """The online filter as a reader may write it, or with a mistake."""
+
+    def useful(rewards):
+        return among(sum(map(right, rewards)) / len(rewards))
+
+    return useful
+
+
 def own_interval(ddof=1, root=0.5, freedom=lambda n: n - 1):
     """Student's interval as a reader may write it, or with a mistake."""
 
@@ -245,6 +255,8 @@ def own_grpo_loss(
         (exercises.group_advantages, group_advantages),
         (exercises.normal_scores, normal_scores),
         (exercises.normal_scores, own_scores()),
+        (exercises.useful, useful),
+        (exercises.useful, own_filter()),
         (exercises.kl_k3, kl_k3),
         (exercises.grpo_loss, grpo_loss),
         (exercises.grpo_loss, own_grpo_loss()),
@@ -292,6 +304,27 @@ def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
             exercises.normal_scores,
             lambda values: [(v - np.mean(values)) / (np.std(values, ddof=1) + 1e-4) for v in values],
             r"normal_scores\(\[0.2, 0.9\]\) gave .*NormalDist",
+        ),
+        (exercises.useful, lambda rewards: True, r"useful\(\[0.0, 0.0.*gave True.*no rollout is better"),
+        (
+            exercises.useful,
+            own_filter(right=lambda reward: reward > 0),
+            r"useful\(\[0.5, 0.0.*gave .*True.*0.5 is the format alone",
+        ),
+        (
+            exercises.useful,
+            lambda rewards: min(rewards) < max(rewards),
+            r"useful\(\[0.5, 0.0.*gave .*True.*a reward above 0 is not enough",
+        ),
+        (
+            exercises.useful,
+            own_filter(among=lambda share: 0 < share < 1),
+            r"useful\(\[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0\]\) gave .*both included",
+        ),
+        (
+            exercises.useful,
+            own_filter(among=lambda share: 0.1 < share < 0.9),
+            r"useful\(\[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0\]\) gave .*both included",
         ),
         (
             exercises.paper_numeric,

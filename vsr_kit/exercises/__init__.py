@@ -29,7 +29,7 @@ from vsr_kit.exercises.course import (
     student_interval,
     thought_reward,
 )
-from vsr_kit.exercises.recipe_cases import normal_scores
+from vsr_kit.exercises.recipe_cases import normal_scores, useful
 
 __all__ = [
     "Case",
@@ -55,4 +55,5 @@ __all__ = [
     "side_of",
     "student_interval",
     "thought_reward",
+    "useful",
 ]
