@@ -8,17 +8,18 @@ import torch
 
 from benchmarks.live import LiveBytes
 from benchmarks.memory import measured
-from tests.tiny import TEXT, VISION, tiny_checkpoint, tiny_clip
+from tests.tiny import TEXT, VISION, tiny_checkpoint, tiny_clip, tiny_of_family
 from vsr_kit.models import dequantized, load_model
+from vsr_kit.models.families import FAMILIES
 from vsr_kit.models.vision import encode_clip
 from vsr_kit.sharing import packing, scoring
 from vsr_kit.training import memory
 from vsr_kit.training.memory import Work, plan, weights
 from vsr_kit.training.methods import make_method
 from vsr_kit.training.profiles import PROFILES
-from vsr_kit.training.shapes import SHAPES, shape_of
+from vsr_kit.training.shapes import KINDS, SHAPES, STAMP_TOKENS, shape_of
 
-QWEN_2B, QWEN_7B = SHAPES.values()
+QWEN_2B = SHAPES["Qwen/Qwen2-VL-2B-Instruct"]
 DEEP = TEXT | {"intermediate_size": 512, "num_hidden_layers": 4}
 # each makes another phase the largest: completions, logits, the tower
 CASES = {
@@ -40,6 +41,23 @@ CASES = {
         {"max_vanilla_tokens": 8, "num_frames": 8},
     ),
 }
+WIDE_TOWER = {"hidden_size": 256, "intermediate_size": 1024, "num_heads": 4}
+FAMILY_CASES = {
+    "qwen2_5_vl, update": ({"text": DEEP}, CASES["update"][1]),
+    "qwen2_5_vl, clip": (WIDE_TOWER, CASES["clip"][1]),
+    "qwen3_vl, update": ({"text": DEEP}, CASES["update, everything kept"][1]),
+    "qwen3_vl, rollouts": ({"text": CASES["rollouts"][0]["text"]}, CASES["rollouts"][1]),
+}
+# As the hub counts the weights of each; no file of them was needed here.
+PARAMETERS = {
+    "Qwen2-VL-2B": 2_208_985_600,
+    "Qwen2-VL-7B": 8_291_375_616,
+    "Qwen2.5-VL-3B": 3_754_622_976,
+    "Qwen2.5-VL-7B": 8_292_166_656,
+    "Qwen3-VL-2B": 2_127_532_032,
+    "Qwen3-VL-4B": 4_437_815_808,
+    "Qwen3-VL-8B": 8_767_123_696,
+}
 SIDE = 112
 
 
@@ -60,7 +78,10 @@ def small_profile(path, **changes):
 
 def work_of(profile, **more):
     """As it is on this machine's CPU, with the tokens that the tiny tokenizer makes of the question."""
-    return Work(profile, shape_of(profile.model), num_clips=2, device="cpu", number_bytes=4, text_tokens=83, **more)
+    shape = shape_of(profile.model)
+    stamped = 70 + (14 - STAMP_TOKENS) * profile.num_frames // 2  # the tiny tokenizer writes a time with 14
+    tokens = stamped if shape.kind == "qwen3_vl" else 83
+    return Work(profile, shape, num_clips=2, device="cpu", number_bytes=4, text_tokens=tokens, **more)
 
 
 @pytest.mark.slow
@@ -85,6 +106,19 @@ def test_the_plan_is_within_15_per_cent_of_the_live_tensors_of_real_steps(tmp_pa
     found = measured(profile, "vanilla", rows_about(clips), clips)
     planned = plan(work_of(profile))
     assert planned.largest == case.split(",")[0]
+    assert planned.peak == pytest.approx(found, rel=0.15)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("rewards_that_differ")
+@pytest.mark.parametrize("case", FAMILY_CASES)
+def test_the_plan_of_other_families_is_as_near(tmp_path, case):
+    (sizes, changes), (kind, phase) = FAMILY_CASES[case], case.split(", ")
+    profile = small_profile(tiny_of_family(tmp_path / "model", kind, **sizes), **changes)
+    clips = {f"room-{i}": tiny_clip(i, profile.num_frames, SIDE, SIDE) for i in range(2)}
+    found = measured(profile, "vanilla", rows_about(clips), clips)
+    planned = plan(work_of(profile))
+    assert planned.largest == phase
     assert planned.peak == pytest.approx(found, rel=0.15)
 
 
@@ -118,18 +152,22 @@ def test_weights_are_predicted_to_a_thousandth(tiny_path, quantize):
     assert shape_of(tiny_path).adapter_weights(16) == trained
 
 
-def test_parameters_of_known_models_are_those_of_their_weights(tiny_path):
-    assert QWEN_2B.parameters == 2_208_985_600 and QWEN_7B.parameters == 8_291_375_616
-    for path in (tiny_path, "mini"):
+def test_parameters_of_known_models_are_those_of_their_weights(tiny_path, tmp_path):
+    assert {name: shape_of(f"Qwen/{name}").parameters for name in PARAMETERS} == PARAMETERS
+    assert {f"Qwen/{name}-Instruct" for name in PARAMETERS} == SHAPES.keys() and set(KINDS) == FAMILIES.keys()
+    others = [tiny_of_family(tmp_path / kind, kind) for kind in KINDS if kind != "qwen2_vl"]
+    for path in (tiny_path, "mini", *others):
         loaded = load_model(path, device="cpu", quiet=True)
         assert shape_of(path).parameters == sum(weight.numel() for weight in loaded.model.parameters())
 
 
-def test_video_tokens_are_the_towers(tiny_path):
-    loaded = load_model(tiny_path, device="cpu", quiet=True)
+@pytest.mark.parametrize("kind", KINDS)
+def test_video_tokens_are_the_towers(tiny_path, tmp_path, kind):
+    path = tiny_path if kind == "qwen2_vl" else tiny_of_family(tmp_path / kind, kind)
+    loaded, shape = load_model(path, device="cpu", quiet=True), shape_of(path)
     for frames, height, width in ((4, 56, 56), (5, 70, 100), (2, 300, 40)):
         clip = encode_clip(loaded.model, loaded.processor, tiny_clip(0, frames, height, width))
-        assert shape_of(tiny_path).video_tokens(frames, height, width) == len(clip.features_VD)
+        assert clip.features_VD.shape == (shape.video_tokens(frames, height, width), shape.features_width)
     assert [QWEN_2B.video_tokens(frames, 480, 640) for frames in (8, 16, 32)] == [1564, 3128, 6256]
 
 
@@ -140,6 +178,36 @@ def test_a_flat_configuration_of_the_hub_is_read_like_a_nested_one(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(flat | {"vision_config": vision}))
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"min_pixels": 3136, "max_pixels": 12845056}))
     assert dataclasses.replace(shape_of(tmp_path), name=QWEN_2B.name) == QWEN_2B
+
+
+def test_configurations_of_the_other_families_are_read_as_the_hub_has_them(tmp_path):
+    flat = {"model_type": "qwen2_5_vl", "hidden_size": 2048, "num_hidden_layers": 36, "num_attention_heads": 16}
+    flat |= {"num_key_value_heads": 2, "intermediate_size": 11008, "vocab_size": 151936, "tie_word_embeddings": True}
+    tower = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 2048}
+    tower |= {"patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2}
+    text = {"hidden_size": 2048, "num_hidden_layers": 28, "num_attention_heads": 16, "num_key_value_heads": 8}
+    text |= {"head_dim": 128, "intermediate_size": 6144, "vocab_size": 151936, "tie_word_embeddings": True}
+    deep = {"depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "num_heads": 16, "patch_size": 16}
+    deep |= {"deepstack_visual_indexes": [5, 11, 17], "num_position_embeddings": 2304, "temporal_patch_size": 2}
+    nested = {"model_type": "qwen3_vl", "text_config": text, "vision_config": deep, "tie_word_embeddings": True}
+    sizes = {"size": {"shortest_edge": 4096, "longest_edge": 25165824}}
+    pictures = {"size": {"shortest_edge": 65536, "longest_edge": 16777216}}  # of pictures, not of clips
+    for name, config in (("Qwen2.5-VL-3B", flat | {"vision_config": tower}), ("Qwen3-VL-2B", nested)):
+        folder, known = tmp_path / name, shape_of(f"Qwen/{name}")
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(config))
+        if name.startswith("Qwen3"):
+            (folder / "video_preprocessor_config.json").write_text(json.dumps(sizes))
+            (folder / "preprocessor_config.json").write_text(json.dumps(pictures))
+        assert dataclasses.replace(shape_of(folder), name=known.name) == known
+
+
+def test_a_qwen3_clip_is_bounded_as_a_whole_and_its_times_are_counted():
+    shape = shape_of("Qwen/Qwen3-VL-2B")
+    few, many = (shape.video_tokens(frames, 1080, 1920) / frames for frames in (4, 64))
+    assert many < few / 2 and shape.stamp_tokens(8) == 4 * STAMP_TOKENS and QWEN_2B.stamp_tokens(8) == 0
+    profile = dataclasses.replace(PROFILES["mini"], num_frames=8)
+    assert Work(profile, shape).clip_tokens == shape.video_tokens(8, *Work(profile, shape).size_px) + 4 * STAMP_TOKENS
 
 
 @pytest.mark.parametrize(

@@ -35,31 +35,37 @@ def tiny_checkpoint(path, text=None, vision=None, vocab_size=400, seed=0) -> Pat
     return new_checkpoint(path, tokenizer, config, SIZE, seed=seed)
 
 
-def tiny_of_family(path, kind: str, seed: int = 0, **vision) -> Path:
-    """A tiny random model of another family under `path`, in transformers' own format; `vision` overrides its tower."""
+def tiny_of_family(path, kind: str, seed: int = 0, text=None, **vision) -> Path:
+    """A tiny random model of another family under `path`, in transformers' own format.
+
+    text, vision: override single sizes of its language model and of its tower.
+    """
     import torch
     import transformers
 
     family, tokenizer = FAMILIES[kind], build_tokenizer(CORPUS, 400)
     ids = {token: tokenizer.convert_tokens_to_ids(f"<|{token}|>") for token in ("image_pad", "video_pad")}
     ids |= {token: tokenizer.convert_tokens_to_ids(f"<|{token}|>") for token in ("vision_start", "vision_end")}
-    half = TEXT["hidden_size"] // TEXT["num_attention_heads"] // 2
+    sizes = TEXT | (text or {})
+    half = sizes["hidden_size"] // sizes["num_attention_heads"] // 2
     rope = {
         "rope_type": "default",
         "rope_theta": 1e4,
         "mrope_section": [half - 2 * (3 * half // 8), *[3 * half // 8] * 2],
     }
-    text = TEXT | {
+    text = sizes | {
         "vocab_size": 448,
         "rope_parameters": rope,
         "max_position_embeddings": 8192,
         "initializer_range": 0.2,
     }
     # one layer more than the two behind which features are added: behind the last one nothing would read them
-    own = {"head_dim": 2 * half, "pad_token_id": tokenizer.pad_token_id, "num_hidden_layers": 3}
+    own = {"head_dim": 2 * half, "pad_token_id": tokenizer.pad_token_id}
+    own |= {"num_hidden_layers": max(3, sizes["num_hidden_layers"])}
     text |= own if kind == "qwen3_vl" else {}
     text |= {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id}
-    tower = {"hidden_size": 64, "intermediate_size": 64, "num_heads": 2, "depth": 3, "out_hidden_size": 128}
+    tower = {"hidden_size": 64, "intermediate_size": 64, "num_heads": 2, "depth": 3}
+    tower |= {"out_hidden_size": sizes["hidden_size"]}
     tower |= {
         "qwen2_5_vl": {"fullatt_block_indexes": [1], "window_size": 56, "tokens_per_second": 2},
         "qwen3_vl": {"deepstack_visual_indexes": [0, 1], "num_position_embeddings": 64},

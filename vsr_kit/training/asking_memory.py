@@ -93,7 +93,8 @@ class Asking:
     @property
     def beginning(self) -> int:
         """Tokens that the prompts about a clip share."""
-        return self.video_tokens + self.text_tokens - self.tail
+        stamps = self.shape.stamp_tokens(self.num_frames)
+        return self.video_tokens + stamps + self.text_tokens - self.tail
 
     @property
     def cache_a_token(self) -> int:
@@ -114,7 +115,7 @@ def _standing(asking: Asking) -> dict[str, int]:
         found["linears, dequantized"] = 4 * shape.linear_weights
     if asking.adapter_rank is not None:
         found["adapter"] = 4 * shape.adapter_weights(asking.adapter_rank)
-    found["clips' features"] = asking.together * asking.video_tokens * shape.hidden * e
+    found["clips' features"] = asking.together * asking.video_tokens * shape.features_width * e
     return found
 
 
@@ -123,7 +124,7 @@ def _clip(asking: Asking) -> dict[str, int]:
     at_once = max(1, min(asking.together, PIXELS_AT_ONCE // pixels))
     patches = at_once * _patches(asking)
     found = clip_bytes(asking.shape, patches, asking.number_bytes)
-    waiting = -at_once * asking.video_tokens * asking.shape.hidden * asking.number_bytes
+    waiting = -at_once * asking.video_tokens * asking.shape.features_width * asking.number_bytes
     return found | {"features not made yet": waiting}
 
 

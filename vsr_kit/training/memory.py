@@ -1,13 +1,15 @@
 """What a training step holds in memory, predicted from a profile and a model's sizes before anything is loaded.
 
-Written D hidden width, I the MLP's inner width, K width of a token's keys (grouped heads), N layers, W vocabulary, L
-tokens of a packed pass, e bytes of a number (2 in bf16, 4 in fp32). What stays for the whole run:
+Written D hidden width, I the MLP's inner width, Q width of a token's queries (D in most models), K width of its keys
+(grouped heads), N layers, W vocabulary, L tokens of a packed pass, e bytes of a number (2 in bf16, 4 in fp32). What
+stays for the whole run:
 
     weights      linears of the language model: e each, or in nf4 half a byte, a byte for every 64 weights (their scale,
                  quantised again) and 4 for every 16,384; embeddings, head, norms, biases and vision tower: e each
     adapter      4 a parameter, whatever e is, and in the update as much again for the gradient
     optimiser    8 a parameter of the adapter: AdamW's two moments
-    clips        features of clips that were encoded: D e a video token, up to the store's bound
+    clips        features of clips that were encoded: D e a video token, of each depth of the tower that the language
+                 model is fed from (four in Qwen3-VL), up to the store's bound
 
 Beside it stands one phase at a time; the largest is the peak.
 
@@ -17,10 +19,11 @@ Beside it stands one phase at a time; the largest is the peak.
                  decoding, or once beside a layer's 4 I e + 4 D e a token; then 2 K N e for every sampled token, and
                  rows x W logits in fp32, five times through transformers' warpers
     update       a pass over groups_per_pass questions: L = prompts + completions, G of them a question. What a layer
-                 keeps for its gradient, a token: 8 D (norms in fp32), D e (queries), 2 K e, 3 I e, and the inputs of
-                 LoRA's products: 3 D and I in its precision, 6 D where each product casts its own copy. All layers keep
-                 that, or with gradient checkpointing D e each, and one layer all. Then 2 I e + 3 D e a token of
-                 gradients in the layer under work, and the small masks of parts of 256 tokens, T (P + T) e.
+                 keeps for its gradient, a token: 8 D (norms in fp32), Q e (queries), 2 K e, 3 I e, and the inputs of
+                 LoRA's products: 2 D, Q and I in its precision, 5 D, Q and I where each product casts its own copy;
+                 with norms of queries and keys (Qwen3-VL) 4 (Q + K) besides. All layers keep that, or with gradient
+                 checkpointing D e each, and one layer all. Then 2 I e + 3 D e a token of gradients in the layer under
+                 work, and the small masks of parts of 256 tokens, T (P + T) e.
     logits       in the update, 2^24 numbers at once (a chunk of scored tokens x W), in four fp32 buffers; never all
                  tokens x W
 
@@ -128,6 +131,11 @@ class Work:
         return self.shape.video_tokens(self.profile.num_frames, *self.size_px)
 
     @property
+    def clip_tokens(self) -> int:
+        """Of a clip with the times that Qwen3-VL writes before each pair of its frames."""
+        return self.video_tokens + self.shape.stamp_tokens(self.profile.num_frames)
+
+    @property
     def own_tokens(self) -> int:
         """Of a prompt beside its clip."""
         return self.text_tokens or TEXT_TOKENS[self.mode]
@@ -135,7 +143,7 @@ class Work:
     def prompt_tokens(self, questions: int) -> int:
         """Packed tokens of so many prompts, those of a clip behind one copy of it."""
         clips = -(-questions // self.profile.questions_per_clip)
-        return clips * self.video_tokens + questions * self.own_tokens
+        return clips * self.clip_tokens + questions * self.own_tokens
 
 
 @dataclass(frozen=True)
@@ -192,7 +200,7 @@ def _standing(work: Work) -> dict[str, int]:
     if work.device == "cpu":  # the last good weights, of two steps (training/callbacks.py): in main memory always
         found["copies of the adapter"] = 8 * adapter
     found["clips' features"] = min(
-        _store_bytes(work), work.num_clips * work.video_tokens * work.shape.hidden * _e(work)
+        _store_bytes(work), work.num_clips * work.video_tokens * work.shape.features_width * _e(work)
     )
     return found
 
@@ -243,7 +251,7 @@ def _rollouts(work: Work) -> dict[str, int]:
     questions = max(1, work.profile.questions_per_step // work.processes)
     tokens, rows = work.prompt_tokens(questions), questions * work.rows
     cache_a_token = 2 * shape.kv_width * shape.layers * e
-    longest = work.video_tokens + work.own_tokens
+    longest = work.clip_tokens + work.own_tokens
     prompts = questions * longest * cache_a_token  # laid out for decoding, each question has a clip of its own
     reading = tokens * cache_a_token + max(prompts, tokens * _layer_without_gradients(work))
     found = {
@@ -290,9 +298,11 @@ def kept_a_token(work: Work) -> int:
     """Bytes that a decoder layer keeps of a token for its gradients, by the formula at the head of this module."""
     shape, e, lora = work.shape, _e(work), work.lora_bytes
     casts = e != lora or (work.autocast and work.profile.quantize is None)  # bitsandbytes' LoRA layers cast nothing
-    inputs = (6 if casts else 3) * shape.hidden * lora + shape.intermediate * lora
+    inputs = (5 if casts else 2) * shape.hidden * lora + (shape.query_width + shape.intermediate) * lora
     ranks = len(shape.linears) * work.profile.lora_rank * lora
-    own = 8 * shape.hidden + e * shape.hidden + 2 * shape.kv_width * e + 3 * shape.intermediate * e
+    own = 8 * shape.hidden + e * shape.query_width + 2 * shape.kv_width * e + 3 * shape.intermediate * e
+    if shape.kind == "qwen3_vl":  # norms of queries and keys, in fp32 as the others
+        own += 4 * (shape.query_width + shape.kv_width)
     return own + inputs + ranks
 
 
@@ -306,7 +316,7 @@ def _masks(work: Work) -> int:
     in_a_part = max(1, TOKENS_A_PART // work.cap)
     part = min(work.rows, in_a_part) * work.cap
     parts = work.profile.groups_per_pass * -(-work.rows // in_a_part)
-    return parts * part * (work.video_tokens + work.own_tokens + part) * _e(work)
+    return parts * part * (work.clip_tokens + work.own_tokens + part) * _e(work)
 
 
 def _e(work: Work) -> int:

@@ -1,9 +1,9 @@
-"""The sizes of a Qwen2-VL from its configuration alone: parameters by part, and tokens of a clip.
+"""The sizes of a Qwen2-VL, Qwen2.5-VL or Qwen3-VL from its configuration alone: parameters by part, tokens of a clip.
 
 A memory plan needs a model's widths and depths, not its weights. `SHAPES` has those of the two models that the papers
-train, from the `config.json` and `preprocessor_config.json` that are public beside their weights
-(https://huggingface.co/Qwen/Qwen2-VL-2B-Instruct, https://huggingface.co/Qwen/Qwen2-VL-7B-Instruct); `shape_of` reads
-any other from a checkpoint's folder, in the flat form of the hub's files or in the nested one that transformers writes.
+train and of their successors of about the same sizes, from the `config.json` and `preprocessor_config.json` that are
+public beside their weights (https://huggingface.co/Qwen/Qwen2-VL-2B-Instruct and so on, by name); `shape_of` reads any
+other from a checkpoint's folder, in the flat form of the hub's files or in the nested one that transformers writes.
 Left out: other architectures, and asking a hub for a file.
 """
 
@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from vsr_kit.files import reading
 from vsr_kit.paths import checkpoint_of
@@ -22,11 +23,13 @@ from vsr_kit.videos.frame_limits import PixelBounds, smart_size
 NF4_BLOCK = 64  # weights that share a scale in bitsandbytes' nf4
 _SCALE_BLOCK = 256  # scales that share one, quantised a second time
 _CHANNELS = 3
+STAMP_TOKENS = 8  # "<0.2 seconds>" and the marks around a pair's tokens
+KINDS = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")  # models.families'; a test compares
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Widths and depths of a Qwen2-VL.
+    """Widths and depths of a model.
 
     Attributes:
         name: what it was asked for by.
@@ -35,7 +38,12 @@ class Shape:
         vision_depth, vision_width, vision_heads, vision_ratio: of the tower; the ratio is its MLP's width to its own.
         patch_px, merge, frames_a_patch: a patch is patch_px x patch_px over so many frames, and merge x merge of them
             are one token.
-        least_px, most_px: pixels of a frame between which the processor leaves its size alone.
+        least_px, most_px: pixels of a frame, or of a whole clip for qwen3_vl, between which the processor leaves its
+            size alone.
+        kind: the family, `models.families.FAMILIES`.
+        head_dim: width of a head; hidden / heads if None.
+        levels: how many depths of the tower the language model is fed from: 1, or more with DeepStack.
+        places: learnt positions of the tower; 0 where it has none.
     """
 
     name: str
@@ -55,17 +63,35 @@ class Shape:
     frames_a_patch: int = 2
     least_px: int = 56 * 56
     most_px: int = 14 * 14 * 4 * 16384
+    kind: str = "qwen2_vl"
+    head_dim: int | None = None
+    levels: int = 1
+    places: int = 0
+
+    @property
+    def query_width(self) -> int:
+        """Width of a token's queries in one layer, all heads together."""
+        return self.heads * self._head_width
 
     @property
     def kv_width(self) -> int:
         """Width of a token's keys, and of its values, in one layer: heads share them in groups."""
-        return self.kv_heads * self.hidden // self.heads
+        return self.kv_heads * self._head_width
+
+    @property
+    def features_width(self) -> int:
+        """Numbers that the tower says of one video token: of every level that the language model is fed from."""
+        return self.levels * self.hidden
+
+    @property
+    def _head_width(self) -> int:
+        return self.head_dim or self.hidden // self.heads
 
     @property
     def linears(self) -> dict[str, tuple[int, int]]:
         """The linear layers of one decoder layer, which LoRA adapts and nf4 packs: (inputs, outputs) by name."""
-        d, kv, inner = self.hidden, self.kv_width, self.intermediate
-        own = {"q_proj": (d, d), "k_proj": (d, kv), "v_proj": (d, kv), "o_proj": (d, d)}
+        d, q, kv, inner = self.hidden, self.query_width, self.kv_width, self.intermediate
+        own = {"q_proj": (d, q), "k_proj": (d, kv), "v_proj": (d, kv), "o_proj": (q, d)}
         return own | {"gate_proj": (d, inner), "up_proj": (d, inner), "down_proj": (inner, d)}
 
     @property
@@ -75,12 +101,17 @@ class Shape:
 
     @property
     def tower_weights(self) -> int:
-        """Parameters of the vision tower and its merger."""
-        width, inner = self.vision_width, int(self.vision_width * self.vision_ratio)
-        block = 4 * width * width + 4 * width + 2 * width * inner + inner + width + 4 * width  # attention, MLP, norms
+        """Parameters of the vision tower and its mergers, one a level."""
+        width, inner = self.vision_width, round(self.vision_width * self.vision_ratio)
+        gated = self.kind == "qwen2_5_vl"  # a third matrix in the MLP, and norms without biases
+        norm = width if gated else 2 * width
+        mlp = (3 if gated else 2) * width * inner + (2 if gated else 1) * inner + width
+        block = 4 * width * width + 4 * width + mlp + 2 * norm  # attention, MLP, norms
         merged = width * self.merge**2
-        merger = 2 * width + merged * merged + merged + merged * self.hidden + self.hidden
-        return self.vision_depth * block + self.patch_values * width + merger
+        merger = merged * merged + merged + merged * self.hidden + self.hidden
+        mergers = norm + merger + (self.levels - 1) * (2 * merged + merger)  # DeepStack's norms stand behind merging
+        begin = self.patch_values * width + (width if self.kind == "qwen3_vl" else 0) + self.places * width
+        return self.vision_depth * block + begin + mergers
 
     @property
     def embedding_weights(self) -> int:
@@ -89,8 +120,9 @@ class Shape:
 
     @property
     def small_weights(self) -> int:
-        """The language model's norms and biases."""
-        return self.layers * (2 * self.hidden + self.hidden + 2 * self.kv_width) + self.hidden
+        """The language model's norms and biases; Qwen3 has norms of queries and keys in the biases' place."""
+        own = 2 * self._head_width if self.kind == "qwen3_vl" else self.query_width + 2 * self.kv_width
+        return self.layers * (2 * self.hidden + own) + self.hidden
 
     @property
     def parameters(self) -> int:
@@ -123,8 +155,9 @@ class Shape:
         Raises:
             ValueError: frames more than 200 times as long as wide.
         """
-        bounds = PixelBounds(self.least_px, self.most_px, self.patch_px * self.merge, self.frames_a_patch)
-        height, width = smart_size(height_px, width_px, bounds)
+        side, of_clip = self.patch_px * self.merge, self.kind == "qwen3_vl"
+        bounds = PixelBounds(self.least_px, self.most_px, side, self.frames_a_patch, of_clip)
+        height, width = smart_size(height_px, width_px, bounds, num_frames)
         return -(-num_frames // self.frames_a_patch), height // self.patch_px, width // self.patch_px
 
     def video_tokens(self, num_frames: int, height_px: int, width_px: int) -> int:
@@ -132,13 +165,33 @@ class Shape:
         time, height, width = self.grid(num_frames, height_px, width_px)
         return time * height * width // self.merge**2
 
+    def stamp_tokens(self, num_frames: int) -> int:
+        """Tokens, about, of the times that Qwen3-VL writes before each pair of frames; 0 for the other families."""
+        return STAMP_TOKENS * -(-num_frames // self.frames_a_patch) if self.kind == "qwen3_vl" else 0
+
 
 _TOWER = (32, 1280, 16, 4.0)  # depth, width, heads, ratio: the same for both
+_TOWER_2_5 = (32, 1280, 16, 3420 / 1280)
+_SMALL_TOWER_3, _TOWER_3 = (24, 1024, 16, 4.0), (27, 1152, 16, 4304 / 1152)
+_FAMILY_3: dict[str, Any] = {
+    "patch_px": 16,
+    "least_px": 4096,
+    "most_px": 25165824,
+    "kind": "qwen3_vl",
+    "levels": 4,
+    "places": 2304,
+}
+_FAMILY_3["head_dim"] = 128
 SHAPES = {
     shape.name: shape
     for shape in (
         Shape("Qwen/Qwen2-VL-2B-Instruct", 1536, 28, 12, 2, 8960, 151936, True, *_TOWER),
         Shape("Qwen/Qwen2-VL-7B-Instruct", 3584, 28, 28, 4, 18944, 152064, False, *_TOWER),
+        Shape("Qwen/Qwen2.5-VL-3B-Instruct", 2048, 36, 16, 2, 11008, 151936, True, *_TOWER_2_5, kind="qwen2_5_vl"),
+        Shape("Qwen/Qwen2.5-VL-7B-Instruct", 3584, 28, 28, 4, 18944, 152064, False, *_TOWER_2_5, kind="qwen2_5_vl"),
+        Shape("Qwen/Qwen3-VL-2B-Instruct", 2048, 28, 16, 8, 6144, 151936, True, *_SMALL_TOWER_3, **_FAMILY_3),
+        Shape("Qwen/Qwen3-VL-4B-Instruct", 2560, 36, 32, 8, 9728, 151936, True, *_SMALL_TOWER_3, **_FAMILY_3),
+        Shape("Qwen/Qwen3-VL-8B-Instruct", 4096, 36, 32, 8, 12288, 151936, False, *_TOWER_3, **_FAMILY_3),
     )
 }
 _ALIASES = {name.removesuffix("-Instruct"): name for name in SHAPES}
@@ -164,11 +217,10 @@ def shape_of(model: str | Path) -> Shape:
 
 def _read(name: str, path: Path) -> Shape:
     config = _object(path)
-    if config.get("model_type") != "qwen2_vl":
-        named = repr(config.get("model_type"))
+    if (kind := config.get("model_type")) not in KINDS:
         raise ValueError(
-            f"{path} is of model_type {named}: plans are made for qwen2_vl only; begin with a small --batch-size or "
-            "--groups-per-pass, and raise it"
+            f"{path} is of model_type {kind!r}: plans are made for {', '.join(KINDS)} only; begin with a small "
+            "--batch-size or --groups-per-pass, and raise it"
         )
     text, vision = config.get("text_config") or config, config.get("vision_config") or {}
     try:
@@ -181,18 +233,33 @@ def _read(name: str, path: Path) -> Shape:
             intermediate=int(text["intermediate_size"]),
             vocab=int(text["vocab_size"]),
             tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
-            vision_depth=int(vision["depth"]),
-            vision_width=int(vision["embed_dim"]),
-            vision_heads=int(vision["num_heads"]),
-            vision_ratio=float(vision.get("mlp_ratio", 4)),
-            patch_px=int(vision.get("patch_size", 14)),
-            merge=int(vision.get("spatial_merge_size", 2)),
-            frames_a_patch=int(vision.get("temporal_patch_size", 2)),
+            kind=kind,
+            **_tower(kind, vision),
+            **({"head_dim": int(text["head_dim"])} if kind == "qwen3_vl" else {}),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} has no usable size of {error}: it is no whole Qwen2-VL configuration") from None
+        raise ValueError(f"{path} has no usable size of {error}: it is no whole {kind} configuration") from None
     bounds = _bounds(path.parent)
     return found if bounds is None else replace(found, least_px=bounds[0], most_px=bounds[1])
+
+
+def _tower(kind: str, vision: Mapping) -> dict[str, Any]:
+    """The sizes of the tower, which the families name differently."""
+    width = int(vision["embed_dim" if kind == "qwen2_vl" else "hidden_size"])
+    ratio = vision.get("mlp_ratio", 4) if kind == "qwen2_vl" else int(vision["intermediate_size"]) / width
+    found: dict[str, Any] = {
+        "vision_depth": int(vision["depth"]),
+        "vision_width": width,
+        "vision_heads": int(vision["num_heads"]),
+    }
+    found |= {"vision_ratio": float(ratio), "merge": int(vision.get("spatial_merge_size", 2))}
+    found |= {"patch_px": int(vision.get("patch_size", _FAMILY_3["patch_px"] if kind == "qwen3_vl" else 14))}
+    found |= {"frames_a_patch": int(vision.get("temporal_patch_size", 2))}
+    if kind == "qwen3_vl":
+        levels = 1 + len(vision["deepstack_visual_indexes"])
+        found |= {"levels": levels, "places": int(vision["num_position_embeddings"])}
+        found |= {name: _FAMILY_3[name] for name in ("least_px", "most_px")}
+    return found
 
 
 def _bounds(folder: Path) -> tuple[int, int] | None:
