@@ -34,7 +34,18 @@ FOLDER = reference_runs()
 ANSWERS = sorted((FOLDER / "answers").glob("*.gz"))
 MADE = {entry["name"]: entry for entry in read_journal(FOLDER / "manifest.jsonl")}
 # Recipes whose runs are here; of the others nothing has run yet.
-RUN = {"vsgrpo", "kit-questions", "vision-r1", "openvlthinker-v2", "lr2bench", "sparc", "mm-eureka", "o1-embedder", "srpo"}
+RUN = {
+    "vsgrpo",
+    "kit-questions",
+    "vision-r1",
+    "openvlthinker-v2",
+    "lr2bench",
+    "sparc",
+    "mm-eureka",
+    "o1-embedder",
+    "srpo",
+    "crossthink",
+}
 # By variant: seeds whose runs are still to be made, always its last ones.
 NOT_YET: dict[str, tuple[int, ...]] = {}
 STARTED = [recipe for recipe in RECIPES if recipe.name in RUN]
