@@ -451,7 +451,7 @@ SOURCES: dict[str, dict[str, Source | tuple[Source, ...]]] = {
         "that three and five runs": len(variant("v2-matched").seeds),
         "four are run, three seeds each": len(variant("t1-many").seeds),
         "between none and 0.1": kl_elsewhere.STRONG,
-        "in three runs of either arm": "of the five that are planned; the verdict says so",
+        "in five runs of either arm": len(variant("eureka-plain").seeds),
         "eight rollouts are all right": variant("eureka-filter").profile.num_generations,
         "between a tenth and nine tenths of it": mm_eureka.HIGHEST,
         "within a quarter of the truth": RIGHT_WITHIN,
