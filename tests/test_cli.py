@@ -86,6 +86,8 @@ def test_claims_by_their_own_or_their_recipes_name(monkeypatch, capsys):
     assert list(both) == [all_claims()[0].name, *own], "in the ledger's order, each once"
     said = fails(monkeypatch, capsys, "claims", "sparce")
     assert "'sparce'" in said and "did you mean sparc" in said
+    assert "did you mean sparc" in fails(monkeypatch, capsys, "claims", "SPARC")
+    assert "did you mean mm-eureka?" in fails(monkeypatch, capsys, "claims", "eureka-filter")
     assert "give a recipe (vsgrpo" in fails(monkeypatch, capsys, "claims", "xyz")
 
 

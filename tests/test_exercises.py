@@ -319,12 +319,21 @@ def test_the_kits_own_function_passes_with_one_line(check, reference, capsys):
         (
             exercises.useful,
             own_filter(among=lambda share: 0 < share < 1),
-            r"useful\(\[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0\]\) gave .*both included",
+            r"useful\(\[1.0(, 0.0){10}\]\) gave .*both included",
         ),
         (
             exercises.useful,
             own_filter(among=lambda share: 0.1 < share < 0.9),
-            r"useful\(\[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0\]\) gave .*both included",
+            r"useful\(\[1.0(, 0.0){9}\]\) gave .*both included",
+        ),
+        *(
+            (exercises.useful, own_filter(among=wrong), r"useful\(\[[01].0(, [01].0){7,10}\]\) gave .*both included")
+            for wrong in (
+                lambda share: 0.1 <= share <= 0.85,
+                lambda share: 0.1 <= share < 0.9,
+                lambda share: 0.1 <= share <= 0.91,
+                lambda share: 0.09 <= share <= 0.9,
+            )
         ),
         (
             exercises.paper_numeric,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
 import torch
@@ -220,6 +221,41 @@ def test_a_configuration_that_is_none_is_refused_by_name(tmp_path, config, told)
         shape_of(tmp_path)
     with pytest.raises(FileNotFoundError, match="no/such"):
         shape_of("no/such")
+
+
+@pytest.mark.parametrize(
+    "where, field, value, told",
+    [
+        ("text_config", "head_dim", None, "head_dim"),
+        ("text_config", "head_dim", 0, "head_dim is 0"),
+        ("text_config", "hidden_size", "2048", "hidden_size is '2048'"),
+        ("vision_config", "temporal_patch_size", -2, "temporal_patch_size is -2"),
+        ("vision_config", "hidden_size", 0, "hidden_size is 0"),
+        ("vision_config", "patch_size", float("inf"), "patch_size is inf"),
+        ("vision_config", "deepstack_visual_indexes", "abc", "deepstack_visual_indexes is 'abc'"),
+        (None, "text_config", [1], "text_config is"),
+        ("size", "size", [1, 2], "size is"),
+        ("size", "size", {"shortest_edge": -1, "longest_edge": 5}, "least number of pixels is -1"),
+        ("size", "size", {"shortest_edge": 9, "longest_edge": 5}, "largest number of pixels is 5"),
+        ("size", "video_processor", [1], "video_processor is"),
+    ],
+)
+def test_a_size_that_is_none_is_named(tmp_path, where, field, value, told):
+    config = json.loads((tiny_of_family(tmp_path / "model", "qwen3_vl") / "config.json").read_text())
+    if where == "size":
+        (tmp_path / "processor_config.json").write_text(json.dumps({field: value}))
+    else:
+        (config if where is None else config[where])[field] = value
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=re.escape(told)):
+        shape_of(tmp_path)
+
+
+def test_null_says_nothing_about_tied_embeddings(tmp_path):
+    config = json.loads((tiny_of_family(tmp_path / "model", "qwen3_vl") / "config.json").read_text())
+    config["tie_word_embeddings"], config["text_config"]["tie_word_embeddings"] = None, True
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert shape_of(tmp_path).tied
 
 
 def test_the_plans_bounds_are_those_of_the_code_it_describes():

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -216,12 +217,33 @@ def test_packed_metrics_are_read_as_plain_ones_and_their_damage_is_told(run):
     assert watch.look().rows == seen.rows == rows == watch.look().rows, "a second look finds nothing new"
     packed = run.path / "metrics.jsonl.gz"
     whole = packed.read_bytes()
-    packed.write_bytes(whole[:-12])
-    with pytest.raises(ValueError, match=r"metrics\.jsonl\.gz"):
+    for damage in (lambda: packed.write_bytes(whole[:-12]), lambda: packed.write_bytes(b""), packed.unlink):
+        damage()
+        with pytest.raises(ValueError, match=r"metrics\.jsonl\.gz"):
+            again.read_metrics()
+        watch = Watch(run.path)
+        assert [watch.look().state, watch.look().state] == ["unreadable"] * 2, "also at the second look"
+    packed.write_bytes(whole)
+    (run.path / "metrics.jsonl").write_text('{"step": 1}\n')
+    with pytest.raises(ValueError, match=r"holds metrics\.jsonl and metrics\.jsonl\.gz"):
         again.read_metrics()
-    packed.unlink()
-    with pytest.raises(ValueError, match=r"metrics\.jsonl\.gz is missing"):
-        again.read_metrics()
+
+
+def test_the_metrics_that_a_seal_names_count_and_a_packed_run_can_be_written_again(run):
+    for step in (1, 2, 3):
+        run.metrics({"step": step})
+    run.finish()
+    other = run.path.parent / "other"
+    shutil.copytree(run.path, other)
+    (other / "metrics.jsonl").unlink()
+    (other / "metrics.jsonl.gz").write_bytes(gzip.compress(b'{"step": 9}\n'))
+    with pytest.raises(ValueError, match=r"metrics\.jsonl is missing"):
+        RunFolder.open(other).read_metrics()
+    pack_metrics(run.path)
+    again = RunFolder.resume(run.path)
+    again.metrics({"step": 4})
+    assert [row["step"] for row in again.read_metrics()] == [1, 2, 3, 4]
+    assert not (run.path / "metrics.jsonl.gz").exists()
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):

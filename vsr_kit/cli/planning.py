@@ -173,7 +173,7 @@ def _show_asking(asking, profile: str, budget: int | None) -> None:
         f"{asking.shape.name}: {asking.shape.parameters:,} parameters, {weights}"
         f"{'bfloat16' if asking.number_bytes == 2 else 'float32'}, on {asking.device}; an evaluation with the "
         f"frames of profile {profile} and an adapter; a clip of {asking.num_frames} frames at {width} x {height} px "
-        f"is {asking.video_tokens:,} tokens; {asking.questions} questions a clip, {asking.batch_size} answers at once"
+        f"is {asking.clip_tokens:,} tokens; {asking.questions} questions a clip, {asking.batch_size} answers at once"
     )
     _show_parts(own, console)
     table = Table("setting", Column("it frees", justify="right"), "the price", title="one setting turned down")
@@ -245,5 +245,5 @@ def _headline(work) -> str:
     return (
         f"{work.shape.name}: {work.shape.parameters:,} parameters, {weights}{numbers}, on {work.device}; {work.method} "
         f"by profile {profile.name}; a clip of {profile.num_frames} frames at {width} x {height} px is "
-        f"{work.video_tokens:,} tokens, its prompt about {work.own_tokens} more"
+        f"{work.clip_tokens:,} tokens, its prompt about {work.own_tokens} more"
     )

@@ -26,7 +26,7 @@ _RecipeFiles = Annotated[
 def claims(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="A claim, or a recipe, whose claims are meant. Default: all."),
+        typer.Argument(metavar="NAME", help="A claim, or a recipe, whose claims are meant. Default: all."),
     ] = None,
     study: Annotated[Path | None, typer.Option(help="A study folder instead of the shipped one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
@@ -76,9 +76,13 @@ def _claims_called(names: Sequence[str]) -> list:
     known_names = [known.name for known in all_claims()]
     for name in names:
         if name not in known_names and name not in by_recipe:
-            near = get_close_matches(name, [*by_recipe, *known_names], n=3)
+            trained = [recipe.name for recipe in recipes() if name in {known.name for known in recipe.variants}]
+            near = trained or get_close_matches(name.lower(), [*by_recipe, *known_names], n=3)
             meant = f"did you mean {' or '.join(near)}?" if near else f"give a recipe ({', '.join(by_recipe)})"
-            raise ValueError(f"no claim and no recipe is called {name!r}: {meant}; vsr claims alone lists every claim")
+            raise ValueError(
+                f"no claim and no recipe is called {name!r}: {meant}; vsr claims alone lists every claim, and a recipe "
+                "of your own needs --recipe FILE"
+            )
     wanted = {claim for name in names for claim in by_recipe.get(name, [name])}
     return [known for known in all_claims() if not names or known.name in wanted]
 

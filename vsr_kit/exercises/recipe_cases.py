@@ -34,19 +34,22 @@ def normal_scores(function: Callable[[Sequence[float]], Sequence[float]]) -> Non
 
 def useful(function: Callable[[Sequence[float]], bool]) -> None:
     """Notebook 15: `(rewards_G) -> bool`, whether a tenth to nine tenths of a group's rollouts are right."""
-    bounds = "the share that is right must lie between 0.1 and 0.9, both included"
+    bounds = "the share of the group that is right must lie between 0.1 and 0.9, both included; groups differ in size"
     equal = "where all are right, or all wrong, no rollout is better than another"
     form = "a rollout is right if it earns 1, or 1.5 with the format; 0.5 is the format alone"
+    all_right = f"all four are right, and no rollout is better than another: {form}"
     any_reward = ((True, f"a reward above 0 is not enough: {form}"),)
     cases = [
         Case(([0.0] * 8,), False, equal),
         Case(([1.0] * 8,), False, equal),
         Case(([1.0] + [0.0] * 7,), True, bounds),
         Case(([0.5, 0.0, 0.5, 0.0],), False, form, mistakes=any_reward),
-        Case(([1.5, 1.0, 1.5, 1.5],), False, f"{equal}; {form}"),
+        Case(([0.0] + [1.0] * 7,), True, bounds),
+        Case(([1.5, 1.0, 1.5, 1.5],), False, all_right),
         Case(([1.5, 0.5, 1.5, 0.0],), True, form),
         Case(([1.0] + [0.0] * 9,), True, bounds),
-        Case(([1.0] + [0.0] * 11,), False, bounds),
-        Case(([0.0] + [1.0] * 11,), False, bounds),
+        Case(([1.0] + [0.0] * 10,), False, bounds),
+        Case(([0.0] + [1.0] * 9,), True, bounds),
+        Case(([0.0] + [1.0] * 10,), False, bounds),
     ]
     run_cases("useful", function, cases)

@@ -40,9 +40,9 @@ from vsr_kit.files import append_lines, drop_torn_line, replace, write_json, wri
 from vsr_kit.locks import Lock
 from vsr_kit.runs.provenance import git_state, hardware, versions
 from vsr_kit.runs.reading import RecordedRun
-from vsr_kit.runs.reading import read_metrics, read_rollouts
+from vsr_kit.runs.reading import metrics_file, read_metrics, read_rollouts
 from vsr_kit.runs.stopping import withdraw
-from vsr_kit.files import seal, unseal
+from vsr_kit.files import check_seal, seal, unseal
 
 JOURNALS = ("attempts.jsonl", "metrics.jsonl", "rollouts.jsonl", "predictions.jsonl", "tokens.jsonl")
 _WHOLE = ("config.json", "versions.json", "summary.json", "rollouts.parquet")
@@ -131,6 +131,7 @@ class RunFolder(RecordedRun):
         run = cls.open(path)
         run._lock = Lock(run.path)
         withdraw(run.path)  # it was for an attempt that is over
+        run._unpack()
         rows = run.read_metrics(superseded=True) + read_rollouts(run.path)
         run.attempt = attempts.next_attempt(run.attempts(), rows)
         run._next_rollout = 1 + max((row.get("row", -1) for row in rows), default=-1)
@@ -140,6 +141,14 @@ class RunFolder(RecordedRun):
         if from_step is not None:
             run._note_resume()
         return run
+
+    def _unpack(self) -> None:
+        """Make the metrics of a run that is kept small a journal again, which can be appended to."""
+        if (packed := check_seal(metrics_file(self.path))).suffix == ".gz":
+            rows = self.read_metrics(superseded=True)
+            unseal(self.path)
+            replace(self.path / "metrics.jsonl", lambda beside: append_lines(beside, rows))
+            packed.unlink()
 
     def go_on(self, from_step: int) -> None:
         """Note that what is written from now on follows the checkpoint of `from_step`: a trainer says so."""

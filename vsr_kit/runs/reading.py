@@ -61,10 +61,16 @@ def read_attempts(folder: Path) -> list[dict]:
 
 
 def metrics_file(folder: Path) -> Path:
-    """Where a run's metrics are: metrics.jsonl, or metrics.jsonl.gz in its place where finished runs are kept small."""
+    """Where a run's metrics are: metrics.jsonl, or metrics.jsonl.gz in its place where finished runs are kept small.
+
+    Raises:
+        Damaged: both are there, or the seal cannot be read.
+    """
     plain, packed = folder / "metrics.jsonl", folder / "metrics.jsonl.gz"
-    there = packed.exists() or packed.name in sealed_files(folder)
-    return packed if there and not plain.exists() else plain
+    if packed.exists() and plain.exists():
+        raise Damaged(f"{folder} holds {plain.name} and {packed.name}, which is the run's? Remove the other one")
+    sealed = sealed_files(folder)
+    return packed if packed.name in sealed or (packed.exists() and plain.name not in sealed) else plain
 
 
 def read_metrics(folder: Path) -> list[dict]:
@@ -112,8 +118,14 @@ def _is_dict(value) -> bool:
     return isinstance(value, dict)
 
 
-RECORDED = ("metrics.jsonl", "metrics.jsonl.gz", "rollouts.jsonl", "rollouts.parquet")
-RECORDED += ("predictions.jsonl", "summary.json")
+RECORDED = (
+    "metrics.jsonl",
+    "metrics.jsonl.gz",
+    "rollouts.jsonl",
+    "rollouts.parquet",
+    "predictions.jsonl",
+    "summary.json",
+)
 
 
 class RecordedRun:

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vsr_kit.files import expect, read_gzip_lines, reading
+from vsr_kit.files import expect, reading
 from vsr_kit.locks import is_held
 from vsr_kit.runs import attempts
 from vsr_kit.runs.folder import RunFolder
@@ -85,7 +85,7 @@ class Watch:
     def __init__(self, run: RunFolder | str | Path) -> None:
         self.run = RunFolder.open(run.path if isinstance(run, RunFolder) else run)
         self.path = self.run.path
-        self._metrics = _Tail(metrics_file(self.path))
+        self._journal: _Tail | None = None  # of metrics, from the first look on
         self._sampled = _Tail(self.path / "rollouts.jsonl", _FIRST_BYTES)
         self._answers = _Tail(self.path / "predictions.jsonl", parse=False)
         self._newest: list[dict] = []
@@ -105,14 +105,16 @@ class Watch:
         if not (self.path / "config.json").is_file():
             raise FileNotFoundError(f"{self.path} is no longer there")
         events = self.run.attempts()
-        logged = self._metrics.read()
+        journal = self._journal = self._journal or _Tail(metrics_file(self.path))
+        packed = journal.path.suffix == ".gz"  # of a run that is kept: nothing more is written to it
+        logged = self.run.read_metrics(superseded=True) if packed else journal.read()
         rows = attempts.current(logged, attempts.with_lost(events, logged))
         rows = [row for row in rows if isinstance(row.get("step"), int)]
         self._read_rollouts()
         self._steps = self._steps or planned_steps(self.run)
         step = rows[-1]["step"] if rows else 0
         found = Seen(
-            "", "", step, self._steps, _pace(rows), self._metrics.age_s() if rows else None, rows, self._newest,
+            "", "", step, self._steps, _pace(rows), journal.age_s() if rows else None, rows, self._newest,
             self._answers.read_count(),
         )  # fmt: skip
         state = self._state(events, found)
@@ -236,18 +238,13 @@ class _Tail:
             else:
                 cut = False
             stream.seek(self._at)
-            new = stream.read()
-        if self.path.suffix == ".gz":  # written whole: all of it is new, or nothing
-            self._at += len(new)
-            return read_gzip_lines(self.path) if new else []
-        whole, end, _ = new.rpartition(b"\n")
-        self._at += len(whole) + len(end)
+            whole, end, _ = stream.read().rpartition(b"\n")
         lines = [line for line in whole.split(b"\n")[1 if cut else 0 :] if line]
+        with reading(self.path):  # a bad line is told at every look, and nothing behind it is read
+            rows = [expect(json.loads(line), self.path, {}) for line in lines] if self.parse else []
+        self._at += len(whole) + len(end)
         self._count += len(lines)
-        if not self.parse:
-            return []
-        with reading(self.path):
-            return [expect(json.loads(line), self.path, {}) for line in lines]
+        return rows
 
     def age_s(self) -> float | None:
         """Seconds since it was written."""

@@ -81,6 +81,11 @@ class Asking:
         return self.shape.video_tokens(self.num_frames, *self.frame_px)
 
     @property
+    def clip_tokens(self) -> int:
+        """Of a clip with the times that Qwen3-VL writes before each pair of its frames."""
+        return self.video_tokens + self.shape.stamp_tokens(self.num_frames)
+
+    @property
     def together(self) -> int:
         """Clips whose questions are asked together."""
         return min(CLIPS_AT_ONCE, self.num_clips)
@@ -93,8 +98,7 @@ class Asking:
     @property
     def beginning(self) -> int:
         """Tokens that the prompts about a clip share."""
-        stamps = self.shape.stamp_tokens(self.num_frames)
-        return self.video_tokens + stamps + self.text_tokens - self.tail
+        return self.clip_tokens + self.text_tokens - self.tail
 
     @property
     def cache_a_token(self) -> int:

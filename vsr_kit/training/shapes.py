@@ -10,14 +10,15 @@ Left out: other architectures, and asking a hub for a file.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vsr_kit.files import reading
 from vsr_kit.paths import checkpoint_of
-from vsr_kit.validation import parse_json
+from vsr_kit.validation import parse_json, real, whole
 from vsr_kit.videos.frame_limits import PixelBounds, smart_size
 
 NF4_BLOCK = 64  # weights that share a scale in bitsandbytes' nf4
@@ -223,41 +224,61 @@ def _read(name: str, path: Path) -> Shape:
             "--batch-size or --groups-per-pass, and raise it"
         )
     text, vision = config.get("text_config") or config, config.get("vision_config") or {}
-    try:
-        found = Shape(
-            name=name,
-            hidden=int(text["hidden_size"]),
-            layers=int(text["num_hidden_layers"]),
-            heads=int(text["num_attention_heads"]),
-            kv_heads=int(text["num_key_value_heads"]),
-            intermediate=int(text["intermediate_size"]),
-            vocab=int(text["vocab_size"]),
-            tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
-            kind=kind,
-            **_tower(kind, vision),
-            **({"head_dim": int(text["head_dim"])} if kind == "qwen3_vl" else {}),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} has no usable size of {error}: it is no whole {kind} configuration") from None
+    for part, own in (("text_config", text), ("vision_config", vision)):
+        if not isinstance(own, Mapping):
+            raise ValueError(
+                f"{path}: {part} is {own!r}, must be an object of sizes: it is no whole {kind} configuration"
+            )
+    said = [own.get("tie_word_embeddings") for own in (config, text)]
+    size = partial(_size, path)
+    found = Shape(
+        name=name,
+        hidden=size(text, "hidden_size"),
+        layers=size(text, "num_hidden_layers"),
+        heads=size(text, "num_attention_heads"),
+        kv_heads=size(text, "num_key_value_heads"),
+        intermediate=size(text, "intermediate_size"),
+        vocab=size(text, "vocab_size"),
+        tied=next((own for own in said if isinstance(own, bool)), False),
+        kind=kind,
+        **_tower(kind, vision, size),
+        **({"head_dim": size(text, "head_dim")} if kind == "qwen3_vl" else {}),
+    )
     bounds = _bounds(path.parent)
     return found if bounds is None else replace(found, least_px=bounds[0], most_px=bounds[1])
 
 
-def _tower(kind: str, vision: Mapping) -> dict[str, Any]:
+def _size(path: Path, own: Mapping, field: str, default: int | None = None) -> int:
+    """A size of a configuration, a whole number from 1."""
+    value = own.get(field, default)
+    if value is None:
+        raise ValueError(f"{path} has no usable size of {field!r}: it is no whole configuration of a model")
+    whole(f"{path}: {field}", value)
+    return value
+
+
+def _tower(kind: str, vision: Mapping, size: Callable) -> dict[str, Any]:
     """The sizes of the tower, which the families name differently."""
-    width = int(vision["embed_dim" if kind == "qwen2_vl" else "hidden_size"])
-    ratio = vision.get("mlp_ratio", 4) if kind == "qwen2_vl" else int(vision["intermediate_size"]) / width
+    width = size(vision, "embed_dim" if kind == "qwen2_vl" else "hidden_size")
+    third = kind == "qwen3_vl"
     found: dict[str, Any] = {
-        "vision_depth": int(vision["depth"]),
+        "vision_depth": size(vision, "depth"),
         "vision_width": width,
-        "vision_heads": int(vision["num_heads"]),
+        "vision_heads": size(vision, "num_heads"),
+        "merge": size(vision, "spatial_merge_size", 2),
+        "patch_px": size(vision, "patch_size", _FAMILY_3["patch_px"] if third else 14),
+        "frames_a_patch": size(vision, "temporal_patch_size", 2),
     }
-    found |= {"vision_ratio": float(ratio), "merge": int(vision.get("spatial_merge_size", 2))}
-    found |= {"patch_px": int(vision.get("patch_size", _FAMILY_3["patch_px"] if kind == "qwen3_vl" else 14))}
-    found |= {"frames_a_patch": int(vision.get("temporal_patch_size", 2))}
-    if kind == "qwen3_vl":
-        levels = 1 + len(vision["deepstack_visual_indexes"])
-        found |= {"levels": levels, "places": int(vision["num_position_embeddings"])}
+    if kind == "qwen2_vl":
+        real("mlp_ratio", ratio := vision.get("mlp_ratio", 4), above=True)
+    else:
+        ratio = size(vision, "intermediate_size") / width
+    found["vision_ratio"] = float(ratio)
+    if third:
+        depths = vision.get("deepstack_visual_indexes")
+        if not isinstance(depths, list):
+            raise ValueError(f"deepstack_visual_indexes is {depths!r}, must be a list of layers of the tower")
+        found |= {"levels": 1 + len(depths), "places": size(vision, "num_position_embeddings")}
         found |= {name: _FAMILY_3[name] for name in ("least_px", "most_px")}
     return found
 
@@ -268,11 +289,17 @@ def _bounds(folder: Path) -> tuple[int, int] | None:
         if (path := folder / name).is_file():
             found = _object(path)
             found = found.get("video_processor") or found
+            if not isinstance(found, Mapping):
+                raise ValueError(f"{path}: video_processor is {found!r}, must be an object of settings")
             size = found.get("size") or {}
+            if not isinstance(size, Mapping):
+                raise ValueError(f"{path}: size is {size!r}, must be an object with bounds of pixels")
             low = found.get("min_pixels") or size.get("min_pixels") or size.get("shortest_edge")
             high = found.get("max_pixels") or size.get("max_pixels") or size.get("longest_edge")
             if low and high:
-                return int(low), int(high)
+                whole(f"{path}: the least number of pixels", low)
+                whole(f"{path}: the largest number of pixels", high, low)
+                return low, high
     return None
 
 
