@@ -112,8 +112,8 @@ class GRPO(Method):
         advantages: f(rewards_BG) -> advantages_BG, tensors (B, G) of the groups of all processes that count; nan is a
             completion that nothing rewarded. None for TRL's own, which `scale_rewards` names.
         next_rows: chooses the next questions by what was earned before, a `joints.NextRows`; None for TRL's order.
-        keep_group: f(rewards_G), a tensor (G,), -> whether a group counts, as in DAPO (arXiv 2503.14476). One that does not is
-            replaced by a group of the next question; questions then come in shuffled orders of their own, or by
+        keep_group: f(rewards_G), a tensor (G,) -> whether a group counts, as in DAPO (arXiv 2503.14476). One that does
+            not is replaced by a group of the next question; questions then come in shuffled orders of their own, or by
             next_rows. Logged: `groups/kept` (share of the groups drawn first), `groups/sampled` (groups drawn for each
             place of the batch), `groups/empty` (share of places that nothing filled).
         most_refills: so many times a step may draw new groups; places still open then train nothing.
