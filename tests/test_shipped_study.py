@@ -45,6 +45,8 @@ RUN = {
     "o1-embedder",
     "srpo",
     "crossthink",
+    "all-roads",
+    "nvlm",
 }
 # By variant: seeds whose runs are still to be made, always its last ones.
 NOT_YET: dict[str, tuple[int, ...]] = {}

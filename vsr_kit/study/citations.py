@@ -233,6 +233,11 @@ def _of_answers(known: Claim, found: Mapping[str, Finding], sets: Sequence[list[
     if not clear:
         kinds = {after[id][0]["question_type"] for id, _ in chosen}
         chosen += [(id, AGAINST) for id in _first(against, after, 1, kinds)]
+    if not chosen:
+        none = (
+            f"Of its first runs no two answers to a question differ by {CLEAR:g} of a full score, as benchmarks score."
+        )
+        return Citations(known.name, none=none)
     examples = [
         Example(
             after[id][0], tuple(_answer(side, *own[id]) for side, own in zip(sides, (after, before), strict=True)), how
