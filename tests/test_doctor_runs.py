@@ -230,8 +230,16 @@ def test_a_damaged_adapter_is_named(tmp_path):
 SHIPPED_RUNS = sorted(path.parent for path in data_samples("reference_runs").glob("*-seed*/metrics.jsonl*"))
 PAPERS = ("vsgrpo", "kit-questions", "vision-r1")  # whose runs the thresholds were set by
 OF_THE_PAPERS = {v.run_name(seed) for r in recipes() if r.name in PAPERS for v in r.variants for seed in v.seeds}
-# a puzzle has one right order of three names: exact matches rarely differ within a group, and constants win
-ALARMS = {"lr2-exact": {"equal rewards", "entropy"}, "lr2-partial": {"entropy"}}
+ALARMS = {
+    # a puzzle has one right order of three names: exact matches rarely differ within a group, and constants win
+    "lr2-exact": {"equal rewards", "entropy"},
+    "lr2-partial": {"entropy"},
+    "crossthink-choice": {"unread"},  # the base names no offered number until it is taught to
+    "roads-order-grpo": {"entropy", "kl"},  # the reference is the base, and the run begins at SFT's adapter
+    "roads-word-grpo": {"equal rewards"},  # one word of four, right or wrong
+    # only what is too hard is asked in the end: rewards fall by themselves, and some runs lose their form over it
+    "srpo-resampled": {"collapse", "unread", "equal rewards", "clipped"},
+}
 LOW_IS_BAD = {"learning rate", "gradient", "adapter", "entropy"}
 
 
