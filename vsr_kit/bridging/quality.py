@@ -124,7 +124,8 @@ def conclusion(thought: str, chain: Chain, row: Mapping) -> str | None:
         return f"{float(walls[-1][0]) * float(walls[-1][1]):.1f}" if walls else None
     if kind == "object_rel_distance":
         away = {step.b: step.distance_m for step in chain.steps if step.distance_m is not None}
-        found = min(away, key=lambda name: away[name] or 0.0) if _offered(row) <= set(away) else None
+        offered = _offered(row)  # nothing where a question asks for more than one of them, such as for an order
+        found = min(away, key=lambda name: away[name] or 0.0) if offered and offered <= set(away) else None
     elif kind in DIRECTION_TYPES and chain.turns:
         found = side_of(kind, -chain.turns[-1])
     elif kind == "object_compare_distances":
