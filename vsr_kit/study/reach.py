@@ -15,7 +15,7 @@ from pathlib import Path
 from vsr_kit.claims import Claim, Count, Finding
 from vsr_kit.claims.recipe import BENCH_SET, Condition
 from vsr_kit.evaluation import Interval
-from vsr_kit.recipes import variant
+from vsr_kit.recipes import RECIPES, variant
 from vsr_kit.study.answers import condition_answers
 from vsr_kit.study.question_sets import ROOMS
 
@@ -84,8 +84,9 @@ def _model(claim: Claim) -> str:
 
 def _training_rooms(claim: Claim) -> str:
     splits = {variant(name).questions.partition("-")[0] for name in claim.needs}
-    if not splits <= ROOMS.keys():  # a recipe's own question sets
-        return "rooms of its own"
+    if not splits <= ROOMS.keys():  # a recipe's own question sets; the kit's own recipes ask about procedural rooms
+        own = {known.name for recipe in RECIPES for known in recipe.variants}
+        return ("procedural " if own.issuperset(claim.needs) else "") + "rooms of its own"
     counts = sorted({ROOMS[split] for split in splits})
     return f"{' and '.join(map(str, counts))} procedural rooms"
 
