@@ -68,7 +68,7 @@ def metrics_file(folder: Path) -> Path:
     """
     plain, packed = folder / "metrics.jsonl", folder / "metrics.jsonl.gz"
     if packed.exists() and plain.exists():
-        raise Damaged(f"{folder} holds {plain.name} and {packed.name}, which is the run's? Remove the other one")
+        raise Damaged(f"{folder} holds {plain.name} and {packed.name}: remove the one that is not this run's")
     sealed = sealed_files(folder)
     return packed if packed.name in sealed or (packed.exists() and plain.name not in sealed) else plain
 
