@@ -182,12 +182,12 @@ def test_a_bonus_raises_entropy_and_a_penalty_lowers_it():
     def entropies(**bounds):
         logs: list[dict] = []
         how = BoundedGRPO(**v2.matched(), bounds=EntropyBounds(weight=5.0, first=1, **bounds))
-        train(profile, how, asked.rows[:4], clips=asked.clips, steps=6, on_log=logs.append, quiet=True)
+        train(profile, how, asked.rows[:4], clips=asked.clips, steps=12, on_log=logs.append, quiet=True)
         return [log["entropy"] for log in logs if "entropy" in log]  # of the same four questions in every step
 
     raised, lowered = entropies(low=5.0, high=6.0), entropies(low=0.01, high=0.02)
-    # how far they come apart in six steps differs among processors, whose sums round differently
-    assert raised[:2] == lowered[:2] and sum(raised[3:]) > sum(lowered[3:]) + 0.1
+    # six steps were too few on one of the processors, whose sums round differently; after twelve 0.6 nats lie between
+    assert raised[:2] == lowered[:2] and raised[-1] > lowered[-1] + 0.2
 
 
 @pytest.mark.slow

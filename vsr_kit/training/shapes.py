@@ -10,7 +10,7 @@ Left out: other architectures, and asking a hub for a file.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -241,7 +241,7 @@ def _read(name: str, path: Path) -> Shape:
         vocab=size(text, "vocab_size"),
         tied=next((own for own in said if isinstance(own, bool)), False),
         kind=kind,
-        **_tower(kind, vision, size),
+        **_tower(path, kind, vision),
         **({"head_dim": size(text, "head_dim")} if kind == "qwen3_vl" else {}),
     )
     bounds = _bounds(path.parent)
@@ -257,8 +257,9 @@ def _size(path: Path, own: Mapping, field: str, default: int | None = None) -> i
     return value
 
 
-def _tower(kind: str, vision: Mapping, size: Callable) -> dict[str, Any]:
+def _tower(path: Path, kind: str, vision: Mapping) -> dict[str, Any]:
     """The sizes of the tower, which the families name differently."""
+    size = partial(_size, path)
     width = size(vision, "embed_dim" if kind == "qwen2_vl" else "hidden_size")
     third = kind == "qwen3_vl"
     found: dict[str, Any] = {
@@ -270,14 +271,14 @@ def _tower(kind: str, vision: Mapping, size: Callable) -> dict[str, Any]:
         "frames_a_patch": size(vision, "temporal_patch_size", 2),
     }
     if kind == "qwen2_vl":
-        real("mlp_ratio", ratio := vision.get("mlp_ratio", 4), above=True)
+        real(f"{path}: mlp_ratio", ratio := vision.get("mlp_ratio", 4), above=True)
     else:
         ratio = size(vision, "intermediate_size") / width
     found["vision_ratio"] = float(ratio)
     if third:
         depths = vision.get("deepstack_visual_indexes")
         if not isinstance(depths, list):
-            raise ValueError(f"deepstack_visual_indexes is {depths!r}, must be a list of layers of the tower")
+            raise ValueError(f"{path}: deepstack_visual_indexes is {depths!r}, must be a list of layers of the tower")
         found |= {"levels": 1 + len(depths), "places": size(vision, "num_position_embeddings")}
         found |= {name: _FAMILY_3[name] for name in ("least_px", "most_px")}
     return found
